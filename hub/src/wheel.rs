@@ -36,7 +36,7 @@ const REACH_BITS: u32 = 60;
 const TICK_MICROS: u64 = 1_000;
 /// The list of what is due: it comes after those of all slots.
 const DUE: u16 = 640;
-/// The end of no list: no entry has this index.
+/// Instead of an index: no timer.
 const NOBODY: u32 = u32::MAX;
 
 const _: () = assert!(SLOTS == u64::BITS as usize, "a wheel's slots are the bits of one word");
@@ -289,7 +289,7 @@ impl<T> Wheel<T> {
         self.timers[previous as usize].next = next;
     }
 
-    /// Forgets a timer that is in no list any more, and gives memory back once there are none.
+    /// Forgets a timer that is in no list any more.
     fn remove(&mut self, index: u32) -> T {
         let timer = self.timers.remove(index as usize);
         if self.timers.is_empty() {
