@@ -1,3 +1,63 @@
-//! Placeholder head.
+//! `bench`: load for chatd, and a bare server to compare it with.
+//!
+//! It measures from outside, over sockets and /proc, and shares no code with the daemon. `bench/run` drives it;
+//! `bench/README.md` says how to read the figures.
+#![allow(clippy::cast_precision_loss, reason = "the figures are for people")]
 
-fn main() {}
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod bare;
+mod clock;
+mod crowd;
+mod follower;
+mod histogram;
+mod ledger;
+mod load;
+mod process;
+mod report;
+mod slow;
+mod socket;
+mod wire;
+
+#[derive(Parser)]
+#[command(about, version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Relays v0.5 chats with no logic at all, to compare with
+    Bare {
+        /// Where to listen
+        #[arg(long, default_value = "127.0.0.1:0")]
+        listen: SocketAddr,
+    },
+    /// Puts load on a server and reports figures
+    Load(load::Load),
+    /// Puts receivers that never read beside ones that do
+    Slow(slow::Slow),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::Bare { listen } => bare::serve(listen).map(|()| true),
+        Command::Load(load) => load::run(load),
+        Command::Slow(slow) => slow::run(&slow),
+    };
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            #[allow(clippy::print_stderr, reason = "that is where errors go")]
+            {
+                eprintln!("bench: {error}");
+            }
+            ExitCode::from(2)
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! What the kernel says about a process: its CPU time and its resident memory.
+
+use std::fs;
+use std::io;
+
+/// Microseconds of one tick of `utime` and `stime`: the kernel's `USER_HZ` is 100 wherever this runs.
+const TICK_MICROS: u64 = 10_000;
+
+/// User and system time of all threads of a process so far, in microseconds.
+pub(crate) fn cpu_micros(pid: u32) -> io::Result<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // The name in parentheses may itself hold spaces and parentheses.
+    let (_, fields) = stat.rsplit_once(')').ok_or_else(malformed)?;
+    let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<u64>);
+    let ticks = ticks.sum::<Result<u64, _>>().map_err(|_| malformed())?;
+    Ok(ticks * TICK_MICROS)
+}
+
+/// Resident memory of a process, in bytes, counted page by page where the kernel offers that.
+pub(crate) fn resident_bytes(pid: u32) -> io::Result<u64> {
+    let exact = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"));
+    let (text, key) = match exact {
+        Ok(text) => (text, "Rss:"),
+        Err(_) => (fs::read_to_string(format!("/proc/{pid}/status"))?, "VmRSS:"),
+    };
+    let line = text.lines().find_map(|line| line.strip_prefix(key)).ok_or_else(malformed)?;
+    let kibibytes = line.trim().trim_end_matches("kB").trim().parse::<u64>();
+    kibibytes.map(|kibibytes| kibibytes * 1024).map_err(|_| malformed())
+}
+
+fn malformed() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "/proc is not as expected")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_has_memory_and_a_cpu_time() {
+        assert!(resident_bytes(std::process::id()).expect("own memory") > 4096);
+        cpu_micros(std::process::id()).expect("own time");
+    }
+}
