@@ -1,0 +1,41 @@
+//! The vocabulary's tables as Markdown, for docs/protocol.md; `tidy` holds the document against them.
+
+use alloc::string::String;
+use core::fmt::Write;
+
+use crate::vocabulary::{ERROR_CODES, EVENTS, REQUESTS};
+
+/// The table of requests.
+pub fn request_table() -> String {
+    let mut table = String::from(
+        "| request | fields | what it does | the reply carries |\n|---|---|---|---|\n",
+    );
+    for row in REQUESTS {
+        let mut fields = String::new();
+        for field in row.fields {
+            let separator = if fields.is_empty() { "" } else { ", " };
+            let mark = if field.required { "" } else { "?" };
+            let _ = write!(fields, "{separator}{}{mark}: {}", field.name, field.form);
+        }
+        let _ = writeln!(table, "| `{}` | {fields} | {} | {} |", row.name, row.summary, row.reply);
+    }
+    table
+}
+
+/// The table of events.
+pub fn event_table() -> String {
+    let mut table = String::from("| event | fields | what it tells |\n|---|---|---|\n");
+    for (name, fields, meaning) in EVENTS {
+        let _ = writeln!(table, "| `{name}` | {fields} | {meaning} |");
+    }
+    table
+}
+
+/// The table of error codes.
+pub fn error_table() -> String {
+    let mut table = String::from("| code | meaning |\n|---|---|\n");
+    for (_, word, meaning) in ERROR_CODES {
+        let _ = writeln!(table, "| `{word}` | {meaning} |");
+    }
+    table
+}

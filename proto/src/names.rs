@@ -1,0 +1,223 @@
+//! Validated names: [`Nick`] and [`RoomName`]. A value of these types is fit to be shown, compared and kept.
+//!
+//! Who owns a name is not decided here; the hub keeps one owner for each [`NickKey`].
+
+use alloc::string::String;
+use alloc::sync::Arc;
+use core::fmt;
+
+/// Longest nickname in characters: fits a v0.5 short string (255 bytes) and a line of a terminal beside its message.
+pub const NICK_CHARS_MAX: usize = 32;
+/// Longest room name in bytes: what IRC servers allow.
+pub const ROOM_NAME_BYTES_MAX: usize = 64;
+
+const _: () = assert!(NICK_CHARS_MAX <= 255, "a v0.5 short string holds any nickname");
+
+/// A nickname: 1 to 32 printable ASCII characters, spaces only inside. A clone shares its text.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Nick(Arc<str>);
+
+/// What two nicknames that differ only in case have in common.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct NickKey(Arc<str>);
+
+/// A room's name: 1 to 64 of `a-z`, `0-9`, `.`, `_`, `+`, `-`; capitals are folded, one leading `#` is left out.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RoomName(Arc<str>);
+
+/// Why a text is no name. Its `Display` says what was wrong, what the limit is and what to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NameError {
+    /// Nothing at all.
+    NickEmpty,
+    /// So many characters, more than [`NICK_CHARS_MAX`].
+    NickTooLong(usize),
+    /// Not UTF-8.
+    NickNotText,
+    /// A space at the beginning or the end.
+    NickOuterSpace,
+    /// A character that is not printable ASCII.
+    NickCharacter(char),
+    /// Nothing at all.
+    RoomEmpty,
+    /// So many bytes, more than [`ROOM_NAME_BYTES_MAX`].
+    RoomTooLong(usize),
+    /// A character that room names do not have.
+    RoomCharacter(char),
+}
+
+impl Nick {
+    /// Takes `text` as a nickname.
+    ///
+    /// # Errors
+    /// What is wrong with it, one of the `Nick` variants.
+    pub fn parse(text: &str) -> Result<Self, NameError> {
+        if text.is_empty() {
+            return Err(NameError::NickEmpty);
+        }
+        if let Some(wrong) = text.chars().find(|c| !matches!(c, ' '..='~')) {
+            return Err(NameError::NickCharacter(wrong));
+        }
+        if text.len() > NICK_CHARS_MAX {
+            return Err(NameError::NickTooLong(text.len()));
+        }
+        if text.starts_with(' ') || text.ends_with(' ') {
+            return Err(NameError::NickOuterSpace);
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// Takes bytes as a nickname, as v0.5 peers send it.
+    ///
+    /// # Errors
+    /// What is wrong with it, one of the `Nick` variants.
+    pub fn parse_bytes(bytes: &[u8]) -> Result<Self, NameError> {
+        Self::parse(core::str::from_utf8(bytes).map_err(|_| NameError::NickNotText)?)
+    }
+
+    /// The name as its owner wrote it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What is compared: the name without regard to case. Shares the name's own text where that has no capitals.
+    pub fn key(&self) -> NickKey {
+        if self.0.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            NickKey(self.0.to_ascii_lowercase().into())
+        } else {
+            NickKey(Arc::clone(&self.0))
+        }
+    }
+}
+
+impl NickKey {
+    /// The folded text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl RoomName {
+    /// Takes `text`, with or without a leading `#`, as a room's name.
+    ///
+    /// # Errors
+    /// What is wrong with it, one of the `Room` variants.
+    pub fn parse(text: &str) -> Result<Self, NameError> {
+        let text = text.strip_prefix('#').unwrap_or(text);
+        if text.is_empty() {
+            return Err(NameError::RoomEmpty);
+        }
+        let fits = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '+' | '-');
+        if let Some(wrong) = text.chars().find(|c| !fits(c)) {
+            return Err(NameError::RoomCharacter(wrong));
+        }
+        if text.len() > ROOM_NAME_BYTES_MAX {
+            return Err(NameError::RoomTooLong(text.len()));
+        }
+        let folded: String = text.to_ascii_lowercase();
+        Ok(Self(folded.into()))
+    }
+
+    /// The folded name, without `#`.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Nick {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for RoomName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for NameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NickEmpty => {
+                write!(f, "The nickname is empty; use 1 to {NICK_CHARS_MAX} characters.")
+            }
+            Self::NickTooLong(chars) => {
+                write!(f, "The nickname has {chars} characters; use at most {NICK_CHARS_MAX}.")
+            }
+            Self::NickNotText => {
+                f.write_str("The nickname is not valid UTF-8; use printable ASCII characters.")
+            }
+            Self::NickOuterSpace => f.write_str(
+                "The nickname begins or ends with a space; spaces are allowed inside only.",
+            ),
+            Self::NickCharacter(c) => write!(
+                f,
+                "The nickname has the character U+{:04X}; use printable ASCII characters.",
+                u32::from(*c)
+            ),
+            Self::RoomEmpty => {
+                write!(f, "The room name is empty; use 1 to {ROOM_NAME_BYTES_MAX} characters.")
+            }
+            Self::RoomTooLong(bytes) => {
+                write!(
+                    f,
+                    "The room name has {bytes} characters; use at most {ROOM_NAME_BYTES_MAX}."
+                )
+            }
+            Self::RoomCharacter(c) => write!(
+                f,
+                "The room name has the character U+{:04X}; use letters a-z, digits and . _ + - only.",
+                u32::from(*c)
+            ),
+        }
+    }
+}
+
+impl core::error::Error for NameError {}
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString;
+
+    use super::*;
+
+    #[test]
+    fn a_nickname_is_1_to_32_printable_characters_with_inner_spaces() {
+        assert_eq!(Nick::parse("Ada Lovelace").unwrap().as_str(), "Ada Lovelace");
+        assert!(Nick::parse(&"x".repeat(32)).is_ok());
+        assert_eq!(Nick::parse(&"x".repeat(33)), Err(NameError::NickTooLong(33)));
+        assert_eq!(Nick::parse(""), Err(NameError::NickEmpty));
+        assert_eq!(Nick::parse(" ada"), Err(NameError::NickOuterSpace));
+        assert_eq!(Nick::parse("ada "), Err(NameError::NickOuterSpace));
+    }
+
+    #[test]
+    fn control_invisible_and_bidirectional_characters_are_refused() {
+        for c in ['\0', '\n', '\x1b', '\x7f', '\u{200b}', '\u{202e}', '\u{feff}', '\u{430}'] {
+            let text = alloc::format!("a{c}b");
+            assert_eq!(Nick::parse(&text), Err(NameError::NickCharacter(c)));
+        }
+        assert_eq!(Nick::parse_bytes(b"a\xff"), Err(NameError::NickNotText));
+    }
+
+    #[test]
+    fn names_are_compared_without_regard_to_case() {
+        assert_eq!(Nick::parse("ADA").unwrap().key(), Nick::parse("ada").unwrap().key());
+        assert_eq!(RoomName::parse("#Lobby"), RoomName::parse("lobby"));
+        assert_eq!(RoomName::parse("##x"), Err(NameError::RoomCharacter('#')));
+        assert_eq!(RoomName::parse("#"), Err(NameError::RoomEmpty));
+    }
+
+    #[test]
+    fn an_error_says_what_was_wrong_and_what_to_do() {
+        assert_eq!(
+            NameError::NickTooLong(40).to_string(),
+            "The nickname has 40 characters; use at most 32."
+        );
+        assert_eq!(
+            NameError::NickCharacter('\u{202e}').to_string(),
+            "The nickname has the character U+202E; use printable ASCII characters."
+        );
+    }
+}

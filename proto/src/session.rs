@@ -1,0 +1,181 @@
+//! The per-connection protocol machine: bytes in, commands out.
+//!
+//! A [`Session`] holds no bytes. Its caller keeps what was not consumed and offers it again with more behind it, so that a
+//! connection owns memory only for an unfinished frame. Any chunking of the bytes gives the same commands.
+
+use crate::command::Command;
+use crate::detect::{Detected, detect};
+use crate::fault::{Fault, Foreign};
+use crate::native::{self, Frame};
+use crate::request;
+
+/// What a JSON line may have beyond six times the message limit: the other fields.
+pub(crate) const LINE_OVERHEAD_BYTES: usize = 4 * 1024;
+/// How many bytes one byte of content may take in a JSON line: `\u0000`.
+pub(crate) const LINE_BYTES_BY_BYTE: usize = 6;
+
+/// How a connection came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// TCP: the first bytes choose the protocol.
+    Stream,
+    /// The Unix control socket: JSON lines.
+    ControlSocket,
+}
+
+/// What a connection speaks, once that is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// Native frames.
+    Native,
+    /// JSON lines on the control socket.
+    Control,
+}
+
+/// The limits that decoding obeys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WireLimits {
+    /// The most content of one message in bytes.
+    pub message: usize,
+}
+
+impl WireLimits {
+    /// The longest JSON line in bytes, its end included.
+    pub const fn line(&self) -> usize {
+        self.message.saturating_mul(LINE_BYTES_BY_BYTE).saturating_add(LINE_OVERHEAD_BYTES)
+    }
+}
+
+/// What the beginning of the offered bytes is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Item<'a> {
+    /// Nothing whole: more bytes are needed.
+    More,
+    /// The first bytes chose this protocol; they are not consumed by it.
+    Decided(Protocol),
+    /// The peer said something.
+    Command(Command<'a>),
+    /// The bytes cannot be read on; the connection is to be closed.
+    Fault(Fault),
+}
+
+/// One step: an item, and how many of the offered bytes are done with.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step<'a> {
+    /// Bytes that are not to be offered again.
+    pub consumed: usize,
+    /// What they were.
+    pub item: Item<'a>,
+}
+
+/// Where a connection is in its protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Session {
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// The first bytes have not come.
+    Undecided,
+    /// They have not come, and only native ones are accepted since something was written.
+    NativeOnly,
+    /// Native frames; so many bytes of an unknown one are still to be skipped.
+    Native { skip: u32 },
+    /// JSON lines; so many of the offered bytes are known to hold no line end.
+    Control { scanned: u32 },
+}
+
+impl Session {
+    /// A connection that has said nothing.
+    pub const fn new(transport: Transport) -> Self {
+        match transport {
+            Transport::Stream => Self { state: State::Undecided },
+            Transport::ControlSocket => Self { state: State::Control { scanned: 0 } },
+        }
+    }
+
+    /// What the connection speaks, once that is known.
+    pub const fn protocol(&self) -> Option<Protocol> {
+        match self.state {
+            State::Undecided | State::NativeOnly => None,
+            State::Native { .. } => Some(Protocol::Native),
+            State::Control { .. } => Some(Protocol::Control),
+        }
+    }
+
+    /// Something native was written to the connection: its first bytes choose no more.
+    pub fn native_only(&mut self) {
+        if self.state == State::Undecided {
+            self.state = State::NativeOnly;
+        }
+    }
+
+    /// Whether a frame has begun of which nothing is kept: a long one of an unknown type.
+    pub const fn mid_frame(&self) -> bool {
+        matches!(self.state, State::Native { skip: 1.. })
+    }
+
+    /// Looks at the beginning of `bytes`: everything offered before and not consumed, and what came since.
+    pub fn feed<'a>(&mut self, bytes: &'a [u8], limits: WireLimits) -> Step<'a> {
+        match self.state {
+            State::Undecided | State::NativeOnly => self.feed_undecided(bytes),
+            State::Native { skip: skip @ 1.. } => self.feed_skip(bytes, skip),
+            State::Native { skip: 0 } => self.feed_native(bytes),
+            State::Control { scanned } => self.feed_line(bytes, scanned, limits),
+        }
+    }
+
+    fn feed_undecided<'a>(&mut self, bytes: &'a [u8]) -> Step<'a> {
+        let item = match detect(bytes) {
+            Detected::Native => {
+                self.state = State::Native { skip: 0 };
+                Item::Decided(Protocol::Native)
+            }
+            Detected::Undecided if self.state == State::Undecided || bytes.is_empty() => Item::More,
+            Detected::Foreign(foreign) if self.state == State::Undecided => {
+                Item::Fault(Fault::Foreign(foreign))
+            }
+            Detected::Undecided | Detected::Foreign(_) => {
+                Item::Fault(Fault::Foreign(Foreign::Unknown))
+            }
+        };
+        Step { consumed: 0, item }
+    }
+
+    fn feed_skip<'a>(&mut self, bytes: &'a [u8], skip: u32) -> Step<'a> {
+        let here = u32::try_from(bytes.len()).unwrap_or(u32::MAX).min(skip);
+        let left = skip.saturating_sub(here);
+        self.state = State::Native { skip: left };
+        let item = if left == 0 { Item::Command(Command::Ignored) } else { Item::More };
+        Step { consumed: usize::try_from(here).unwrap_or(bytes.len()), item }
+    }
+
+    fn feed_native<'a>(&mut self, bytes: &'a [u8]) -> Step<'a> {
+        match native::decode(bytes) {
+            Ok(Frame::Partial) => Step { consumed: 0, item: Item::More },
+            Ok(Frame::Whole(consumed, command)) => Step { consumed, item: Item::Command(command) },
+            Ok(Frame::Unknown(whole)) => self.feed_skip(bytes, whole),
+            Err(fault) => Step { consumed: 0, item: Item::Fault(fault) },
+        }
+    }
+
+    fn feed_line<'a>(&mut self, bytes: &'a [u8], scanned: u32, limits: WireLimits) -> Step<'a> {
+        let scanned = usize::try_from(scanned).unwrap_or(usize::MAX).min(bytes.len());
+        let max = limits.line();
+        let unseen = bytes.get(scanned..).unwrap_or_default();
+        let end =
+            unseen.iter().position(|byte| *byte == b'\n').map(|at| at.saturating_add(scanned));
+        if end.unwrap_or(bytes.len()) >= max {
+            return Step { consumed: 0, item: Item::Fault(Fault::LineTooLong { max }) };
+        }
+        let Some(end) = end else {
+            self.state = State::Control { scanned: u32::try_from(bytes.len()).unwrap_or(u32::MAX) };
+            return Step { consumed: 0, item: Item::More };
+        };
+        self.state = State::Control { scanned: 0 };
+        let line = bytes.get(..end).unwrap_or_default().trim_ascii();
+        let command = if line.is_empty() { Command::Ignored } else { request::parse(line, limits) };
+        Step { consumed: end.saturating_add(1), item: Item::Command(command) }
+    }
+}
