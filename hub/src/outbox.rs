@@ -1,0 +1,301 @@
+//! What the hub hands out: effects, connections that have become dirty, and the notices for the log.
+//!
+//! The caller drains the outbox after each input. Nothing here is read back by the hub.
+
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+
+use proto::{MessageId, Nick, Protocol, RoomName, Seq, WallTime};
+
+use crate::close::CloseReason;
+use crate::connection::ConnId;
+use crate::rooms::Ticket;
+
+/// What one input led to.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    /// To be carried out in this order.
+    pub effects: VecDeque<Effect>,
+    /// Connections that have something to write since now. Each is named once until everything of it is written.
+    pub flush: Vec<ConnId>,
+}
+
+impl Outbox {
+    pub(crate) fn effect(&mut self, effect: Effect) {
+        self.effects.push_back(effect);
+    }
+
+    pub(crate) fn notice(&mut self, notice: Notice) {
+        self.effects.push_back(Effect::Notice(notice));
+    }
+}
+
+/// Something that the hub cannot do itself.
+#[derive(Debug)]
+pub enum Effect {
+    /// A post for the store; the answer comes back through [`Hub::stored`](crate::Hub::stored).
+    Store(Record),
+    /// What was held back may go on: call [`Hub::receive`](crate::Hub::receive) with no bytes, then read again.
+    Resume(ConnId),
+    /// Close both directions, then tell [`Hub::reaped`](crate::Hub::reaped).
+    Close(ConnId),
+    /// Something for the log.
+    Notice(Notice),
+    /// A `stop` request was accepted: the daemon is to end as TERM ends it.
+    Stop,
+}
+
+/// A message on its way to the store.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// What the answer is to name.
+    pub ticket: Ticket,
+    /// Which room.
+    pub room: RoomName,
+    /// Its place in the room's order.
+    pub seq: Seq,
+    /// When it was taken; it never goes back within a room.
+    pub time: WallTime,
+    /// Its id.
+    pub message_id: MessageId,
+    /// Who said it.
+    pub from: Nick,
+    /// What was said, any bytes; shared with the room's recent messages.
+    pub content: Arc<[u8]>,
+}
+
+/// What the store says about one message.
+#[derive(Clone, Copy, Debug)]
+pub struct Answer {
+    /// Which message.
+    pub ticket: Ticket,
+    /// Whether it is stored.
+    pub outcome: Result<(), StoreError>,
+}
+
+/// The store did not take a message: it is not stored, now or later.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StoreError;
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the message could not be stored")
+    }
+}
+
+impl core::error::Error for StoreError {}
+
+/// How much a notice matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// For those who look for something.
+    Debug,
+    /// The course of things.
+    Info,
+    /// Somebody had a disadvantage.
+    Warn,
+    /// The operator should act.
+    Error,
+}
+
+/// Something for the log. It never carries the content of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// A connection came.
+    Accepted {
+        /// Which.
+        id: ConnId,
+        /// From where.
+        address: Box<str>,
+    },
+    /// A connection came that there was no room for.
+    Refused {
+        /// From where.
+        address: Box<str>,
+        /// Why.
+        reason: RefusalReason,
+    },
+    /// A connection chose its protocol.
+    Decided {
+        /// Which.
+        id: ConnId,
+        /// What it speaks.
+        protocol: Protocol,
+    },
+    /// A connection took a nickname.
+    Named {
+        /// Which.
+        id: ConnId,
+        /// The name.
+        nick: Nick,
+    },
+    /// A connection said more than its share, and is not read for a while.
+    Paused {
+        /// Which.
+        id: ConnId,
+    },
+    /// A receiver was too slow: what waited for it was left out, and it will be told so.
+    Skipped {
+        /// Which.
+        id: ConnId,
+        /// What waited for it, in bytes.
+        bytes: usize,
+    },
+    /// Blocks and private bytes passed their budget: the readers of the oldest ones are skipped or cut.
+    MemoryPressure {
+        /// How much there was, in bytes.
+        bytes: usize,
+        /// How much there may be, in bytes.
+        limit: usize,
+    },
+    /// The store did not take a message.
+    StoreRefused {
+        /// Which room.
+        room: RoomName,
+        /// Its place, which stays empty.
+        seq: Seq,
+    },
+    /// A control connection asked the daemon to end.
+    StopAsked {
+        /// Which.
+        id: ConnId,
+        /// Who.
+        by: Nick,
+    },
+    /// The hub drains: no new connections, everything is flushed and closed.
+    Draining {
+        /// How many connections are left.
+        connections: usize,
+    },
+    /// A connection is being closed.
+    Closed {
+        /// Which.
+        id: ConnId,
+        /// From where.
+        address: Box<str>,
+        /// Who, where it had a name.
+        nick: Option<Nick>,
+        /// Why.
+        reason: CloseReason,
+    },
+}
+
+/// Why a connection was not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefusalReason {
+    /// There are as many as there may be.
+    ConnectionsLimit,
+    /// The daemon is ending.
+    Draining,
+}
+
+impl RefusalReason {
+    /// The reason as one word.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::ConnectionsLimit => "connections_limit",
+            Self::Draining => "draining",
+        }
+    }
+}
+
+/// A connection was not accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Why.
+    pub reason: RefusalReason,
+    /// The last words to the peer; empty where no protocol is known yet.
+    pub words: Vec<u8>,
+}
+
+impl Notice {
+    /// The notice as one word.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Accepted { .. } => "accepted",
+            Self::Refused { .. } => "refused",
+            Self::Decided { .. } => "decided",
+            Self::Named { .. } => "named",
+            Self::Paused { .. } => "paused",
+            Self::Skipped { .. } => "skipped",
+            Self::MemoryPressure { .. } => "memory_pressure",
+            Self::StoreRefused { .. } => "store_refused",
+            Self::StopAsked { .. } => "stop_asked",
+            Self::Draining { .. } => "draining",
+            Self::Closed { .. } => "closed",
+        }
+    }
+
+    /// How much it matters.
+    pub const fn level(&self) -> Level {
+        match self {
+            Self::Accepted { .. }
+            | Self::Decided { .. }
+            | Self::Named { .. }
+            | Self::Paused { .. } => Level::Debug,
+            Self::Draining { .. } | Self::StopAsked { .. } => Level::Info,
+            Self::Refused { .. } | Self::Skipped { .. } | Self::MemoryPressure { .. } => {
+                Level::Warn
+            }
+            Self::StoreRefused { .. } => Level::Error,
+            Self::Closed { reason, .. } => reason.level(),
+        }
+    }
+
+    /// Which connection it is about, if one.
+    pub const fn connection(&self) -> Option<ConnId> {
+        match self {
+            Self::Accepted { id, .. }
+            | Self::Decided { id, .. }
+            | Self::Named { id, .. }
+            | Self::Paused { id }
+            | Self::Skipped { id, .. }
+            | Self::StopAsked { id, .. }
+            | Self::Closed { id, .. } => Some(*id),
+            Self::Refused { .. }
+            | Self::MemoryPressure { .. }
+            | Self::StoreRefused { .. }
+            | Self::Draining { .. } => None,
+        }
+    }
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Accepted { address, .. } => write!(f, "connected from {address}"),
+            Self::Refused { address, reason } => write!(f, "refused {address}: {}", reason.word()),
+            Self::Decided { protocol: Protocol::Native, .. } => f.write_str("speaks v0.5"),
+            Self::Decided { protocol: Protocol::Control, .. } => {
+                f.write_str("speaks on the control socket")
+            }
+            Self::Named { nick, .. } => write!(f, "is called {nick}"),
+            Self::Paused { .. } => {
+                f.write_str("says more than its share and is not read for a while")
+            }
+            Self::Skipped { bytes, .. } => write!(f, "too slow: {bytes} bytes left out"),
+            Self::MemoryPressure { bytes, limit } => {
+                write!(
+                    f,
+                    "{bytes} bytes wait for receivers, more than {limit}: the slowest are left behind"
+                )
+            }
+            Self::StoreRefused { room, seq } => {
+                write!(f, "message {seq} of {room} could not be stored")
+            }
+            Self::StopAsked { by, .. } => write!(f, "{by} asked the daemon to end"),
+            Self::Draining { connections } => {
+                write!(f, "ending, {connections} connections are left")
+            }
+            Self::Closed { address, nick: Some(nick), reason, .. } => {
+                write!(f, "closed {nick} at {address}: {reason}")
+            }
+            Self::Closed { address, nick: None, reason, .. } => {
+                write!(f, "closed {address}: {reason}")
+            }
+        }
+    }
+}

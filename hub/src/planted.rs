@@ -1,0 +1,53 @@
+//! Bugs that are put in on purpose, for the simulator to find: a simulator that finds none of them proves nothing.
+//!
+//! Without the feature `planted` nothing here can be switched on: [`Settings::plants`](crate::Settings::plants) is
+//! constantly false, and the compiler leaves the places out where the bugs would strike.
+
+/// A bug by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Planted {
+    /// Now and then one member of a room does not get what all others get.
+    SkippedReceiver,
+    /// After a write that ended inside a frame, the frame begins again.
+    DoubleAfterShortWrite,
+    /// The turn forgets a connection that stopped at its budget.
+    LostCarryOver,
+    /// The turn takes the event of a dead connection for the newborn one's in its place.
+    StaleToken,
+    /// The timer wheel deals timers out one turn too late.
+    WheelCascade,
+    /// An author's run is not split where its own message is.
+    RunAcrossExcluded,
+    /// What was held for an undecided connection comes out newest first.
+    BacklogOrder,
+    /// A closed connection keeps its blocks alive.
+    LeakedBlock,
+}
+
+impl Planted {
+    /// Every bug.
+    pub const ALL: [Self; 8] = [
+        Self::SkippedReceiver,
+        Self::DoubleAfterShortWrite,
+        Self::LostCarryOver,
+        Self::StaleToken,
+        Self::WheelCascade,
+        Self::RunAcrossExcluded,
+        Self::BacklogOrder,
+        Self::LeakedBlock,
+    ];
+
+    /// The bug's name, as the simulator is asked for it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::SkippedReceiver => "skipped_receiver",
+            Self::DoubleAfterShortWrite => "double_after_short_write",
+            Self::LostCarryOver => "lost_carry_over",
+            Self::StaleToken => "stale_token",
+            Self::WheelCascade => "wheel_cascade",
+            Self::RunAcrossExcluded => "run_across_excluded",
+            Self::BacklogOrder => "backlog_order",
+            Self::LeakedBlock => "leaked_block",
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! What the operator decided: names, limits, deadlines. `None` means that a limit is off.
+//!
+//! Where the values come from and how people write them is the business of whoever makes a [`Settings`].
+
+use alloc::string::String;
+
+use proto::{RoomName, Span, WireLimits};
+
+use crate::planted::Planted;
+
+/// What an undecided connection is held of the lobby at most, in bytes: what one block may have.
+pub const BACKLOG_BYTES_MAX: usize = BLOCK_BYTES_MAX;
+/// What an undecided connection is held of the lobby at most, in frames.
+pub const BACKLOG_FRAMES_MAX: usize = 256;
+/// A block of several frames has at most so many bytes: a reader pins at most its queue and one block.
+pub const BLOCK_BYTES_MAX: usize = 64 * 1024;
+/// Unfinished frames and what quotas hold back, all connections together; past it the largest goes.
+pub const KEPT_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Messages that wait for the store; past it speakers wait.
+pub const STORE_QUEUE_MESSAGES_MAX: usize = 10_000;
+/// Their content in bytes; past it speakers wait.
+pub const STORE_QUEUE_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// A timer that fires so much later than it was due says that this machine slept, not that a peer did.
+pub const LATE_MAX: Span = Span::from_secs(1);
+/// A part of a frame's bytes that buys it one second more.
+pub const FRAME_BYTES_PER_SECOND: u64 = 1024;
+/// No frame may take longer than this, however large it is.
+pub const FRAME_TIMEOUT_MAX: Span = Span::from_secs(30);
+
+const _: () = assert!(BACKLOG_BYTES_MAX >= 65_536, "any v0.5 frame can be held");
+
+/// What a v0.5 connection without a nickname is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Anonymous {
+    /// A generated guest name.
+    Guest,
+    /// Its network address, where that fits a nickname.
+    Endpoint,
+}
+
+/// Everything that can be set. The default is what product.md's table says.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How the server calls itself.
+    pub server_name: String,
+    /// The version it tells.
+    pub version: String,
+    /// The room of every v0.5 connection.
+    pub default_room: RoomName,
+    /// What nameless connections are called.
+    pub anonymous: Anonymous,
+    /// The most content of a message.
+    pub wire: WireLimits,
+    /// Connections at once.
+    pub connections: Option<usize>,
+    /// Messages of one connection in a second.
+    pub messages_per_s: Option<u32>,
+    /// Messages of one connection at once.
+    pub message_burst: u32,
+    /// Bytes of one connection in a second.
+    pub bytes_per_s: Option<u32>,
+    /// Bytes of one connection at once.
+    pub byte_burst: u32,
+    /// Bytes that wait for one receiver.
+    pub outbox: Option<usize>,
+    /// Bytes of all blocks, each once, and private bytes.
+    pub store: Option<usize>,
+    /// Silence before the first byte; then it is a v0.5 listener.
+    pub detect: Option<Span>,
+    /// A frame must be complete in this time, and a second more by KiB, at most 30 s.
+    pub frame_timeout: Option<Span>,
+    /// A native connection from which nothing came for so long is closed.
+    pub idle: Option<Span>,
+    /// A native connection to which nothing was written for so long gets a keepalive.
+    pub keepalive: Option<Span>,
+    /// A connection that takes none of what waits for it for so long is closed.
+    pub stall: Option<Span>,
+    /// Bytes of recent messages, all rooms together.
+    pub recent: Option<usize>,
+    /// Rooms at once.
+    pub rooms: Option<usize>,
+    /// Rooms that one connection may be in.
+    pub rooms_joined: Option<usize>,
+    /// The bug that is put in.
+    #[cfg(feature = "planted")]
+    pub planted: Option<Planted>,
+}
+
+impl Settings {
+    /// Whether this bug is put in: never, unless this is a test build.
+    #[cfg(feature = "planted")]
+    pub fn plants(&self, bug: Planted) -> bool {
+        self.planted == Some(bug)
+    }
+
+    /// Whether this bug is put in: never, unless this is a test build.
+    #[cfg(not(feature = "planted"))]
+    #[allow(clippy::unused_self, reason = "the shipped build plants nothing")]
+    pub const fn plants(&self, _bug: Planted) -> bool {
+        false
+    }
+}
+
+impl Default for Settings {
+    #[allow(clippy::missing_panics_doc, reason = "a constant that does not parse is our bug")]
+    fn default() -> Self {
+        Self {
+            server_name: String::from("chatd"),
+            version: String::from(env!("CARGO_PKG_VERSION")),
+            default_room: RoomName::parse("lobby").expect("a constant room name"),
+            anonymous: Anonymous::Guest,
+            wire: WireLimits { message: 65_530 },
+            connections: None,
+            messages_per_s: Some(10),
+            message_burst: 40,
+            bytes_per_s: Some(256 * 1024),
+            byte_burst: 1024 * 1024,
+            outbox: Some(1024 * 1024),
+            store: Some(128 * 1024 * 1024),
+            detect: Some(Span::from_secs(1)),
+            frame_timeout: Some(Span::from_secs(10)),
+            idle: Some(Span::from_secs(15)),
+            keepalive: Some(Span::from_secs(5)),
+            stall: Some(Span::from_secs(10)),
+            recent: Some(64 * 1024 * 1024),
+            rooms: Some(10_000),
+            rooms_joined: Some(100),
+            #[cfg(feature = "planted")]
+            planted: None,
+        }
+    }
+}
