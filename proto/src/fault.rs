@@ -7,7 +7,7 @@ use core::fmt;
 use crate::native::FrameType;
 
 /// Why the bytes of a peer cannot be read on. The connection closes with this reason.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// A length field below 4: no room for the type.
     LengthTooSmall(u32),

@@ -149,7 +149,7 @@ fn command(kind: FrameType, payload: &[u8], length: u32) -> Result<Command<'_>, 
     match kind {
         FrameType::Chat => Ok(Command::Chat { text: payload.get(2..).ok_or(short)? }),
         FrameType::SetNickname => {
-            let (request, rest) = payload.split_first_chunk::<16>().ok_or_else(|| short.clone())?;
+            let (request, rest) = payload.split_first_chunk::<16>().ok_or(short)?;
             Ok(Command::SetNickname { request: Guid(*request), nick: rest.get(1..).ok_or(short)? })
         }
         FrameType::Keepalive => Ok(Command::Keepalive),
