@@ -1,3 +1,9 @@
-//! Placeholder head.
+//! `chatctl`: the process around the library of the same name. It owns the exit status.
+#![forbid(unsafe_code)]
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let line: Vec<_> = std::env::args_os().collect();
+    ExitCode::from(chatctl::run(&line))
+}

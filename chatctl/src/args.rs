@@ -1,0 +1,324 @@
+//! The command line: commands, flags and the words of the help. Nothing is carried out here.
+
+use crate::moments;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use proto::Span;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use uuid::Uuid;
+
+/// The whole command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "chatctl",
+    version,
+    about = "Sends, follows and administers chatd",
+    before_help = "Examples:
+  chatctl send lobby backup done       say something in the room `lobby`
+  make 2>&1 | chatctl send -l builds   every line is a message
+  chatctl tail lobby                   follow a room
+  chatctl tail ops --grep ERROR --count 1 --for 10m && page-me
+  chatctl history lobby -n 20          the last 20 messages
+  chatctl status                       how the daemon is doing",
+    after_help = "Exit status: 0 done, 1 refused, 2 usage, 3 daemon not reachable, 4 not permitted, 5 timed out,
+6 messages were missed, 7 no such room or nick, 8 limit hit, 128+N ended by signal N.",
+    subcommand_required = true,
+    arg_required_else_help = true,
+    infer_subcommands = false,
+    disable_help_subcommand = true
+)]
+pub struct CommandLine {
+    /// Flags of every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Flags of every command.
+#[derive(Args, Clone, Debug)]
+pub struct Global {
+    /// The daemon: unix:PATH or a path [default: the user's control socket, then the system's]
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_name = "URL|PATH",
+        env = "CHATD_SERVER",
+        hide_env_values = true
+    )]
+    pub server: Option<String>,
+    /// Speak under this name (needs admin)
+    #[arg(long = "as", global = true, value_name = "NICK")]
+    pub as_nick: Option<String>,
+    /// One JSON object a line, as in the protocol
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Say nothing on stderr but errors
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Say more on stderr
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+    /// Colours: auto is on a terminal, and honours `NO_COLOR`
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub color: Color,
+    /// How long to wait for the daemon, as in 500ms, 10s, 1m
+    #[arg(long, global = true, value_name = "DUR", default_value = "10s", value_parser = moments::span)]
+    pub timeout: Span,
+}
+
+/// When to colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless `NO_COLOR` is set.
+    Auto,
+    /// Also into a pipe.
+    Always,
+    /// Not at all.
+    Never,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Send messages to a room
+    Send(Send),
+    /// Follow rooms as messages come
+    Tail(Tail),
+    /// Print past messages of a room and end
+    History(History),
+    /// Who is in a room, or in any
+    Who(Who),
+    /// The rooms there are
+    Rooms,
+    /// How the daemon is doing
+    Status,
+    /// Ask the daemon for a sign of life, and measure how long it takes
+    Ping,
+    /// Let the daemon flush its queues and end, and wait until it has
+    Stop,
+}
+
+/// `chatctl send`.
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag of its own on the command line")]
+#[derive(Args, Debug)]
+#[command(before_help = "Examples:
+  chatctl send lobby hello everyone
+  chatctl send ops < report.txt        a whole file is one message
+  tail -F app.log | chatctl send -l ops
+  find . -print0 | chatctl send -0 files
+  chatctl send lobby --id \"$ID\" hello  run again with the same ID: still one message")]
+pub struct Send {
+    /// The room (a `#` before it is optional)
+    #[arg(value_name = "ROOM|@NICK")]
+    pub to: String,
+    /// The message, words joined by a space; without it stdin is read (`--` before text that begins with a dash)
+    #[arg(value_name = "TEXT", conflicts_with_all = ["lines", "nul", "file", "raw"])]
+    pub text: Vec<OsString>,
+    /// One message a line, sent as lines come
+    #[arg(short, long, conflicts_with = "nul")]
+    pub lines: bool,
+    /// One message up to each NUL byte
+    #[arg(short = '0', long = "null")]
+    pub nul: bool,
+    /// Read this file instead of stdin
+    #[arg(short, long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Keep the last newline of the input, which is otherwise removed
+    #[arg(long)]
+    pub raw: bool,
+    /// Send empty messages too; otherwise empty input is refused, and empty lines are left out
+    #[arg(long)]
+    pub allow_empty: bool,
+    /// What to wait for
+    #[arg(long, value_name = "WHAT", default_value = "stored")]
+    pub wait: Wait,
+    /// The message's id, a UUID: sending again with it makes no second message
+    #[arg(long, value_name = "UUID", conflicts_with_all = ["lines", "nul"])]
+    pub id: Option<Uuid>,
+}
+
+/// What `send` waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Wait {
+    /// For nothing: the message is on its way.
+    None,
+    /// For the daemon's word that the message is as durable as it makes messages.
+    Stored,
+    /// For the receipt of a reader (not built yet).
+    Delivered,
+}
+
+/// A number of messages, or all there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Count {
+    /// This many.
+    Some(u32),
+    /// As many as there are.
+    All,
+}
+
+/// How long to look for a daemon that went away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reconnect {
+    /// As long as it takes.
+    Forever,
+    /// Not at all.
+    Never,
+    /// This long.
+    Within(Span),
+}
+
+/// `chatctl tail`.
+#[derive(Args, Debug)]
+#[command(before_help = "Examples:
+  chatctl tail lobby                    follow a room
+  chatctl tail                          follow all rooms
+  chatctl tail ops -n 20 --from alice   her messages, of the last 20 and from now on
+  chatctl tail ops --grep 'done$' --count 1 --for 10m   wait for a message: 0 it came, 5 it did not
+  chatctl tail --json | jq -r .text")]
+pub struct Tail {
+    /// The rooms; all of them, also later ones, where none is named
+    #[arg(value_name = "ROOM")]
+    pub rooms: Vec<String>,
+    /// Begin with the last N messages, or all that the daemon gives at once
+    #[arg(short, long = "lines", value_name = "N|all", default_value = "0", value_parser = count)]
+    pub number: Count,
+    /// End after N messages
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub count: Option<u64>,
+    /// End after this time (status 5 where --count messages did not come)
+    #[arg(long = "for", value_name = "DUR", value_parser = moments::span)]
+    pub during: Option<Span>,
+    /// Whose messages; may be given more than once
+    #[arg(long, value_name = "NICK")]
+    pub from: Vec<String>,
+    /// Only messages that match this regular expression
+    #[arg(long, value_name = "RE")]
+    pub grep: Option<regex::bytes::Regex>,
+    /// Who joined, left and was renamed, too
+    #[arg(long)]
+    pub events: bool,
+    /// How long to look for a daemon that went away [default: forever]
+    #[arg(long, value_name = "forever|never|DUR", value_parser = reconnect)]
+    pub reconnect: Option<Reconnect>,
+    /// Print the contents only, byte for byte, each with a newline
+    #[arg(long, conflicts_with_all = ["json", "events"])]
+    pub raw: bool,
+}
+
+/// `chatctl history`.
+#[derive(Args, Debug)]
+#[command(before_help = "Examples:
+  chatctl history lobby                 the last 50 messages
+  chatctl history lobby -n all          all there are
+  chatctl history ops --since 14:30 --until 15:00
+  chatctl history ops --after 1200 --json")]
+pub struct History {
+    /// The room
+    #[arg(value_name = "ROOM")]
+    pub room: String,
+    /// The last N of them, or all [default: 50, or all where a beginning is given]
+    #[arg(short, long = "lines", value_name = "N|all", value_parser = count)]
+    pub number: Option<Count>,
+    /// Only what has a smaller sequence number
+    #[arg(long, value_name = "SEQ")]
+    pub before: Option<u64>,
+    /// Only what has a greater sequence number
+    #[arg(long, value_name = "SEQ")]
+    pub after: Option<u64>,
+    /// Only what was said since then: 10m (ago), 14:30, 2026-01-31 or RFC 3339
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// Only what was said until then
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<String>,
+    /// Print the contents only, byte for byte, each with a newline
+    #[arg(long, conflicts_with = "json")]
+    pub raw: bool,
+}
+
+/// `chatctl who`.
+#[derive(Args, Debug)]
+pub struct Who {
+    /// The room; all of them where none is named
+    #[arg(value_name = "ROOM")]
+    pub room: Option<String>,
+}
+
+fn count(text: &str) -> Result<Count, String> {
+    match text {
+        "all" => Ok(Count::All),
+        number => number.parse().map(Count::Some).map_err(|_| "write a number, or all".to_owned()),
+    }
+}
+
+fn reconnect(text: &str) -> Result<Reconnect, String> {
+    match text {
+        "forever" => Ok(Reconnect::Forever),
+        "never" => Ok(Reconnect::Never),
+        span => moments::span(span)
+            .map(Reconnect::Within)
+            .map_err(|_| "write forever, never, or a duration like 30s".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Command, CommandLine, Count, Reconnect};
+    use clap::{CommandFactory, Parser};
+
+    fn parse(line: &str) -> Result<CommandLine, clap::Error> {
+        CommandLine::try_parse_from(line.split(' '))
+    }
+
+    #[test]
+    fn the_table_of_flags_is_sound() {
+        CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn help_starts_with_examples() {
+        let mut command = CommandLine::command();
+        command.build();
+        assert!(command.render_help().to_string().starts_with("Examples:"));
+        for name in ["send", "tail", "history"] {
+            let command = command.find_subcommand_mut(name).expect(name);
+            assert!(command.render_help().to_string().starts_with("Examples:"), "{name}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_command_names_the_nearest() {
+        let error = parse("chatctl tial lobby").expect_err("no such command");
+        assert!(error.to_string().contains("tail"), "{error}");
+        assert_eq!(error.exit_code(), 2);
+    }
+
+    #[test]
+    fn flags_mean_what_they_say() {
+        let line = parse("chatctl tail lobby -n all --reconnect 30s -s /x --json").expect("sound");
+        assert!(line.global.json);
+        let Command::Tail(tail) = line.command else { panic!("tail") };
+        assert_eq!(tail.number, Count::All);
+        assert!(matches!(tail.reconnect, Some(Reconnect::Within(_))));
+        for wrong in [
+            "chatctl send lobby hello -l",
+            "chatctl send lobby -l -0",
+            "chatctl send lobby --id nonsense hello",
+            "chatctl send",
+            "chatctl tail --count 0",
+            "chatctl tail --grep (",
+            "chatctl tail --reconnect sometimes",
+            "chatctl tail --for soon",
+            "chatctl history",
+            "chatctl status -q -v",
+            "chatctl tail --since 10m",
+            "chatctl tail --raw --json",
+        ] {
+            assert_eq!(parse(wrong).expect_err(wrong).exit_code(), 2, "{wrong}");
+        }
+    }
+}

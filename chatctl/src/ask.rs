@@ -1,0 +1,125 @@
+//! One request, one reply: what the commands that only ask do, and the opening of every connection.
+//!
+//! It waits; the clock is asked before each wait. Events that come meanwhile go to whoever wants them.
+
+use crate::args::Global;
+use crate::client::{Client, Event, Fields, Happening};
+use crate::clock;
+use crate::failure::{Exit, Failure};
+use crate::moments;
+use crate::server::Server;
+use crate::talk::Talk;
+use proto::{Nick, Now, RoomName};
+use serde_json::Value;
+
+/// What every command needs: whom to call, for how long to wait, how to print.
+pub struct Context {
+    /// The daemon.
+    pub server: Server,
+    /// The flags of every command.
+    pub flags: Global,
+    /// The two streams.
+    pub talk: Talk,
+}
+
+impl Context {
+    /// Takes the flags at their word; what is no address or no name is said.
+    pub fn new(flags: Global, talk: Talk) -> Result<Self, (Failure, Talk)> {
+        let server = match flags.server.as_deref().filter(|text| !text.is_empty()) {
+            Some(text) => Server::parse(text),
+            None => Ok(Server::usual()),
+        };
+        let name = flags.as_nick.as_deref().map(Nick::parse).transpose();
+        match (server, name) {
+            (Ok(server), Ok(_)) => Ok(Self { server, flags, talk }),
+            (Err(failure), _) => Err((failure, talk)),
+            (_, Err(error)) => Err((Failure::usage(format!("--as: {error}")), talk)),
+        }
+    }
+
+    /// When the patience that `--timeout` grants ends, if it begins now.
+    pub fn deadline(&self) -> Now {
+        clock::now().after(self.flags.timeout)
+    }
+
+    /// Calls the daemon.
+    pub fn connect(&self) -> Result<Client, Failure> {
+        let client = self.server.connect(self.deadline())?;
+        self.talk.whisper("connected", &format!("connected to {}", self.server));
+        Ok(client)
+    }
+
+    /// Says hello, so that the daemon knows who asks, and learns what it is.
+    pub fn greet(&self, client: &mut Client) -> Result<Fields, Failure> {
+        self.ask(client, "hello", hello(), &mut |_| Ok(()))
+    }
+
+    /// Asks and waits for the reply. A refusal is a failure.
+    pub fn ask(
+        &self,
+        client: &mut Client,
+        request: &str,
+        fields: Fields,
+        heard: &mut dyn FnMut(Event) -> Result<(), Failure>,
+    ) -> Result<Fields, Failure> {
+        let id = client.ask(request, fields, self.deadline());
+        let mut bye = None;
+        loop {
+            client
+                .step(clock::now(), None, &[])
+                .map_err(|error| Failure::unreachable(error.to_string()))?;
+            client.expire(clock::now());
+            while let Some(happening) = client.take() {
+                match happening {
+                    Happening::Replied(of, outcome) if of == id => {
+                        return outcome.map_err(Failure::from);
+                    }
+                    Happening::TimedOut(of) if of == id => return Err(self.no_answer()),
+                    Happening::Complaint(refusal) => return Err(refusal.into()),
+                    Happening::Lost { reason, .. } => {
+                        return Err(self.lost(&bye.unwrap_or(reason)));
+                    }
+                    Happening::Event(event) if event.name == "bye" => {
+                        bye = event.text("reason").map(str::to_owned);
+                    }
+                    Happening::Event(event) => heard(event)?,
+                    Happening::Replied(..) | Happening::TimedOut(_) => {}
+                }
+            }
+        }
+    }
+
+    /// The daemon is there and says nothing.
+    pub fn no_answer(&self) -> Failure {
+        let waited = moments::span_shown(self.flags.timeout.as_micros());
+        Failure::timed_out(format!("no answer from {} within {waited}", self.server))
+    }
+
+    /// The daemon went away.
+    pub fn lost(&self, reason: &str) -> Failure {
+        Failure::unreachable(format!("lost the daemon at {}: {reason}", self.server))
+    }
+}
+
+/// What this program says of itself.
+pub fn hello() -> Fields {
+    let mut fields = Fields::new();
+    fields.insert("version".to_owned(), Value::from(proto::vocabulary::VERSION));
+    let agent = concat!("chatctl ", env!("CARGO_PKG_VERSION"));
+    fields.insert("agent".to_owned(), Value::from(agent));
+    fields
+}
+
+/// A room as people write it, in the one form that names it on the wire.
+pub fn room(text: &str) -> Result<String, Failure> {
+    RoomName::parse(text)
+        .map(|name| name.as_str().to_owned())
+        .map_err(|error| Failure::new(Exit::Usage, "bad_room", format!("`{text}`: {error}")))
+}
+
+/// Fields with nothing but the room.
+pub fn of_room(room: &str) -> Fields {
+    let mut fields = Fields::new();
+    fields.insert("room".to_owned(), Value::from(room));
+    fields
+}

@@ -1,0 +1,254 @@
+//! One connection to a daemon: requests go out, replies and events come in, each exactly once.
+//!
+//! It joins a `Transport` (bytes), a `Framing` (objects) and `Outstanding` (who waits for which reply), and
+//! is driven by its owner, who calls `step` with the present moment and then takes what happened. It
+//! opens no connection, reads no clock and prints nothing; nothing in it knows what carries the bytes.
+
+mod framing;
+mod outstanding;
+mod transport;
+
+pub use framing::{Event, Fields, Framing, Incoming, Nonsense, OBJECT_BYTES_MAX, Refusal};
+pub use outstanding::Outstanding;
+pub use transport::{Transport, UnixTransport};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout};
+use proto::{Now, Span};
+use serde_json::Value;
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::BorrowedFd;
+
+/// How much is read at once.
+const READ_BYTES_MAX: usize = 64 << 10;
+
+/// How much is taken in before what happened is looked at, so that a fast server cannot fill the memory.
+const STEP_BYTES_MAX: usize = 1 << 20;
+
+const _: () = assert!(READ_BYTES_MAX <= STEP_BYTES_MAX);
+
+/// What a step brought.
+#[derive(Debug, PartialEq)]
+pub enum Happening {
+    /// The one answer to the request with this id.
+    Replied(String, Result<Fields, Refusal>),
+    /// No answer came in time; one that comes later is ignored.
+    TimedOut(String),
+    /// Something happened on the server.
+    Event(Event),
+    /// The server refused something that it gave no id: the connection as a whole, most likely.
+    Complaint(Refusal),
+    /// The connection is gone; these requests have no answer and it is not known whether they took effect.
+    Lost {
+        /// Why, in words.
+        reason: String,
+        /// Their ids, in the order of asking.
+        unanswered: Vec<String>,
+    },
+}
+
+/// A connection and its requests.
+pub struct Client {
+    transport: Box<dyn Transport>,
+    framing: Framing,
+    inbox: Vec<u8>,
+    scanned: usize,
+    outbox: Vec<u8>,
+    outstanding: Outstanding<()>,
+    happened: VecDeque<Happening>,
+    ids: u64,
+    lost: bool,
+}
+
+impl Client {
+    /// A client over a connected transport.
+    pub fn new(transport: Box<dyn Transport>, framing: Framing) -> Self {
+        Self {
+            transport,
+            framing,
+            inbox: Vec::new(),
+            scanned: 0,
+            outbox: Vec::new(),
+            outstanding: Outstanding::default(),
+            happened: VecDeque::new(),
+            ids: 0,
+            lost: false,
+        }
+    }
+
+    /// Asks under an id of the client's own making, and says which.
+    pub fn ask(&mut self, request: &str, fields: Fields, deadline: Now) -> String {
+        self.ids += 1;
+        let id = format!("r{}", self.ids);
+        self.ask_as(&id, request, fields, deadline);
+        id
+    }
+
+    /// Asks under this id. An id that still waits for its reply is our own bug.
+    pub fn ask_as(&mut self, id: &str, request: &str, mut fields: Fields, deadline: Now) {
+        let fresh = self.outstanding.asked(id, (), deadline);
+        assert!(fresh.is_ok(), "a request id is used once at a time");
+        fields.insert("request".to_owned(), Value::from(request));
+        fields.insert("id".to_owned(), Value::from(id));
+        self.framing.put(&fields, &mut self.outbox);
+    }
+
+    /// How many requests wait for their replies.
+    pub fn waiting(&self) -> usize {
+        self.outstanding.len()
+    }
+
+    /// Whether everything asked has been handed to the transport.
+    pub fn is_written(&self) -> bool {
+        self.outbox.is_empty() && !self.transport.wants_write()
+    }
+
+    /// Whether the connection is gone. Nothing asked from now on has an answer.
+    pub fn is_lost(&self) -> bool {
+        self.lost
+    }
+
+    /// Says that nothing more will be asked.
+    pub fn finish(&mut self) -> io::Result<()> {
+        self.transport.finish()
+    }
+
+    /// The next thing that happened, in order.
+    pub fn take(&mut self) -> Option<Happening> {
+        self.happened.pop_front()
+    }
+
+    /// Waits until something can be done or `until` has come, and does it. `others` are descriptors that end
+    /// the wait too; what became of them is returned in their order.
+    pub fn step(
+        &mut self,
+        now: Now,
+        until: Option<Now>,
+        others: &[(BorrowedFd<'_>, PollFlags)],
+    ) -> io::Result<Vec<PollFlags>> {
+        let ready = self.wait(now, until, others)?;
+        if !self.lost {
+            let outcome = self.write_all().and_then(|()| self.read_all());
+            if let Err(reason) = outcome {
+                self.lose(reason);
+            }
+        }
+        Ok(ready)
+    }
+
+    /// Ends the waiting of every request whose deadline has passed.
+    pub fn expire(&mut self, now: Now) {
+        while let Some((id, ())) = self.outstanding.expired(now) {
+            self.happened.push_back(Happening::TimedOut(id));
+        }
+    }
+
+    fn wait(
+        &self,
+        now: Now,
+        until: Option<Now>,
+        others: &[(BorrowedFd<'_>, PollFlags)],
+    ) -> io::Result<Vec<PollFlags>> {
+        let mut fds: Vec<_> = others.iter().map(|(fd, flags)| PollFd::new(*fd, *flags)).collect();
+        if !self.lost {
+            let mut wanted = PollFlags::POLLIN;
+            wanted.set(PollFlags::POLLOUT, !self.is_written());
+            fds.push(PollFd::new(self.transport.descriptor(), wanted));
+        }
+        let first = [until, self.outstanding.deadline()].into_iter().flatten().min();
+        let idle = self.happened.is_empty();
+        let timeout = if idle { first.map(|at| at.since(now)) } else { Some(Span::from_micros(0)) };
+        poll(&mut fds, timeout)?;
+        let ready = fds.iter().take(others.len());
+        Ok(ready.map(|fd| fd.revents().unwrap_or(PollFlags::empty())).collect())
+    }
+
+    fn write_all(&mut self) -> Result<(), String> {
+        let mut written = 0;
+        while let Some(rest) = self.outbox.get(written..).filter(|rest| !rest.is_empty()) {
+            match self.transport.write(rest) {
+                Ok(0) => break,
+                Ok(count) => written += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                // What the server said before it closed may explain why: it is read first.
+                Err(_) if self.read_all().is_err() => {
+                    return Err("it closed the connection".to_owned());
+                }
+                Err(error) => return Err(error.to_string()),
+            }
+        }
+        self.outbox.drain(..written);
+        Ok(())
+    }
+
+    fn read_all(&mut self) -> Result<(), String> {
+        let mut taken = 0;
+        while taken < STEP_BYTES_MAX {
+            let before = self.inbox.len();
+            self.inbox.resize(before + READ_BYTES_MAX, 0);
+            let room = self.inbox.get_mut(before..).unwrap_or_default();
+            let outcome = self.transport.read(room);
+            self.inbox.truncate(before + outcome.as_ref().map_or(0, |count| *count));
+            match outcome {
+                Ok(0) => return Err("it closed the connection".to_owned()),
+                Ok(count) => {
+                    taken += count;
+                    self.understand().map_err(|nonsense| nonsense.to_string())?;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error.to_string()),
+            }
+        }
+        Ok(())
+    }
+
+    fn understand(&mut self) -> Result<(), Nonsense> {
+        let mut from = 0;
+        loop {
+            let rest = self.inbox.get(from..).unwrap_or_default();
+            let Some((count, incoming)) = self.framing.take(rest, self.scanned)? else {
+                self.scanned = rest.len();
+                self.inbox.drain(..from);
+                return Ok(());
+            };
+            from += count;
+            self.scanned = 0;
+            match incoming {
+                Incoming::Event(event) => self.happened.push_back(Happening::Event(event)),
+                Incoming::Reply { id: None, outcome: Err(refusal) } => {
+                    self.happened.push_back(Happening::Complaint(refusal));
+                }
+                Incoming::Reply { id: None, outcome: Ok(_) } => {}
+                Incoming::Reply { id: Some(id), outcome } => {
+                    if self.outstanding.answered(&id).is_some() {
+                        self.happened.push_back(Happening::Replied(id, outcome));
+                    }
+                }
+            }
+        }
+    }
+
+    fn lose(&mut self, reason: String) {
+        assert!(!self.lost, "a connection is lost once");
+        self.lost = true;
+        self.outbox.clear();
+        let unanswered = self.outstanding.abandon().into_iter().map(|(id, ())| id).collect();
+        self.happened.push_back(Happening::Lost { reason, unanswered });
+        assert!(self.outstanding.is_empty(), "nothing waits on a lost connection");
+    }
+}
+
+/// Waits for any of the descriptors, at most for `timeout`, rounded up to the next millisecond. A signal
+/// ends the wait early.
+pub fn poll(fds: &mut [PollFd<'_>], timeout: Option<Span>) -> io::Result<()> {
+    let timeout = timeout.map_or(PollTimeout::NONE, |span| {
+        let millis = span.as_micros().div_ceil(1_000);
+        PollTimeout::try_from(i32::try_from(millis).unwrap_or(i32::MAX)).unwrap_or(PollTimeout::MAX)
+    });
+    match nix::poll::poll(fds, timeout) {
+        Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),
+        Err(errno) => Err(errno.into()),
+    }
+}

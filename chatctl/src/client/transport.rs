@@ -1,0 +1,61 @@
+//! The seam between the client and what carries its bytes: today the control socket, later TCP, TLS
+//! and WebSocket.
+//!
+//! A transport moves bytes and never waits; it knows nothing of requests. How an object is told from the
+//! next one in the stream is the business of `Framing`, next door.
+
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+
+/// What carries the bytes of one connection. Every call returns at once; `WouldBlock` means: not now.
+pub trait Transport {
+    /// Takes what it can of `bytes`.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize>;
+
+    /// Fills what it can of `into`; zero is the end of the stream.
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize>;
+
+    /// Says that nothing more will be written; what was written still arrives.
+    fn finish(&mut self) -> io::Result<()>;
+
+    /// The descriptor to wait for.
+    fn descriptor(&self) -> BorrowedFd<'_>;
+
+    /// Whether bytes wait inside the transport that only a writable descriptor can move on (TLS).
+    fn wants_write(&self) -> bool {
+        false
+    }
+}
+
+/// A connection over a Unix stream socket: the control socket.
+#[derive(Debug)]
+pub struct UnixTransport {
+    stream: UnixStream,
+}
+
+impl UnixTransport {
+    /// Takes a connected stream and makes it one that never waits.
+    pub fn new(stream: UnixStream) -> io::Result<Self> {
+        stream.set_nonblocking(true)?;
+        Ok(Self { stream })
+    }
+}
+
+impl Transport for UnixTransport {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.stream.write(bytes)
+    }
+
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.stream.read(into)
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.stream.shutdown(std::net::Shutdown::Write)
+    }
+
+    fn descriptor(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+}

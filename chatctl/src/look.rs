@@ -1,0 +1,207 @@
+//! The commands that ask once and print the answer: `who`, `rooms`, `status`, `ping`, `stop`.
+
+use crate::args::Who;
+use crate::ask::{Context, of_room, room};
+use crate::client::{Client, Fields, Happening};
+use crate::clock;
+use crate::failure::Failure;
+use crate::moments;
+use serde_json::{Value, json};
+
+/// `chatctl who`: a line by name, with its rooms where no room was named.
+pub fn who(context: &mut Context, args: &Who) -> Result<(), Failure> {
+    let wanted = args.room.as_deref().map(room).transpose()?;
+    let mut client = context.connect()?;
+    let rooms = match &wanted {
+        Some(room) => vec![room.clone()],
+        None => names(
+            &context.ask(&mut client, "rooms", Fields::new(), &mut |_| Ok(()))?,
+            "rooms",
+            "room",
+        ),
+    };
+    for room in rooms {
+        let reply = context.ask(&mut client, "members", of_room(&room), &mut |_| Ok(()));
+        let reply = match reply {
+            // It ended between the two questions.
+            Err(failure) if wanted.is_none() && failure.code == "no_such_room" => continue,
+            reply => reply?,
+        };
+        for nick in names(&reply, "members", "nick") {
+            if context.talk.is_json() {
+                context.talk.object(&json!({"room": room, "nick": nick}).to_string())?;
+            } else if wanted.is_some() {
+                context.talk.line(&nick)?;
+            } else {
+                context.talk.line(&format!("#{room}\t{nick}"))?;
+            }
+        }
+    }
+    context.talk.flush()
+}
+
+/// `chatctl rooms`: a line by room.
+pub fn rooms(context: &mut Context) -> Result<(), Failure> {
+    let mut client = context.connect()?;
+    let reply = context.ask(&mut client, "rooms", Fields::new(), &mut |_| Ok(()))?;
+    let rooms = list(&reply, "rooms");
+    if context.talk.is_json() {
+        for room in rooms {
+            context.talk.object(&room.to_string())?;
+        }
+        return context.talk.flush();
+    }
+    let widest = rooms.iter().filter_map(|room| room["room"].as_str()).map(str::len).max();
+    let width = widest.unwrap_or(0) + 1;
+    context.talk.line(&format!("{:width$}  MEMBERS  FOLLOWERS  LAST SEQ", "ROOM"))?;
+    for room in rooms {
+        let name = format!("#{}", room["room"].as_str().unwrap_or("?"));
+        let number = |field: &str| room[field].as_u64().unwrap_or(0);
+        context.talk.line(&format!(
+            "{name:width$}  {:7}  {:9}  {:8}",
+            number("members"),
+            number("followers"),
+            number("seq")
+        ))?;
+    }
+    context.talk.flush()
+}
+
+/// `chatctl status`: what the daemon counts, a line each.
+pub fn status(context: &mut Context) -> Result<(), Failure> {
+    let mut client = context.connect()?;
+    let hello = context.greet(&mut client)?;
+    let reply = context.ask(&mut client, "stats", Fields::new(), &mut |_| Ok(()))?;
+    let stats = reply.get("stats").and_then(Value::as_object).cloned().unwrap_or_default();
+    if context.talk.is_json() {
+        context.talk.object(&Value::Object(stats).to_string())?;
+        return context.talk.flush();
+    }
+    context.talk.line(&format!("{:18} {}", "address", context.server))?;
+    if let Some(durability) = hello.get("durability").and_then(Value::as_str) {
+        context.talk.line(&format!("{:18} {durability}", "durability"))?;
+    }
+    for (name, value) in in_order(&stats) {
+        let (name, value) = match value {
+            Value::Number(number) if name == "uptime_ms" => {
+                let micros = number.as_u64().unwrap_or(0).saturating_mul(1_000);
+                ("uptime".to_owned(), moments::span_shown(micros))
+            }
+            Value::Number(number) if name.ends_with("_bytes") || name.starts_with("bytes_") => {
+                (name.replace('_', " "), bytes_shown(number.as_u64().unwrap_or(0)))
+            }
+            Value::Null => (name.replace('_', " "), "off".to_owned()),
+            Value::String(text) => (name.replace('_', " "), text.clone()),
+            other => (name.replace('_', " "), other.to_string()),
+        };
+        context.talk.line(&format!("{name:18} {value}"))?;
+    }
+    context.talk.flush()
+}
+
+/// `chatctl ping`: the time of one round trip on an open connection.
+pub fn ping(context: &mut Context) -> Result<(), Failure> {
+    let mut client = context.connect()?;
+    // The first request pays for the daemon's work of accepting; the second one is the round trip.
+    context.ask(&mut client, "ping", Fields::new(), &mut |_| Ok(()))?;
+    let before = clock::now();
+    context.ask(&mut client, "ping", Fields::new(), &mut |_| Ok(()))?;
+    let micros = clock::now().since(before).as_micros();
+    if context.talk.is_json() {
+        context.talk.object(&json!({"round_trip_us": micros}).to_string())?;
+    } else {
+        let took = moments::span_shown(micros);
+        context.talk.line(&format!("{} answered in {took}", context.server))?;
+    }
+    context.talk.flush()
+}
+
+/// `chatctl stop`: asks the daemon to end, and waits until it has closed its connections.
+pub fn stop(context: &mut Context) -> Result<(), Failure> {
+    let mut client = context.connect()?;
+    context.ask(&mut client, "stop", Fields::new(), &mut |_| Ok(()))?;
+    context.talk.whisper("stopping", "the daemon is emptying its queues");
+    wait_for_end(context, &mut client)?;
+    context.talk.say("stopped", "the daemon has ended");
+    Ok(())
+}
+
+fn wait_for_end(context: &Context, client: &mut Client) -> Result<(), Failure> {
+    let deadline = context.deadline();
+    loop {
+        let now = clock::now();
+        if now >= deadline {
+            let waited = moments::span_shown(context.flags.timeout.as_micros());
+            let message = format!("the daemon accepted to stop, and is still at it after {waited}");
+            return Err(Failure::timed_out(message));
+        }
+        client
+            .step(now, Some(deadline), &[])
+            .map_err(|error| Failure::unreachable(error.to_string()))?;
+        while let Some(happening) = client.take() {
+            if matches!(happening, Happening::Lost { .. }) {
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn list(reply: &Fields, field: &str) -> Vec<Value> {
+    reply.get(field).and_then(Value::as_array).cloned().unwrap_or_default()
+}
+
+/// The names in a list of objects (or of plain names).
+pub fn names(reply: &Fields, field: &str, name: &str) -> Vec<String> {
+    let entries = list(reply, field);
+    let text = |entry: &Value| entry.as_str().or(entry[name].as_str()).map(str::to_owned);
+    entries.iter().filter_map(text).collect()
+}
+
+/// The statistics in the order in which a person reads them; what is not known comes last, by name.
+fn in_order(stats: &Fields) -> Vec<(&String, &Value)> {
+    const FIRST: [&str; 8] = [
+        "server",
+        "version",
+        "uptime_ms",
+        "connections_native",
+        "connections_control",
+        "connections_undecided",
+        "connections_max",
+        "rooms",
+    ];
+    let place = |name: &str| FIRST.iter().position(|known| *known == name).unwrap_or(FIRST.len());
+    let mut all: Vec<_> = stats.iter().collect();
+    all.sort_by_key(|(name, _)| place(name));
+    all
+}
+
+fn bytes_shown(bytes: u64) -> String {
+    match bytes {
+        0..10_240 => format!("{bytes} B"),
+        10_240..10_485_760 => format!("{} KiB", bytes >> 10),
+        10_485_760..10_737_418_240 => format!("{} MiB", bytes >> 20),
+        _ => format!("{} GiB", bytes >> 30),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{bytes_shown, in_order};
+
+    #[test]
+    fn statistics_begin_with_what_one_looks_for() {
+        let value = serde_json::json!({"accepted": 1, "rooms": 2, "uptime_ms": 3, "version": "1"});
+        let order: Vec<_> = in_order(value.as_object().expect("an object"))
+            .into_iter()
+            .map(|(name, _)| name.as_str())
+            .collect();
+        assert_eq!(order, ["version", "uptime_ms", "rooms", "accepted"]);
+    }
+
+    #[test]
+    fn sizes_read_easily() {
+        assert_eq!(bytes_shown(512), "512 B");
+        assert_eq!(bytes_shown(65_536), "64 KiB");
+        assert_eq!(bytes_shown(128 << 20), "128 MiB");
+    }
+}

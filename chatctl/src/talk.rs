@@ -1,0 +1,223 @@
+//! The command's voice: data to stdout, words about it to stderr, both in the form that was asked for.
+//!
+//! It owns the two streams and knows whether they are terminals; it knows no protocol beyond the look of a
+//! message. Nothing else in this program prints.
+
+use crate::args::{Color, Global};
+use crate::client::Event;
+use crate::failure::{Exit, Failure};
+use crate::{clock, moments, visible};
+use nix::poll::{PollFd, PollFlags};
+use proto::Span;
+use std::env;
+use std::io::{self, IsTerminal, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+
+/// How much is gathered before it is written; a step's output is always written at its end.
+const GATHERED_BYTES_MAX: usize = 64 << 10;
+
+/// stdout and stderr, and how to write there.
+pub struct Talk {
+    out: io::Stdout,
+    gathered: Vec<u8>,
+    terminal: bool,
+    color: bool,
+    json: bool,
+    volume: Volume,
+}
+
+/// How much is said on stderr beside errors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Volume {
+    Quiet,
+    Usual,
+    Verbose,
+}
+
+/// What of a message is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// Time, who, what.
+    Line,
+    /// Time, room, who, what.
+    LineWithRoom,
+    /// The bytes and a newline.
+    Raw,
+}
+
+impl Talk {
+    /// The streams of this process, in the form that the flags ask for.
+    pub fn new(flags: &Global) -> Self {
+        let out = io::stdout();
+        let terminal = out.is_terminal();
+        let color = match flags.color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => {
+                let unwanted = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+                terminal && !unwanted && env::var_os("TERM").is_none_or(|term| term != "dumb")
+            }
+        };
+        let volume = match (flags.quiet, flags.verbose) {
+            (true, _) => Volume::Quiet,
+            (false, false) => Volume::Usual,
+            (false, true) => Volume::Verbose,
+        };
+        Self { out, gathered: Vec::new(), terminal, color, json: flags.json, volume }
+    }
+
+    /// Whether objects are printed instead of words.
+    pub fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// The descriptor on which a reader's going away can be seen.
+    pub fn descriptor(&self) -> BorrowedFd<'_> {
+        self.out.as_fd()
+    }
+
+    /// Whether the reader of stdout is gone.
+    pub fn is_deserted(&self) -> bool {
+        let mut fds = [PollFd::new(self.out.as_fd(), PollFlags::empty())];
+        let polled = crate::client::poll(&mut fds, Some(Span::from_micros(0)));
+        polled.is_ok() && fds[0].revents().is_some_and(is_gone)
+    }
+
+    /// Prints an event's object as it came.
+    pub fn object(&mut self, line: &str) -> Result<(), Failure> {
+        if self.terminal {
+            let shown = visible::json(line);
+            self.gathered.extend_from_slice(shown.as_bytes());
+        } else {
+            self.gathered.extend_from_slice(line.as_bytes());
+        }
+        self.end_line()
+    }
+
+    /// Prints a line of words.
+    pub fn line(&mut self, text: &str) -> Result<(), Failure> {
+        let shown = if self.terminal { visible::line(text) } else { text.to_owned() };
+        self.gathered.extend_from_slice(shown.as_bytes());
+        self.end_line()
+    }
+
+    /// Prints a message.
+    pub fn message(&mut self, event: &Event, look: Look) -> Result<(), Failure> {
+        if self.json {
+            return self.object(&event.line);
+        }
+        let content = proto::client::content(&event.fields).unwrap_or_default();
+        if look != Look::Raw {
+            self.head(event, look);
+        }
+        if self.terminal {
+            let shown = match std::str::from_utf8(&content) {
+                Ok(text) => visible::paragraph(text),
+                Err(_) => visible::hex(&content),
+            };
+            self.gathered.extend_from_slice(shown.as_bytes());
+        } else {
+            self.gathered.extend_from_slice(&content);
+        }
+        self.end_line()
+    }
+
+    /// Prints that somebody came, went or has another name.
+    pub fn event(&mut self, event: &Event, look: Look) -> Result<(), Failure> {
+        if self.json {
+            return self.object(&event.line);
+        }
+        let text = |field: &str| event.text(field).unwrap_or("?");
+        let room = match look {
+            Look::LineWithRoom => format!(" #{}", text("room")),
+            Look::Line | Look::Raw => String::new(),
+        };
+        let what = match event.name.as_str() {
+            "joined" => format!("{} joined", text("nick")),
+            "left" => format!("{} left", text("nick")),
+            "renamed" => format!("{} is now {}", text("nick"), text("new_nick")),
+            name => format!("{name} {}", serde_json::Value::Object(event.fields.clone())),
+        };
+        self.line(&format!("{}{room} -- {what}", self.time_of_day()))
+    }
+
+    /// Writes what was gathered. Called before every wait, so that no line ever waits for the next one.
+    pub fn flush(&mut self) -> Result<(), Failure> {
+        let written = self.out.write_all(&self.gathered).and_then(|()| self.out.flush());
+        self.gathered.clear();
+        written.map_err(|error| match error.kind() {
+            io::ErrorKind::BrokenPipe => Failure::quiet(),
+            _ => Failure::new(Exit::Refused, "stdout", format!("stdout: {error}")),
+        })
+    }
+
+    /// Says something about the work on stderr: what a person should know and a script may.
+    pub fn say(&self, code: &str, text: &str) {
+        if self.volume >= Volume::Usual {
+            self.tell(code, text);
+        }
+    }
+
+    /// Says on stderr what only a curious person wants to know.
+    pub fn whisper(&self, code: &str, text: &str) {
+        if self.volume == Volume::Verbose {
+            self.tell(code, text);
+        }
+    }
+
+    /// Says on stderr why the command failed.
+    pub fn fail(&self, failure: &Failure) {
+        if failure.silent {
+            return;
+        }
+        let line = if self.json {
+            failure.as_json()
+        } else {
+            format!("chatctl: {}", visible::line(&failure.message))
+        };
+        // Nobody is left to be told that stderr is closed.
+        let _ = writeln!(io::stderr(), "{line}");
+    }
+
+    fn tell(&self, code: &str, text: &str) {
+        let line = if self.json {
+            serde_json::json!({"notice": code, "message": text}).to_string()
+        } else {
+            format!("chatctl: {}", visible::line(text))
+        };
+        let _ = writeln!(io::stderr(), "{line}");
+    }
+
+    fn head(&mut self, event: &Event, look: Look) {
+        let text = |field: &str| event.text(field).unwrap_or("?");
+        let time = moments::shown(text("time"), &clock::wall(), self.terminal);
+        let (from, room) = if self.terminal {
+            (visible::line(text("from")), visible::line(text("room")))
+        } else {
+            (text("from").to_owned(), text("room").to_owned())
+        };
+        let (dim, bold, plain) =
+            if self.color { ("\x1b[2m", "\x1b[1m", "\x1b[0m") } else { ("", "", "") };
+        let room = match look {
+            Look::LineWithRoom => format!(" {dim}#{room}{plain}"),
+            Look::Line | Look::Raw => String::new(),
+        };
+        let head = format!("{dim}{time}{plain}{room} {bold}{from}{plain}: ");
+        self.gathered.extend_from_slice(head.as_bytes());
+    }
+
+    fn time_of_day(&self) -> String {
+        let now = clock::wall();
+        moments::shown(&now.timestamp().to_string(), &now, self.terminal)
+    }
+
+    fn end_line(&mut self) -> Result<(), Failure> {
+        self.gathered.push(b'\n');
+        if self.gathered.len() >= GATHERED_BYTES_MAX { self.flush() } else { Ok(()) }
+    }
+}
+
+/// Whether these flags say that the other end is gone.
+pub fn is_gone(flags: PollFlags) -> bool {
+    flags.intersects(PollFlags::POLLERR | PollFlags::POLLNVAL)
+}

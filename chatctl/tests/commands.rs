@@ -1,0 +1,577 @@
+//! `chatctl` as a process against a fake daemon: exit codes, what goes to stdout and what to stderr.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::needless_pass_by_value, reason = "json!() is made to be given away")]
+
+mod fake;
+
+use fake::{DEADLINE, Fake, Folder, HISTORY, command, data, ended, message, run};
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Write};
+use std::process::Stdio;
+
+const UUID: &str = "0b7f2f0e-58d4-4d6e-9d0f-3d1b2a6c7e11";
+
+/// A daemon that takes one post and says what it was.
+fn stored(check: impl FnOnce(&Value) + Send + 'static) -> Fake {
+    Fake::greeting(move |caller| {
+        let post = caller.hear("post");
+        check(&post);
+        caller.yes(&post, json!({"room": post["room"], "seq": 7, "time": "2026-01-02T03:04:05Z"}));
+        caller.hung_up();
+    })
+}
+
+#[test]
+fn text_given_is_sent_and_stdin_is_not_touched() {
+    let fake = stored(|post| {
+        assert_eq!(post["room"], "lobby");
+        assert_eq!(post["text"], "hello  world");
+        assert_eq!(post["id"].as_str().unwrap().len(), 36);
+        assert_eq!(post["nick"], "Bob");
+    });
+    let socket = fake.folder.socket();
+    // stdin stays open for the whole run: a program that reads it would not end.
+    let args = ["send", "#Lobby", "hello ", "world", "--as", "Bob"];
+    let mut child = command(&socket, &args).spawn().unwrap();
+    let stdin = child.stdin.take();
+    let ran = ended(child);
+    drop(stdin);
+    assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (Some(0), "", ""));
+}
+
+#[test]
+fn stdin_is_one_message_without_its_last_newline() {
+    let ran = stored(|post| assert_eq!(post["text"], "a\nb\n")).run(&["send", "x"], b"a\nb\n\n");
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let ran = stored(|post| assert_eq!(post["text"], "a\n")).run(&["send", "x", "--raw"], b"a\n");
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let ran =
+        stored(|post| assert_eq!(post["data"], "/wAK/w==")).run(&["send", "x"], b"\xff\0\n\xff\n");
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+}
+
+#[test]
+fn empty_input_is_refused_unless_allowed() {
+    for (args, stdin) in [
+        (vec!["send", "x"], ""),
+        (vec!["send", "x"], "\n"),
+        (vec!["send", "x", ""], ""),
+        (vec!["send", "x", "-l"], "\n\n"),
+    ] {
+        let ran = Fake::greeting(fake::Caller::hung_up).run(&args, stdin.as_bytes());
+        assert_eq!(ran.code, Some(2), "{args:?} {ran:?}");
+        assert!(ran.err.contains("--allow-empty"), "{ran:?}");
+    }
+    let fake = stored(|post| assert_eq!(post["text"], ""));
+    assert_eq!(fake.run(&["send", "x", "--allow-empty"], b"\n").code, Some(0));
+}
+
+#[test]
+fn a_file_is_sent_and_a_missing_one_is_named() {
+    let folder = Folder::new();
+    let path = folder.file("report", b"all is well\n");
+    let fake = stored(|post| assert_eq!(post["text"], "all is well"));
+    let ran = fake.run(&["send", "x", "-f", path.to_str().unwrap()], b"not this");
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let ran = run(&folder.socket(), &["send", "x", "-f", "/no/such/file"], b"");
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+    assert!(ran.err.contains("/no/such/file"), "{ran:?}");
+}
+
+#[test]
+fn lines_are_sent_as_they_come() {
+    let (posted, posts) = std::sync::mpsc::channel();
+    let fake = Fake::greeting(move |caller| {
+        for _ in 0..3 {
+            let post = caller.hear("post");
+            posted.send(post["text"].as_str().unwrap().to_owned()).unwrap();
+            caller.yes(&post, json!({"room": "x", "seq": 1, "time": "t"}));
+        }
+        caller.hung_up();
+    });
+    let mut child = command(&fake.folder.socket(), &["send", "x", "-l"]).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    for line in ["one", "two"] {
+        write!(stdin, "{line}\n\n").unwrap();
+        assert_eq!(posts.recv_timeout(DEADLINE).unwrap(), line);
+    }
+    write!(stdin, "three").unwrap();
+    drop(stdin);
+    assert_eq!(posts.recv_timeout(DEADLINE).unwrap(), "three");
+    assert_eq!(ended(child).code, Some(0));
+}
+
+#[test]
+fn nul_separates_messages_and_many_may_be_on_their_way() {
+    let fake = Fake::greeting(|caller| {
+        // None is answered before all have come, and then the last one first.
+        let posts: Vec<_> = (0..3).map(|_| caller.hear("post")).collect();
+        let texts: Vec<_> = posts.iter().map(|post| post["text"].as_str().unwrap()).collect();
+        assert_eq!(texts, ["a\nb", "c", "d"]);
+        for post in posts.iter().rev() {
+            caller.yes(post, json!({"room": "x", "seq": 1, "time": "t"}));
+        }
+        caller.hung_up();
+    });
+    assert_eq!(fake.run(&["send", "x", "-0"], b"a\nb\0c\0d").code, Some(0));
+}
+
+#[test]
+fn a_message_over_the_limit_says_size_and_limit() {
+    let fake = Fake::greeting(fake::Caller::hung_up);
+    let ran = fake.run(&["send", "x"], &[b'a'; 101]);
+    assert_eq!(ran.code, Some(8), "{ran:?}");
+    assert!(ran.err.contains("101 bytes") && ran.err.contains("limit is 100"), "{ran:?}");
+    let ran = stored(|_| ()).run(&["send", "x"], &[&[b'a'; 100][..], b"\n"].concat());
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+}
+
+#[test]
+fn refusals_have_exit_codes() {
+    for (code, exit) in [
+        ("forbidden", 4),
+        ("no_such_room", 7),
+        ("too_large", 8),
+        ("rate_limited", 8),
+        ("limit_reached", 8),
+        ("id_conflict", 1),
+        ("store_unavailable", 1),
+    ] {
+        let fake = Fake::greeting(move |caller| {
+            let post = caller.hear("post");
+            caller.no(&post, code, "Because.");
+            caller.hung_up();
+        });
+        let ran = fake.run(&["send", "x", "hello"], b"");
+        assert_eq!((ran.code, ran.err.as_str()), (Some(exit), "chatctl: Because.\n"), "{code}");
+    }
+}
+
+#[test]
+fn with_json_an_error_is_one_object_on_stderr() {
+    let fake = Fake::greeting(|caller| {
+        let post = caller.hear("post");
+        caller.no(&post, "id_conflict", "Another message has this id.");
+    });
+    let ran = fake.run(&["send", "x", "hello", "--json", "--id", UUID], b"");
+    let error: Value = serde_json::from_str(&ran.err).unwrap();
+    assert_eq!(
+        error,
+        json!({"error": "id_conflict", "message": "Another message has this id.", "exit": 1})
+    );
+    let ran = run(&Folder::new().socket(), &["--json", "sned"], b"");
+    let error: Value = serde_json::from_str(&ran.err).unwrap();
+    assert_eq!((ran.code, &error["error"]), (Some(2), &json!("usage")));
+}
+
+#[test]
+fn who_is_not_admitted_is_told_so() {
+    let fake = Fake::new(|door| {
+        let mut caller = door.open();
+        caller.say(&json!({"reply": null, "ok": false, "error": "forbidden", "message": "Join group chat."}));
+    });
+    let ran = fake.run(&["send", "x", "hello"], b"");
+    assert_eq!((ran.code, ran.err.as_str()), (Some(4), "chatctl: Join group chat.\n"));
+}
+
+#[test]
+fn an_unreachable_daemon_is_named_with_the_way_to_start_one() {
+    let folder = Folder::new();
+    let ran = run(&folder.socket(), &["ping"], b"");
+    assert_eq!(ran.code, Some(3));
+    assert!(ran.err.contains(folder.socket().to_str().unwrap()), "{ran:?}");
+    assert!(ran.err.contains("start one with `chatd`"), "{ran:?}");
+}
+
+#[test]
+fn what_is_not_built_says_so() {
+    let socket = Folder::new().socket();
+    for args in [
+        vec!["send", "@bob", "hello"],
+        vec!["send", "x", "hello", "--wait", "delivered"],
+        vec!["ping", "-s", "tcp://localhost:33333"],
+    ] {
+        let ran = run(&socket, &args, b"");
+        assert_eq!(ran.code, Some(2), "{args:?}");
+        assert!(ran.err.contains("not built yet"), "{ran:?}");
+    }
+    assert_eq!(run(&socket, &["send", "no room", "x"], b"").code, Some(2));
+    assert_eq!(run(&socket, &["send", "x", "x", "--as", " bob"], b"").code, Some(2));
+}
+
+#[test]
+fn a_silent_daemon_is_a_time_out() {
+    let fake = Fake::new(|door| {
+        let mut caller = door.open();
+        caller.hear("ping");
+        caller.hung_up();
+    });
+    let ran = fake.run(&["ping", "--timeout", "100ms"], b"");
+    assert_eq!(ran.code, Some(5), "{ran:?}");
+    assert!(ran.err.contains("no answer"), "{ran:?}");
+}
+
+#[test]
+fn a_lost_connection_is_retried_with_the_same_id() {
+    let fake = Fake::new(|door| {
+        let mut caller = door.open();
+        caller.greet();
+        let first = caller.hear("post");
+        drop(caller);
+        let mut caller = door.open();
+        let second = caller.hear("post");
+        assert_eq!((&first["id"], &first["text"]), (&second["id"], &second["text"]));
+        caller.yes(&second, json!({"room": "x", "seq": 7, "time": "t"}));
+        caller.hung_up();
+    });
+    let ran = fake.run(&["send", "x", "hello"], b"");
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.err.contains("sending again"), "{ran:?}");
+}
+
+#[test]
+fn a_message_with_an_unknown_fate_says_how_to_send_it_again() {
+    let fake = Fake::new(|door| {
+        let mut caller = door.open();
+        caller.greet();
+        caller.hear("post");
+        door.close();
+    });
+    let args = ["send", "x", "hello", "--id", UUID, "--timeout", "300ms"];
+    let ran = fake.run(&args, b"");
+    assert_eq!(ran.code, Some(3), "{ran:?}");
+    assert!(ran.err.contains(&format!("--id {UUID}")), "{ran:?}");
+}
+
+#[test]
+fn nobody_waits_with_wait_none() {
+    let fake = Fake::greeting(|caller| {
+        caller.hear("post");
+        caller.hung_up();
+    });
+    assert_eq!(fake.run(&["send", "x", "hello", "--wait", "none"], b"").code, Some(0));
+}
+
+#[test]
+fn the_reply_to_a_post_is_data_with_json() {
+    let ran = stored(|_| ()).run(&["send", "x", "hello", "--json", "--id", UUID], b"");
+    let reply: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!((&reply["seq"], &reply["message_id"]), (&json!(7), &json!(UUID)));
+}
+
+#[test]
+fn who_rooms_status_ping_and_stop_print_what_they_learn() {
+    let rooms = json!({"rooms": [
+        {"room": "lobby", "members": 2, "followers": 1, "seq": 7},
+        {"room": "ops", "members": 1, "followers": 0, "seq": 0}]});
+    let listed = rooms.clone();
+    let ask = move |name: &'static str, fields: Value| {
+        Fake::new(move |door| {
+            let mut caller = door.open();
+            let asked = caller.hear(name);
+            caller.yes(&asked, fields);
+            caller.hung_up();
+        })
+    };
+    let ran = ask("rooms", rooms).run(&["rooms"], b"");
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert_eq!(ran.out.lines().count(), 3, "{ran:?}");
+    assert!(ran.out.lines().nth(1).unwrap().starts_with("#lobby "), "{ran:?}");
+    let members = json!({"room": "lobby", "members": [{"nick": "alice"}, {"nick": "bob"}]});
+    let ran = ask("members", members.clone()).run(&["who", "lobby"], b"");
+    assert_eq!((ran.code, ran.out.as_str()), (Some(0), "alice\nbob\n"));
+    let fake = Fake::new(move |door| {
+        let mut caller = door.open();
+        let asked = caller.hear("rooms");
+        caller.yes(&asked, listed);
+        let asked = caller.hear("members");
+        caller.yes(&asked, members);
+        let asked = caller.hear("members");
+        caller.no(&asked, "no_such_room", "Gone.");
+    });
+    let ran = fake.run(&["who"], b"");
+    assert_eq!((ran.code, ran.out.as_str()), (Some(0), "#lobby\talice\n#lobby\tbob\n"));
+    let fake = Fake::greeting(|caller| {
+        let asked = caller.hear("stats");
+        caller.yes(
+            &asked,
+            json!({"stats": {"rooms": 2, "uptime_ms": 61_000, "block_bytes": 65_536}}),
+        );
+    });
+    let ran = fake.run(&["status"], b"");
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    for line in ["uptime             1m 1s", "rooms              2", "block bytes        64 KiB"] {
+        assert!(ran.out.lines().any(|said| said == line), "{line} {ran:?}");
+    }
+    let fake = Fake::new(|door| {
+        let mut caller = door.open();
+        for _ in 0..2 {
+            let asked = caller.hear("ping");
+            caller.yes(&asked, json!({}));
+        }
+    });
+    let ran = fake.run(&["ping"], b"");
+    assert!(ran.code == Some(0) && ran.out.contains("answered in"), "{ran:?}");
+    let fake = Fake::new(|door| {
+        let mut caller = door.open();
+        let asked = caller.hear("stop");
+        caller.yes(&asked, json!({}));
+        caller.say(&json!({"event": "bye", "reason": "drain"}));
+    });
+    let ran = fake.run(&["stop"], b"");
+    assert_eq!((ran.code, ran.out.as_str()), (Some(0), ""), "{ran:?}");
+}
+
+#[test]
+fn a_room_that_is_not_there_is_status_7() {
+    let fake = Fake::new(|door| {
+        let mut caller = door.open();
+        let asked = caller.hear("members");
+        caller.no(&asked, "no_such_room", "There is no room nowhere.");
+    });
+    assert_eq!(fake.run(&["who", "nowhere"], b"").code, Some(7));
+}
+
+/// Answers the requests with which following begins.
+fn follow(caller: &mut fake::Caller, rooms: Value) -> Value {
+    caller.greet();
+    let asked = caller.hear("rooms");
+    caller.yes(&asked, json!({"rooms": rooms}));
+    let tail = caller.hear("tail");
+    caller.yes(&tail, json!({"rooms": ["lobby"]}));
+    tail
+}
+
+#[test]
+fn messages_are_lines_and_bytes_when_piped() {
+    let fake = Fake::new(|door| {
+        let mut caller = door.open();
+        let tail = follow(&mut caller, json!([]));
+        assert_eq!((&tail["rooms"], &tail["last"]), (&json!(["lobby"]), &json!(2)));
+        caller.say(&json!({"event": "joined", "room": "lobby", "nick": "bob"}));
+        caller.say(&message("lobby", 1, "alice", "hello\nworld"));
+        caller.say(&data("lobby", 2, "bob", "/wD/"));
+        caller.hung_up();
+    });
+    let ran = fake.run(&["tail", "lobby", "-n", "2", "--count", "2"], b"");
+    let expected =
+        b"2026-01-02 03:04:05 alice: hello\nworld\n2026-01-02 03:04:05 bob: \xff\x00\xff\n";
+    assert_eq!((ran.code, ran.bytes.as_slice(), ran.err.as_str()), (Some(0), &expected[..], ""));
+}
+
+#[test]
+fn raw_and_json_pass_on_what_came() {
+    let script = |door: &mut fake::Door| {
+        let mut caller = door.open();
+        follow(&mut caller, json!([]));
+        caller.say_raw("{\"seq\":1,\"room\":\"lobby\",\"event\":\"message\",\"from\":\"a\",\"text\":\"x y\",\"new\":1}\n");
+        caller.hung_up();
+    };
+    let ran = Fake::new(script).run(&["tail", "lobby", "--count", "1", "--raw"], b"");
+    assert_eq!((ran.code, ran.out.as_str()), (Some(0), "x y\n"));
+    let ran = Fake::new(script).run(&["tail", "lobby", "--count", "1", "--json"], b"");
+    let expected = "{\"seq\":1,\"room\":\"lobby\",\"event\":\"message\",\"from\":\"a\",\"text\":\"x y\",\"new\":1}\n";
+    assert_eq!((ran.code, ran.out.as_str()), (Some(0), expected));
+}
+
+#[test]
+fn filters_choose_and_events_add() {
+    let fake = Fake::new(|door| {
+        let mut caller = door.open();
+        let tail = follow(&mut caller, json!([]));
+        assert_eq!(tail.get("rooms"), None);
+        caller.say(&json!({"event": "joined", "room": "lobby", "nick": "Alice"}));
+        caller.say(&json!({"event": "left", "room": "lobby", "nick": "bob"}));
+        caller.say(&message("lobby", 1, "bob", "an ERROR"));
+        caller.say(&message("ops", 1, "Alice", "all is well"));
+        caller.say(&message("ops", 2, "Alice", "an ERROR"));
+        caller.hung_up();
+    });
+    let args = ["tail", "--from", "alice", "--grep", "ERR.R", "--events", "--count", "1"];
+    let ran = fake.run(&args, b"");
+    let lines: Vec<_> = ran.out.lines().collect();
+    assert_eq!(lines.len(), 2, "{ran:?}");
+    assert!(lines[0].ends_with(" #lobby -- Alice joined"), "{ran:?}");
+    assert_eq!(lines[1], "2026-01-02 03:04:05 #ops Alice: an ERROR");
+}
+
+#[test]
+fn the_time_to_follow_ends_it_and_a_missing_message_is_status_5() {
+    let quiet = |door: &mut fake::Door| {
+        let mut caller = door.open();
+        follow(&mut caller, json!([]));
+        caller.hung_up();
+    };
+    assert_eq!(Fake::new(quiet).run(&["tail", "lobby", "--for", "50ms"], b"").code, Some(0));
+    let ran = Fake::new(quiet).run(&["tail", "lobby", "--for", "50ms", "--count", "1"], b"");
+    assert_eq!(ran.code, Some(5), "{ran:?}");
+}
+
+#[test]
+fn a_gap_is_told_and_remembered() {
+    let fake = Fake::new(|door| {
+        let mut caller = door.open();
+        follow(&mut caller, json!([]));
+        caller.say(&message("lobby", 1, "a", "one"));
+        caller.say(&json!({"event": "gap", "room": "lobby", "from_seq": 2, "to_seq": 8}));
+        caller.say(&message("lobby", 9, "a", "nine"));
+        caller.hung_up();
+    });
+    let ran = fake.run(&["tail", "lobby", "--count", "2"], b"");
+    assert_eq!(ran.code, Some(6), "{ran:?}");
+    assert!(ran.err.contains("2 to 8"), "{ran:?}");
+    assert_eq!(ran.out.lines().count(), 2);
+}
+
+#[test]
+fn a_lost_daemon_is_found_again_without_loss_or_double() {
+    let fake = Fake::new(|door| {
+        let mut caller = door.open();
+        follow(&mut caller, json!([{"room": "lobby", "seq": 4}, {"room": "ops", "seq": 2}]));
+        caller.say(&message("lobby", 5, "a", "five"));
+        caller.say(&json!({"event": "bye", "reason": "drain"}));
+        drop(caller);
+        let mut caller = door.open();
+        caller.greet();
+        let tail = caller.hear("tail");
+        caller.yes(&tail, json!({"rooms": ["lobby", "ops"]}));
+        // Live messages come before the answers about what was missed.
+        caller.say(&message("lobby", 8, "a", "eight"));
+        let rooms = caller.hear("rooms");
+        caller.yes(
+            &rooms,
+            json!({"rooms": [{"room": "lobby", "seq": 8}, {"room": "ops", "seq": 2}]}),
+        );
+        let page = caller.hear("history");
+        assert_eq!((&page["room"], &page["after"]), (&json!("lobby"), &json!(5)));
+        for (seq, text) in [(6, "six"), (7, "seven"), (8, "eight")] {
+            let mut event = message("lobby", seq, "a", text);
+            event["history"] = page["id"].clone();
+            caller.say(&event);
+        }
+        caller.yes(&page, json!({"room": "lobby", "count": 3, "more": false}));
+        let page = caller.hear("history");
+        assert_eq!((&page["room"], &page["after"]), (&json!("ops"), &json!(2)));
+        caller.yes(&page, json!({"room": "ops", "count": 0, "more": false}));
+        caller.say(&message("lobby", 9, "a", "nine"));
+        caller.hung_up();
+    });
+    let ran = fake.run(&["tail", "--raw", "--count", "5"], b"");
+    assert_eq!((ran.code, ran.out.as_str()), (Some(0), "five\nsix\nseven\neight\nnine\n"));
+    assert!(ran.err.contains("lost the daemon (drain)"), "{ran:?}");
+    assert!(ran.err.contains("found the daemon"), "{ran:?}");
+}
+
+#[test]
+fn a_new_history_begins_its_numbers_anew() {
+    let fake = Fake::new(|door| {
+        let mut caller = door.open();
+        follow(&mut caller, json!([{"room": "lobby", "seq": 4}]));
+        caller.say(&message("lobby", 5, "a", "old"));
+        drop(caller);
+        let mut caller = door.open();
+        caller.greet_as(&HISTORY.replace('1', "2"));
+        let tail = caller.hear("tail");
+        caller.yes(&tail, json!({"rooms": ["lobby"]}));
+        let rooms = caller.hear("rooms");
+        caller.yes(&rooms, json!({"rooms": [{"room": "lobby", "seq": 1}]}));
+        let page = caller.hear("history");
+        assert_eq!(page["after"], 0);
+        let mut event = message("lobby", 1, "a", "new");
+        event["history"] = page["id"].clone();
+        caller.say(&event);
+        caller.yes(&page, json!({"room": "lobby", "count": 1, "more": false}));
+        caller.hung_up();
+    });
+    let ran = fake.run(&["tail", "lobby", "--raw", "--count", "2"], b"");
+    assert_eq!((ran.code, ran.out.as_str()), (Some(0), "old\nnew\n"));
+    assert!(ran.err.contains("new history"), "{ran:?}");
+}
+
+#[test]
+fn reconnect_never_and_for_a_while_end_with_status_3() {
+    for wish in ["never", "200ms"] {
+        let fake = Fake::new(|door| {
+            let mut caller = door.open();
+            follow(&mut caller, json!([]));
+            door.close();
+        });
+        let ran = fake.run(&["tail", "lobby", "--reconnect", wish], b"");
+        assert_eq!(ran.code, Some(3), "{wish} {ran:?}");
+    }
+}
+
+#[test]
+fn reconnect_given_waits_for_the_first_daemon_too() {
+    let fake = Fake::new(|door| {
+        door.close();
+        door.reopen();
+        let mut caller = door.open();
+        follow(&mut caller, json!([]));
+        caller.say(&message("lobby", 1, "a", "here"));
+        caller.hung_up();
+    });
+    let ran = fake.run(&["tail", "lobby", "--raw", "--count", "1", "--reconnect", "forever"], b"");
+    assert_eq!((ran.code, ran.out.as_str()), (Some(0), "here\n"));
+}
+
+#[test]
+fn a_closed_pipe_ends_quietly_without_another_message() {
+    let fake = Fake::new(|door| {
+        let mut caller = door.open();
+        follow(&mut caller, json!([]));
+        caller.say(&message("lobby", 1, "a", "one"));
+        caller.hung_up();
+    });
+    let mut command = command(&fake.folder.socket(), &["tail", "lobby", "--raw"]);
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    out.read_line(&mut line).unwrap();
+    assert_eq!(line, "one\n");
+    drop(out);
+    let ran = ended(child);
+    assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn history_goes_forward_page_by_page_from_a_beginning() {
+    let fake = Fake::new(|door| {
+        let mut caller = door.open();
+        let page = caller.hear("history");
+        assert_eq!(
+            (&page["after"], &page["since"]),
+            (&json!(5), &json!("2026-01-01T00:00:00.000000Z"))
+        );
+        caller.say(&message("lobby", 6, "a", "six"));
+        caller.yes(&page, json!({"room": "lobby", "count": 1, "more": true}));
+        let page = caller.hear("history");
+        assert_eq!(page["after"], 6);
+        caller.say(&message("lobby", 8, "a", "eight"));
+        caller.yes(&page, json!({"room": "lobby", "count": 1, "more": false}));
+        caller.hung_up();
+    });
+    let args = ["history", "lobby", "--after", "5", "--since", "2026-01-01", "--raw"];
+    let ran = fake.run(&args, b"");
+    assert_eq!((ran.code, ran.out.as_str()), (Some(0), "six\neight\n"), "{ran:?}");
+}
+
+#[test]
+fn the_last_messages_are_printed_in_order() {
+    let fake = Fake::new(|door| {
+        let mut caller = door.open();
+        let page = caller.hear("history");
+        assert_eq!((&page["limit"], page.get("before")), (&json!(500), None));
+        caller.say(&message("lobby", 6, "a", "six"));
+        caller.say(&message("lobby", 7, "a", "seven"));
+        caller.yes(&page, json!({"room": "lobby", "count": 2, "more": true}));
+        let page = caller.hear("history");
+        assert_eq!((&page["limit"], &page["before"]), (&json!(500), &json!(6)));
+        caller.say(&message("lobby", 4, "a", "four"));
+        caller.say(&message("lobby", 5, "a", "five"));
+        caller.yes(&page, json!({"room": "lobby", "count": 2, "more": true}));
+        caller.hung_up();
+    });
+    let ran = fake.run(&["history", "lobby", "-n", "600", "--after", "4", "--raw"], b"");
+    assert_eq!((ran.code, ran.out.as_str()), (Some(0), "five\nsix\nseven\n"), "{ran:?}");
+}

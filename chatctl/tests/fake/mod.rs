@@ -1,0 +1,229 @@
+//! A small daemon that says what a test tells it to, and a way to run `chatctl` against it with a deadline.
+//!
+//! It understands nothing: each test is the script of one conversation.
+
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+/// How long anything in a test may take before the test fails.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+
+/// The history that the fake daemon says it has.
+pub(crate) const HISTORY: &str = "11111111-1111-4111-8111-111111111111";
+
+/// A folder of the test's own, removed at its end.
+pub(crate) struct Folder(PathBuf);
+
+impl Folder {
+    pub(crate) fn new() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("chatctl-{}-{count}", std::process::id()));
+        std::fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.0.join("control")
+    }
+
+    pub(crate) fn file(&self, name: &str, content: &[u8]) -> PathBuf {
+        let path = self.0.join(name);
+        std::fs::write(&path, content).unwrap();
+        path
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The fake daemon: a script in a thread.
+pub(crate) struct Fake {
+    pub(crate) folder: Folder,
+    script: Option<JoinHandle<()>>,
+}
+
+/// Where callers come in.
+pub(crate) struct Door(UnixListener, PathBuf);
+
+/// One conversation.
+pub(crate) struct Caller {
+    lines: BufReader<UnixStream>,
+    stream: UnixStream,
+}
+
+impl Fake {
+    /// Begins to listen, and plays the script.
+    pub(crate) fn new(script: impl FnOnce(&mut Door) + Send + 'static) -> Self {
+        let folder = Folder::new();
+        let mut door = Door(UnixListener::bind(folder.socket()).unwrap(), folder.socket());
+        let script = thread::spawn(move || script(&mut door));
+        Self { folder, script: Some(script) }
+    }
+
+    /// A daemon with one caller, who is greeted first.
+    pub(crate) fn greeting(script: impl FnOnce(&mut Caller) + Send + 'static) -> Self {
+        Self::new(move |door| {
+            let mut caller = door.open();
+            caller.greet();
+            script(&mut caller);
+        })
+    }
+
+    /// Runs `chatctl` against this daemon, and ends the script.
+    pub(crate) fn run(mut self, args: &[&str], stdin: &[u8]) -> Ran {
+        let ran = run(&self.folder.socket(), args, stdin);
+        let script = self.script.take().unwrap().join();
+        if let Err(panic) = script {
+            let said = panic.downcast_ref::<String>().cloned().unwrap_or_default();
+            panic!("{said}\nchatctl: {ran:?}");
+        }
+        ran
+    }
+}
+
+impl Door {
+    /// Waits for a caller.
+    pub(crate) fn open(&mut self) -> Caller {
+        let (stream, _) = self.0.accept().unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        Caller { lines: BufReader::new(stream.try_clone().unwrap()), stream }
+    }
+
+    /// Nobody listens until `reopen`.
+    pub(crate) fn close(&mut self) {
+        std::fs::remove_file(&self.1).unwrap();
+    }
+
+    pub(crate) fn reopen(&mut self) {
+        self.0 = UnixListener::bind(&self.1).unwrap();
+    }
+}
+
+impl Caller {
+    /// The next request, which must be this one.
+    pub(crate) fn hear(&mut self, request: &str) -> Value {
+        let mut line = String::new();
+        self.lines.read_line(&mut line).unwrap();
+        let value: Value = serde_json::from_str(&line).unwrap_or(Value::Null);
+        assert_eq!(value["request"], request, "{line:?}");
+        value
+    }
+
+    /// Says anything.
+    pub(crate) fn say(&mut self, value: &Value) {
+        writeln!(self.stream, "{value}").unwrap();
+    }
+
+    /// Says bytes as they are.
+    pub(crate) fn say_raw(&mut self, line: &str) {
+        self.stream.write_all(line.as_bytes()).unwrap();
+    }
+
+    /// Says yes, with these fields.
+    pub(crate) fn yes(&mut self, request: &Value, fields: Value) {
+        let mut reply = json!({"reply": request["id"], "ok": true});
+        let Value::Object(fields) = fields else { panic!("fields") };
+        reply.as_object_mut().unwrap().extend(fields);
+        self.say(&reply);
+    }
+
+    /// Says no.
+    pub(crate) fn no(&mut self, request: &Value, code: &str, message: &str) {
+        let id = &request["id"];
+        self.say(&json!({"reply": id, "ok": false, "error": code, "message": message}));
+    }
+
+    /// Answers `hello`.
+    pub(crate) fn greet(&mut self) {
+        self.greet_as(HISTORY);
+    }
+
+    pub(crate) fn greet_as(&mut self, history: &str) {
+        let hello = self.hear("hello");
+        self.yes(
+            &hello,
+            json!({"server": "fake", "version": "0", "history": history, "durability": "none",
+                "limits": {"message": 100}}),
+        );
+    }
+
+    /// Waits until the caller has hung up, or has said that it will say no more.
+    pub(crate) fn hung_up(&mut self) {
+        let mut rest = Vec::new();
+        self.lines.read_to_end(&mut rest).unwrap();
+        assert_eq!(String::from_utf8_lossy(&rest), "", "nothing more was to be said");
+    }
+}
+
+/// A message event.
+pub(crate) fn message(room: &str, seq: u64, from: &str, text: &str) -> Value {
+    let mut event = bare(room, seq, from);
+    event["text"] = Value::from(text);
+    event
+}
+
+/// A message event whose content is no text.
+pub(crate) fn data(room: &str, seq: u64, from: &str, base64: &str) -> Value {
+    let mut event = bare(room, seq, from);
+    event["data"] = Value::from(base64);
+    event
+}
+
+fn bare(room: &str, seq: u64, from: &str) -> Value {
+    json!({"event": "message", "room": room, "seq": seq, "time": "2026-01-02T03:04:05.000000Z",
+        "message_id": "00000000-0000-4000-8000-000000000000", "from": from})
+}
+
+/// What a run of `chatctl` came to.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// The command, without the environment of whoever runs the tests.
+pub(crate) fn command(socket: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_chatctl"));
+    command.args(args).env_clear().env("CHATD_SERVER", socket).env("TZ", "UTC");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Runs `chatctl` to its end.
+pub(crate) fn run(socket: &Path, args: &[&str], stdin: &[u8]) -> Ran {
+    let mut child = command(socket, args).spawn().unwrap();
+    // It may end without having read a word.
+    let _ = child.stdin.take().unwrap().write_all(stdin);
+    ended(child)
+}
+
+/// Waits for the end of a child, and ends it where the deadline passes.
+pub(crate) fn ended(child: Child) -> Ran {
+    let id = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
+    let (said, heard) = mpsc::channel();
+    let waiter = thread::spawn(move || said.send(child.wait_with_output().unwrap()));
+    let output: Output = heard.recv_timeout(DEADLINE).unwrap_or_else(|_| {
+        let _ = nix::sys::signal::kill(id, nix::sys::signal::Signal::SIGKILL);
+        panic!("chatctl did not end in time: {:?}", heard.recv());
+    });
+    waiter.join().unwrap().unwrap();
+    Ran {
+        code: output.status.code(),
+        out: String::from_utf8_lossy(&output.stdout).into_owned(),
+        err: String::from_utf8_lossy(&output.stderr).into_owned(),
+        bytes: output.stdout,
+    }
+}
