@@ -3,6 +3,7 @@
 use crate::moments;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use proto::Span;
+use proto::vocabulary::HISTORY_MESSAGES_MAX;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use uuid::Uuid;
@@ -38,6 +39,7 @@ pub struct CommandLine {
 
 /// Flags of every command.
 #[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Options of every command")]
 pub struct Global {
     /// The daemon: unix:PATH or a path [default: the user's control socket, then the system's]
     #[arg(
@@ -123,7 +125,7 @@ pub struct Send {
     /// One message up to each NUL byte
     #[arg(short = '0', long = "null")]
     pub nul: bool,
-    /// Read this file instead of stdin
+    /// Read this file instead of stdin (`-` is stdin)
     #[arg(short, long, value_name = "FILE")]
     pub file: Option<PathBuf>,
     /// Keep the last newline of the input, which is otherwise removed
@@ -183,8 +185,8 @@ pub struct Tail {
     /// The rooms; all of them, also later ones, where none is named
     #[arg(value_name = "ROOM")]
     pub rooms: Vec<String>,
-    /// Begin with the last N messages, or all that the daemon gives at once
-    #[arg(short, long = "lines", value_name = "N|all", default_value = "0", value_parser = count)]
+    /// Begin with the last N messages of each room, or with all of them
+    #[arg(short, long = "lines", value_name = "N|all", default_value = "0", value_parser = page)]
     pub number: Count,
     /// End after N messages
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
@@ -255,6 +257,16 @@ fn count(text: &str) -> Result<Count, String> {
     }
 }
 
+/// What one request can bring; more is the business of `history`.
+fn page(text: &str) -> Result<Count, String> {
+    match count(text)? {
+        Count::Some(number) if number > HISTORY_MESSAGES_MAX => Err(format!(
+            "at most {HISTORY_MESSAGES_MAX}, or all; `chatctl history -n {number}` prints as many"
+        )),
+        count => Ok(count),
+    }
+}
+
 fn reconnect(text: &str) -> Result<Reconnect, String> {
     match text {
         "forever" => Ok(Reconnect::Forever),
@@ -317,6 +329,7 @@ mod tests {
             "chatctl status -q -v",
             "chatctl tail --since 10m",
             "chatctl tail --raw --json",
+            "chatctl tail -n 501",
         ] {
             assert_eq!(parse(wrong).expect_err(wrong).exit_code(), 2, "{wrong}");
         }

@@ -286,7 +286,7 @@ fn source(args: &Send) -> Result<Option<File>, Failure> {
     if !args.text.is_empty() {
         return Ok(None);
     }
-    if let Some(path) = &args.file {
+    if let Some(path) = args.file.as_ref().filter(|path| path.as_os_str() != "-") {
         let open = File::open(path);
         return open.map(Some).map_err(|error| Failure::file(&path.display().to_string(), &error));
     }

@@ -12,7 +12,6 @@ use crate::look::names;
 use crate::moments;
 use crate::talk::{Look, is_gone};
 use nix::poll::{PollFd, PollFlags};
-use proto::vocabulary::HISTORY_MESSAGES_MAX;
 use proto::{Now, Span};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,6 +37,8 @@ pub fn tail(context: &mut Context, args: &Tail) -> Result<(), Failure> {
         gap: false,
         catching: Catching::default(),
         bye: None,
+        // All there is, is what was missed since the beginning of the history.
+        resuming: args.number == Count::All,
         context,
         args,
     };
@@ -87,6 +88,8 @@ struct Follower<'a> {
     gap: bool,
     catching: Catching,
     bye: Option<String>,
+    /// Whether following begins where it was, and what was missed is asked for.
+    resuming: bool,
 }
 
 /// The requests of one connection, by what they are for.
@@ -106,7 +109,6 @@ struct Page {
 
 impl Follower<'_> {
     fn run(&mut self) -> Result<(), Failure> {
-        let mut again = false;
         let mut client = match self.context.connect() {
             Ok(client) => client,
             // Who says how long to look for the daemon means the beginning as well.
@@ -119,7 +121,7 @@ impl Follower<'_> {
             Err(failure) => return Err(failure),
         };
         loop {
-            match self.follow(&mut client, again)? {
+            match self.follow(&mut client)? {
                 Ended::Done => return self.ended(),
                 Ended::Lost(reason) => {
                     self.context.talk.flush()?;
@@ -128,7 +130,7 @@ impl Follower<'_> {
                         Some(found) => client = found,
                         None => return self.ended(),
                     }
-                    again = true;
+                    self.resuming = true;
                 }
             }
         }
@@ -192,8 +194,8 @@ impl Follower<'_> {
     }
 
     /// Follows over one connection until it or the wish ends.
-    fn follow(&mut self, client: &mut Client, again: bool) -> Result<Ended, Failure> {
-        let mut asked = self.begin(client, again);
+    fn follow(&mut self, client: &mut Client) -> Result<Ended, Failure> {
+        let mut asked = self.begin(client);
         loop {
             while let Some(happening) = client.take() {
                 if let Some(ended) = self.happened(client, &mut asked, happening)? {
@@ -224,30 +226,29 @@ impl Follower<'_> {
         }
     }
 
-    fn begin(&mut self, client: &mut Client, again: bool) -> Asked {
+    fn begin(&mut self, client: &mut Client) -> Asked {
         let deadline = self.context.deadline();
+        let again = self.resuming;
         self.bye = None;
         self.catching = Catching { listing: again, ..Catching::default() };
         let hello = client.ask("hello", hello(), deadline);
         // At first the list says where following begins, so it is asked for before; after a loss it names the
         // rooms to ask about, also those made meanwhile, so it is asked for after.
         let before = (!again).then(|| client.ask("rooms", Fields::new(), deadline));
-        let tail = client.ask("tail", self.fields(again), deadline);
+        let tail = client.ask("tail", self.fields(), deadline);
         let rooms = before.unwrap_or_else(|| client.ask("rooms", Fields::new(), deadline));
         Asked { hello, tail, rooms, page: None }
     }
 
-    fn fields(&self, again: bool) -> Fields {
+    fn fields(&self) -> Fields {
         let mut fields = Fields::new();
         let rooms: Vec<_> = self.rooms.iter().map(|name| Value::from(name.as_str())).collect();
         if !rooms.is_empty() {
             fields.insert("rooms".to_owned(), Value::from(rooms));
         }
-        let last = match self.args.number {
-            Count::All => HISTORY_MESSAGES_MAX,
-            Count::Some(number) => number,
-        };
-        if !again && last > 0 {
+        if let Count::Some(last @ 1..) = self.args.number
+            && !self.resuming
+        {
             fields.insert("last".to_owned(), Value::from(last));
         }
         fields

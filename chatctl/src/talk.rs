@@ -221,3 +221,57 @@ impl Talk {
 pub fn is_gone(flags: PollFlags) -> bool {
     flags.intersects(PollFlags::POLLERR | PollFlags::POLLNVAL)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Look, Talk, Volume};
+    use crate::client::Event;
+    use serde_json::{Value, json};
+
+    fn talk(terminal: bool, color: bool, json: bool) -> Talk {
+        let (out, gathered) = (std::io::stdout(), Vec::new());
+        Talk { out, gathered, terminal, color, json, volume: Volume::Usual }
+    }
+
+    fn event(fields: &Value) -> Event {
+        let mut fields = fields.as_object().expect("an object").clone();
+        for (name, value) in [("event", "message"), ("room", "lobby"), ("from", "eve")] {
+            fields.entry(name).or_insert(Value::from(value));
+        }
+        fields.entry("time").or_insert(Value::from("nonsense"));
+        let line = Value::Object(fields.clone()).to_string();
+        Event { name: "message".to_owned(), fields, line }
+    }
+
+    fn said(mut talk: Talk, fields: &Value, look: Look) -> String {
+        talk.message(&event(fields), look).expect("gathered");
+        String::from_utf8(talk.gathered).expect("text")
+    }
+
+    #[test]
+    fn a_terminal_is_never_driven_by_a_message() {
+        let evil =
+            json!({"text": "\u{1b}[2J\n00:00:00 root: forged\u{9b}1m", "from": "e\u{202e}ve"});
+        for (look, head) in [(Look::Line, "nonsense e\\u{202e}ve: "), (Look::Raw, "")] {
+            let shown = said(talk(true, false, false), &evil, look);
+            assert_eq!(shown, format!("{head}\\e[2J\n    00:00:00 root: forged\\x9b1m\n"));
+        }
+        let shown = said(talk(true, false, true), &evil, Look::Line);
+        assert!(shown.contains("\\u001b[2J") && shown.contains("\\u009b"), "{shown}");
+        assert_eq!(shown.lines().count(), 1);
+    }
+
+    #[test]
+    fn data_is_hex_on_a_terminal() {
+        let shown = said(talk(true, false, false), &json!({"data": "/wA="}), Look::Line);
+        assert_eq!(shown, "nonsense eve: [2 bytes: ff 00]\n");
+    }
+
+    #[test]
+    fn the_room_is_named_where_there_are_several_and_colour_is_ours_alone() {
+        let shown = said(talk(true, true, false), &json!({"text": "hello"}), Look::LineWithRoom);
+        let expected =
+            "\u{1b}[2mnonsense\u{1b}[0m \u{1b}[2m#lobby\u{1b}[0m \u{1b}[1meve\u{1b}[0m: hello\n";
+        assert_eq!(shown, expected);
+    }
+}

@@ -489,6 +489,34 @@ fn a_new_history_begins_its_numbers_anew() {
 }
 
 #[test]
+fn all_messages_are_asked_for_as_if_they_had_been_missed() {
+    let fake = Fake::new(|door| {
+        let mut caller = door.open();
+        caller.greet();
+        let tail = caller.hear("tail");
+        assert_eq!(tail.get("last"), None);
+        caller.yes(&tail, json!({"rooms": ["lobby"]}));
+        let rooms = caller.hear("rooms");
+        caller.say(&message("lobby", 3, "a", "live"));
+        caller.yes(
+            &rooms,
+            json!({"rooms": [{"room": "lobby", "seq": 2}, {"room": "ops", "seq": 9}]}),
+        );
+        for (after, seq, more) in [(0, 1, true), (1, 2, false)] {
+            let page = caller.hear("history");
+            assert_eq!((&page["room"], &page["after"]), (&json!("lobby"), &json!(after)));
+            let mut event = message("lobby", seq, "a", "old");
+            event["history"] = page["id"].clone();
+            caller.say(&event);
+            caller.yes(&page, json!({"room": "lobby", "count": 1, "more": more}));
+        }
+        caller.hung_up();
+    });
+    let ran = fake.run(&["tail", "lobby", "-n", "all", "--raw", "--count", "3"], b"");
+    assert_eq!((ran.code, ran.out.as_str()), (Some(0), "old\nold\nlive\n"), "{ran:?}");
+}
+
+#[test]
 fn reconnect_never_and_for_a_while_end_with_status_3() {
     for wish in ["never", "200ms"] {
         let fake = Fake::new(|door| {

@@ -252,3 +252,103 @@ pub fn poll(fds: &mut [PollFd<'_>], timeout: Option<Span>) -> io::Result<()> {
         Err(errno) => Err(errno.into()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Client, Fields, Framing, Happening, UnixTransport};
+    use proptest::prelude::*;
+    use proto::Now;
+    use std::collections::BTreeMap;
+    use std::io::Write;
+    use std::os::unix::net::UnixStream;
+
+    fn pair() -> (Client, UnixStream) {
+        let (ours, theirs) = UnixStream::pair().expect("a pair");
+        let transport = UnixTransport::new(ours).expect("a transport");
+        (Client::new(Box::new(transport), Framing::Lines), theirs)
+    }
+
+    fn at(micros: u64) -> Now {
+        Now::from_micros(micros)
+    }
+
+    /// Takes all that is there without waiting for more.
+    fn drain(client: &mut Client, now: u64) -> Vec<Happening> {
+        if !client.is_lost() {
+            client.step(at(now), Some(at(now)), &[]).expect("a step");
+        }
+        client.expire(at(now));
+        std::iter::from_fn(|| client.take()).collect()
+    }
+
+    #[test]
+    fn what_was_asked_and_not_answered_is_named_when_the_connection_is_lost() {
+        let (mut client, mut server) = pair();
+        let ids: Vec<_> = (0..12).map(|_| client.ask("ping", Fields::new(), at(50))).collect();
+        assert_eq!(drain(&mut client, 0), []);
+        let early = ids.get(3).expect("the fourth");
+        writeln!(server, "{{\"reply\":\"{early}\",\"ok\":true}}").expect("said");
+        drop(server);
+        let mut happened = drain(&mut client, 1);
+        assert!(matches!(&happened[0], Happening::Replied(id, Ok(_)) if id == early));
+        let Some(Happening::Lost { unanswered, .. }) = happened.pop() else { panic!("lost") };
+        let left: Vec<_> = ids.iter().filter(|id| *id != early).cloned().collect();
+        assert_eq!(unanswered, left);
+        assert!(client.is_lost() && client.waiting() == 0);
+    }
+
+    #[test]
+    fn nonsense_ends_the_connection() {
+        let (mut client, mut server) = pair();
+        server.write_all(b"HTTP/1.1 400 Bad Request\r\n").expect("said");
+        let happened = drain(&mut client, 0);
+        assert!(matches!(happened[..], [Happening::Lost { .. }]), "{happened:?}");
+    }
+
+    proptest! {
+        #[test]
+        fn every_request_ends_once_whatever_the_order_and_the_chunks(
+            order in Just((1_u64..=12).collect::<Vec<_>>()).prop_shuffle(),
+            answered in 0_usize..=12,
+            repeats in 1_usize..3,
+            chunk in 1_usize..40,
+        ) {
+            let (mut client, mut server) = pair();
+            for number in 1..=12 {
+                client.ask("ping", Fields::new(), at(1_000 + number));
+            }
+            let mut said = String::from("{\"reply\":\"stranger\",\"ok\":true}\n");
+            for number in order.iter().take(answered) {
+                for _ in 0..repeats {
+                    said += &serde_json::json!({"reply": format!("r{number}"), "ok": true}).to_string();
+                    said.push('\n');
+                }
+                said.push_str("{\"event\":\"notice\",\"text\":\"x\"}\n");
+            }
+            let mut happened = Vec::new();
+            for bytes in said.as_bytes().chunks(chunk) {
+                server.write_all(bytes).expect("said");
+                happened.extend(drain(&mut client, 1));
+            }
+            happened.extend(drain(&mut client, 10_000));
+            let mut ends: BTreeMap<String, usize> = BTreeMap::new();
+            let mut events = 0;
+            let mut replies = 0;
+            for happening in happened {
+                match happening {
+                    Happening::Replied(id, _) => {
+                        replies += 1;
+                        *ends.entry(id).or_default() += 1;
+                    }
+                    Happening::TimedOut(id) => *ends.entry(id).or_default() += 1,
+                    Happening::Event(_) => events += 1,
+                    other => panic!("{other:?}"),
+                }
+            }
+            prop_assert_eq!((events, replies), (answered, answered));
+            prop_assert_eq!(ends.len(), 12);
+            prop_assert!(ends.values().all(|count| *count == 1));
+            prop_assert_eq!(client.waiting(), 0);
+        }
+    }
+}
