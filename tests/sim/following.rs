@@ -1,0 +1,240 @@
+//! What the oracle holds against a v1 receiver: rooms that it joined or tails, in one order each, own
+//! replies at their place, holes only where a `gap` names them.
+
+use std::collections::BTreeMap;
+
+use crate::oracle::{Fate, Oracle};
+
+/// Where a v1 receiver stands in a room.
+#[derive(Debug, Default)]
+pub struct Follow {
+    pub joined: bool,
+    pub tailing: bool,
+    /// Everything up to this number is accounted for.
+    pub position: u64,
+    /// Where the beginning is not known exactly: nothing after this number may be missing.
+    begins_by: Option<u64>,
+    /// A `gap` must come next and begin at this number or before: an own reply showed the hole.
+    owed_gap: Option<u64>,
+}
+
+/// The last released numbers of all rooms at some moment.
+pub type Marks = BTreeMap<String, u64>;
+
+impl Oracle {
+    /// The last released numbers of all rooms now.
+    pub fn marks(&self) -> Marks {
+        let last = |room: &String| self.last_released(room);
+        self.rooms.keys().map(|room| (room.clone(), last(room))).collect()
+    }
+
+    /// The number of the last message that a room released.
+    pub fn last_released(&self, room: &str) -> u64 {
+        self.released(room).last().map_or(0, |number| self.messages[*number].seq)
+    }
+
+    /// The first message of others in a room with a number in `after..before` that was released.
+    fn first_of_others(&self, no: usize, room: &str, after: u64, before: u64) -> Option<u64> {
+        let log = self.rooms.get(room)?;
+        if before <= after + 1 {
+            return None;
+        }
+        let between = log.by_seq.range(after + 1..before);
+        let others = between.map(|(_, number)| &self.messages[*number]);
+        let mut others =
+            others.filter(|message| message.fate == Fate::Stored && message.author != no);
+        others.next().map(|message| message.seq)
+    }
+
+    /// A room message came, live.
+    pub fn room_message(&mut self, no: usize, room: &str, seq: u64) {
+        self.deliveries += 1;
+        let message = &self.messages[self.rooms[room].by_seq[&seq]];
+        assert_eq!(
+            message.fate,
+            Fate::Stored,
+            "#{no} got seq {seq} of {room} before it was stored"
+        );
+        assert_ne!(message.author, no, "#{no} got its own message, seq {seq} of {room}");
+        let follow = self.ears[no].follow(room);
+        let (position, begins_by) = (follow.position, follow.begins_by.take());
+        assert!(follow.owed_gap.is_none(), "#{no} got seq {seq} of {room}, but a gap comes first");
+        assert!(seq > position, "#{no} got seq {seq} of {room} after {position}");
+        follow.position = seq;
+        let from = begins_by.map_or(position, |by| by.max(position));
+        let missed = self.first_of_others(no, room, from, seq);
+        assert!(missed.is_none(), "#{no} got seq {seq} of {room} and never {missed:?}");
+    }
+
+    /// A message came that answers `history`, or the `last` of a `tail`.
+    pub fn past_message(&mut self, no: usize, room: &str, seq: u64, last: u64) {
+        let message = &self.messages[self.rooms[room].by_seq[&seq]];
+        assert_eq!(message.fate, Fate::Stored, "#{no} got seq {seq} of {room} that is not stored");
+        assert!(seq > last, "#{no} got past seq {seq} of {room} after {last}");
+        let missed = self.first_of_others(usize::MAX, room, last, seq).filter(|_| last > 0);
+        assert!(missed.is_none(), "#{no} got past seq {seq} of {room} and not {missed:?}");
+    }
+
+    /// A `gap` came: it names exactly what was left out.
+    pub fn gap(&mut self, no: usize, room: &str, from: u64, to: u64) {
+        let follow = self.ears[no].follow(room);
+        let (position, owed) = (follow.position, follow.owed_gap.take());
+        let begins_by = follow.begins_by.take();
+        assert!(
+            position < from && from <= to,
+            "#{no} got gap {from} to {to} of {room} at {position}"
+        );
+        follow.position = to;
+        assert!(
+            owed.is_none_or(|owed| from <= owed),
+            "#{no}: the gap of {room} at {from} hides {owed:?}"
+        );
+        assert!(
+            to <= self.last_released(room),
+            "#{no}: the gap of {room} to {to} is ahead of the room"
+        );
+        let base = begins_by.map_or(position, |by| by.max(position));
+        let missed = self.first_of_others(no, room, base, from);
+        assert!(
+            missed.is_none(),
+            "#{no}: {missed:?} of {room} is missing before the gap at {from}"
+        );
+        let inside = self.first_of_others(no, room, from - 1, to + 1);
+        assert!(inside.is_some(), "#{no}: the gap {from} to {to} of {room} left nothing out");
+    }
+
+    /// Somebody joined, left or was renamed in a room.
+    pub fn room_news(&mut self, no: usize, room: &str) {
+        self.ears[no].follow(room);
+    }
+
+    /// A reply stands at its place in the order: what is released before it came before it, or is in
+    /// a gap still to be told.
+    fn reply_at(&mut self, no: usize, room: &str, seq: u64) {
+        let Some(follow) = self.ears[no].follows.get(room) else { return };
+        assert!(
+            follow.position <= seq,
+            "#{no}: the reply at {seq} of {room} came after {}",
+            follow.position
+        );
+        let from = follow.begins_by.map_or(follow.position, |by| by.max(follow.position));
+        let hole = self.first_of_others(no, room, from, seq);
+        let follow = self.ears[no].follow(room);
+        follow.owed_gap = follow.owed_gap.or(hole);
+    }
+
+    /// `join` was granted: what the room says after `seq` comes.
+    pub fn joined(&mut self, no: usize, room: &str, seq: u64) {
+        assert!(seq <= self.last_released(room), "{room} has not got to {seq}");
+        if self.ears[no].follows.contains_key(room) {
+            self.reply_at(no, room, seq + 1);
+        }
+        let begin = || Follow { position: seq, ..Follow::default() };
+        self.ears[no].follows.entry(room.to_owned()).or_insert_with(begin).joined = true;
+    }
+
+    /// `leave` was granted.
+    pub fn left(&mut self, no: usize, room: &str) {
+        let Some(follow) = self.ears[no].follows.get_mut(room) else { return };
+        follow.joined = false;
+        if !follow.tailing {
+            self.ears[no].follows.remove(room);
+        }
+    }
+
+    /// `tail` was granted; `before` are the marks when it was asked, `shown` the last number of the
+    /// past messages that came with it.
+    pub fn tailing(&mut self, no: usize, rooms: &[String], before: &Marks, shown: &Marks) {
+        let known = self.marks();
+        if rooms.is_empty() {
+            self.ears[no].tails_all = true;
+        }
+        let all: Vec<&String> = known.keys().collect();
+        let rooms = if rooms.is_empty() { all } else { rooms.iter().collect() };
+        for room in rooms {
+            let (exact, from) = (shown.get(room), before.get(room).copied().unwrap_or(0));
+            let by = known.get(room).copied().unwrap_or(0);
+            let begin = || match exact {
+                Some(last) => Follow { position: *last, ..Follow::default() },
+                None => Follow { position: from, begins_by: Some(by), ..Follow::default() },
+            };
+            self.ears[no].follows.entry(room.clone()).or_insert_with(begin).tailing = true;
+        }
+    }
+
+    /// A post was answered: `seq` where it is stored.
+    pub fn post_answered(
+        &mut self,
+        no: usize,
+        post: usize,
+        repeated: bool,
+        seq: Option<u64>,
+        code: &str,
+    ) {
+        let known = self.voices[no].posts[post].message.map(|number| &self.messages[number]);
+        let Some(seq) = seq else {
+            let stored = known.filter(|message| message.fate != Fate::Refused);
+            assert!(
+                stored.is_none() || repeated,
+                "#{no}: post {post} was answered {code} and is stored"
+            );
+            return;
+        };
+        let message =
+            known.unwrap_or_else(|| panic!("#{no}: post {post} is acknowledged, not stored"));
+        assert_eq!(
+            message.fate,
+            Fate::Stored,
+            "#{no}: post {post} was acknowledged before it was stored"
+        );
+        assert_eq!(message.seq, seq, "#{no}: post {post} has another number");
+        let room = message.room.clone();
+        if !repeated && !std::mem::replace(&mut self.voices[no].posts[post].replied, true) {
+            self.reply_at(no, &room, seq);
+        }
+    }
+
+    /// Other content under an id was answered: it is stored only where the first was not.
+    pub fn conflict_answered(
+        &mut self,
+        no: usize,
+        post: usize,
+        first: usize,
+        seq: Option<u64>,
+        code: &str,
+    ) {
+        let fate = |post: usize| {
+            self.voices[no].posts[post].message.map(|number| self.messages[number].fate)
+        };
+        if fate(first) == Some(Fate::Stored) {
+            assert!(seq.is_none(), "#{no}: one id got two messages, posts {first} and {post}");
+        }
+        self.post_answered(no, post, true, seq, code);
+    }
+
+    /// At the end: a v1 receiver that is still there has got all of every room that it follows.
+    pub fn check_followed_complete(&self, no: usize) {
+        for (room, follow) in &self.ears[no].follows {
+            let by = follow.begins_by.map_or(follow.position, |by| by.max(follow.position));
+            let missed = self.first_of_others(no, room, by, u64::MAX);
+            assert!(
+                missed.is_none(),
+                "#{no} never got {missed:?} of {room}, it is at {}",
+                follow.position
+            );
+        }
+    }
+}
+
+impl crate::hearing::Ear {
+    /// Where it stands in a room; it is an error to hear of one that it does not follow.
+    fn follow(&mut self, room: &str) -> &mut Follow {
+        if self.tails_all && !self.follows.contains_key(room) {
+            let begin = Follow { tailing: true, ..Follow::default() };
+            self.follows.insert(room.to_owned(), begin);
+        }
+        self.follows
+            .get_mut(room)
+            .unwrap_or_else(|| panic!("heard of {room}, which it does not follow"))
+    }
+}

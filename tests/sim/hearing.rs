@@ -1,0 +1,126 @@
+//! The listening half of the oracle: where each receiver stands in each room, and whether the next
+//! thing it gets is the next thing it must get.
+
+use std::collections::BTreeMap;
+
+use crate::following::Follow;
+use crate::oracle::{LOBBY, Message, Oracle};
+
+/// The backlog of an undecided connection: past either, its oldest runs are dropped.
+const BACKLOG_FRAMES: usize = 256;
+const BACKLOG_BYTES: usize = 64 * 1024;
+/// A frame of v0.5 is split where its length field would pass this.
+const NATIVE_LENGTH_MAX: usize = 65_536;
+
+/// What one receiver has got.
+#[derive(Default)]
+pub struct Ear {
+    /// The lobby's messages from here on are a v0.5 connection's.
+    pub start: usize,
+    cursor: usize,
+    /// Bytes of the message under the cursor that came in earlier frames.
+    part: usize,
+    begun: bool,
+    /// What the lobby had released when the daemon first wrote to this connection.
+    pub shown_at: Option<usize>,
+    /// Rooms that a control connection follows.
+    pub follows: BTreeMap<String, Follow>,
+    /// It follows every room, also those that come later.
+    pub tails_all: bool,
+}
+
+impl Oracle {
+    /// The daemon registered a connection: what the lobby says from now on is held for it.
+    pub fn registered(&mut self, no: usize) {
+        let start = self.released(LOBBY).len();
+        let ear = &mut self.ears[no];
+        (ear.start, ear.cursor) = (start, start);
+    }
+
+    /// The daemon wrote to a connection.
+    pub fn wrote(&mut self, no: usize) {
+        if self.ears[no].shown_at.is_none() {
+            self.ears[no].shown_at = Some(self.released(LOBBY).len());
+        }
+    }
+
+    /// A v0.5 client got a Broadcast.
+    pub fn broadcast(&mut self, no: usize, from: &str, text: &str) {
+        self.deliveries += 1;
+        self.skip_own(no);
+        if !self.ears[no].begun {
+            self.find_beginning(no, from, text);
+        }
+        let ear = &self.ears[no];
+        let Some(&number) = self.released(LOBBY).get(ear.cursor) else {
+            panic!("#{no} got a message that was not released to it: {from}: {}", brief(text));
+        };
+        let message = &self.messages[number];
+        let rest = &message.text[ear.part..];
+        assert!(
+            message.from == from && rest.starts_with(text) && (!text.is_empty() || rest.is_empty()),
+            "#{no} should get seq {} `{}: {}`, and got `{from}: {}`",
+            message.seq,
+            message.from,
+            brief(rest),
+            brief(text)
+        );
+        let whole = rest.len() == text.len();
+        let length = 4 + 1 + from.len() + 2 + text.len();
+        assert!(
+            whole || length > NATIVE_LENGTH_MAX - 4,
+            "#{no} got a piece of a frame that was not full"
+        );
+        let ear = &mut self.ears[no];
+        ear.begun = true;
+        if whole {
+            (ear.cursor, ear.part) = (ear.cursor + 1, 0);
+        } else {
+            ear.part += text.len();
+        }
+    }
+
+    /// Its own messages do not come back to a v0.5 client.
+    fn skip_own(&mut self, no: usize) {
+        while self.ears[no].part == 0
+            && let Some(&number) = self.released(LOBBY).get(self.ears[no].cursor)
+            && self.messages[number].author == no
+        {
+            self.ears[no].cursor += 1;
+        }
+    }
+
+    /// The first message of a v0.5 client is the first since it was accepted, unless more was said
+    /// than is held for an undecided connection: then it may begin later.
+    fn find_beginning(&mut self, no: usize, from: &str, text: &str) {
+        let ear = &self.ears[no];
+        let released = self.released(LOBBY);
+        let held = &released[ear.start..ear.shown_at.unwrap_or(released.len())];
+        if !self.overflows(held) {
+            return;
+        }
+        let fits = |message: &Message| message.from == from && message.text.starts_with(text);
+        let found = held.iter().position(|number| fits(&self.messages[*number]));
+        self.ears[no].cursor += found.unwrap_or(held.len());
+    }
+
+    fn overflows(&self, held: &[usize]) -> bool {
+        let bytes: usize = held.iter().map(|number| self.messages[*number].native_len()).sum();
+        held.len() > BACKLOG_FRAMES || bytes > BACKLOG_BYTES
+    }
+
+    /// At the end, after everything flowed: a v0.5 client that is still there has got all.
+    pub fn check_native_complete(&mut self, no: usize) {
+        self.skip_own(no);
+        let ear = &self.ears[no];
+        let released = self.released(LOBBY);
+        let missing = released.len() - ear.cursor;
+        let excused = !ear.begun && self.overflows(&released[ear.start..]);
+        assert!(missing == 0 || excused, "#{no} is owed {missing} messages that never came");
+    }
+}
+
+/// The beginning of a text, for a failure's line.
+pub fn brief(text: &str) -> String {
+    text.chars().take(40).collect()
+}

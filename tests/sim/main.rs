@@ -1,0 +1,178 @@
+//! The deterministic simulator: the daemon's very turn over a simulated kernel, network, store and
+//! clock, with clients that behave by seed and an oracle that knows what each must get.
+//!
+//! `CHATD_SEED=17 cargo test -p tests --test sim seeds_pass -- --nocapture` replays one seed with its
+//! whole log; `CHATD_SEEDS=100000` runs the long campaign.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_precision_loss,
+    clippy::struct_excessive_bools,
+    unreachable_pub,
+    missing_docs,
+    reason = "a test that panics is a test that fails; its numbers are its own and small"
+)]
+
+mod clients;
+mod clock;
+mod control;
+mod driver;
+mod following;
+mod hearing;
+mod kernel;
+mod native;
+mod net;
+mod oracle;
+mod rng;
+mod run;
+mod settings;
+mod store;
+mod swarm;
+mod trace;
+mod watch;
+mod world;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc;
+use std::thread;
+
+use hub::Planted;
+
+use crate::run::{Failure, run};
+
+/// How many seeds every run of the tests takes.
+const SEEDS: u64 = 1_000;
+/// Within how many seeds a planted bug must be found.
+const PLANTED_SEEDS: u64 = 200;
+/// Two, as on the machines that run this always.
+const THREADS: usize = 2;
+
+/// Seeds that failed once, with what they showed.
+const REGRESSIONS: &[(u64, &str)] = &[];
+
+fn from_environment(name: &str) -> Option<u64> {
+    let value = std::env::var(name).ok()?;
+    Some(value.parse().unwrap_or_else(|_| panic!("{name} is a number, not `{value}`")))
+}
+
+fn tell(failure: &Failure) -> String {
+    let Failure { seed, what, log } = failure;
+    format!(
+        "seed {seed} failed: {what}\n\nthe last events:\n{log}\nreplay: CHATD_SEED={seed} cargo test -p \
+         tests --test sim seeds_pass -- --nocapture\n"
+    )
+}
+
+/// Runs seeds on all threads until one fails; the first failure of each thread.
+fn campaign(seeds: u64) -> Vec<Failure> {
+    let next = AtomicU64::new(0);
+    let (failures, found) = mpsc::channel();
+    thread::scope(|scope| {
+        for _ in 0..THREADS {
+            let (next, failures) = (&next, failures.clone());
+            scope.spawn(move || {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= seeds {
+                        break;
+                    }
+                    if let Err(failure) = run(seed, None, false) {
+                        next.store(seeds, Ordering::Relaxed);
+                        failures.send(failure).unwrap();
+                    }
+                }
+            });
+        }
+    });
+    drop(failures);
+    found.into_iter().collect()
+}
+
+#[test]
+fn seeds_pass() {
+    if let Some(seed) = from_environment("CHATD_SEED") {
+        match run(seed, None, true) {
+            Ok((outcome, log)) => println!("{log}{outcome:?}"),
+            Err(failure) => panic!("{}", tell(&failure)),
+        }
+        return;
+    }
+    let failures = campaign(from_environment("CHATD_SEEDS").unwrap_or(SEEDS));
+    let words: Vec<String> = failures.iter().map(tell).collect();
+    assert!(failures.is_empty(), "{}", words.join("\n"));
+}
+
+#[test]
+fn same_seed_same_trace() {
+    for seed in 0..20 {
+        let once =
+            run(seed, None, false).map(|(outcome, _)| outcome).map_err(|failure| failure.what);
+        let twice =
+            run(seed, None, false).map(|(outcome, _)| outcome).map_err(|failure| failure.what);
+        assert_eq!(once, twice, "seed {seed} went two ways");
+    }
+}
+
+#[test]
+fn regressions() {
+    for (seed, showed) in REGRESSIONS {
+        if let Err(failure) = run(*seed, None, false) {
+            panic!("it is back: {showed}\n{}", tell(&failure));
+        }
+    }
+}
+
+/// The bug must be found within the seeds, and the same seed without it must be clean.
+fn must_be_found(planted: Planted) {
+    for seed in 0..PLANTED_SEEDS {
+        let Err(failure) = run(seed, Some(planted), false) else { continue };
+        if let Err(clean) = run(seed, None, false) {
+            panic!("seed {seed} fails without {planted:?}, too: {}", tell(&clean));
+        }
+        println!("{planted:?}: seed {seed}: {}", failure.what);
+        return;
+    }
+    panic!("{planted:?} was not found within {PLANTED_SEEDS} seeds");
+}
+
+#[test]
+fn planted_skipped_receiver() {
+    must_be_found(Planted::SkippedReceiver);
+}
+
+#[test]
+fn planted_double_after_short_write() {
+    must_be_found(Planted::DoubleAfterShortWrite);
+}
+
+#[test]
+fn planted_lost_carry_over() {
+    must_be_found(Planted::LostCarryOver);
+}
+
+#[test]
+fn planted_stale_token() {
+    must_be_found(Planted::StaleToken);
+}
+
+#[test]
+fn planted_wheel_cascade() {
+    must_be_found(Planted::WheelCascade);
+}
+
+#[test]
+fn planted_run_across_excluded() {
+    must_be_found(Planted::RunAcrossExcluded);
+}
+
+#[test]
+fn planted_backlog_order() {
+    must_be_found(Planted::BacklogOrder);
+}
+
+#[test]
+fn planted_leaked_block() {
+    must_be_found(Planted::LeakedBlock);
+}

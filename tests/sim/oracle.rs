@@ -1,0 +1,268 @@
+//! The oracle: what was said and decided, in the one order of each room, and from it what every
+//! receiver must get. It sees what goes into the store and what comes out of it, what clients send
+//! and what reaches them; it knows nothing of the hub's inside.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::hearing::Ear;
+
+/// The room that every v0.5 connection is in.
+pub const LOBBY: &str = "lobby";
+
+/// What became of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// With the store.
+    Pending,
+    /// Stored; everyone gets it.
+    Stored,
+    /// Refused; nobody gets it.
+    Refused,
+}
+
+/// A message as it came to the store.
+#[derive(Debug)]
+pub struct Message {
+    pub room: String,
+    pub seq: u64,
+    pub time: i64,
+    pub id: [u8; 16],
+    pub from: String,
+    pub content: Vec<u8>,
+    pub text: String,
+    pub author: usize,
+    pub fate: Fate,
+}
+
+impl Message {
+    /// What this message takes on the wire of v0.5.
+    pub fn native_len(&self) -> usize {
+        4 + 4 + 1 + self.from.len() + 2 + self.text.len()
+    }
+}
+
+/// The order of a room.
+#[derive(Default)]
+pub struct RoomLog {
+    /// Messages that the store has, in order.
+    pub released: Vec<usize>,
+    pub by_seq: BTreeMap<u64, usize>,
+    awaiting: VecDeque<usize>,
+    last_seq: u64,
+    last_time: i64,
+}
+
+/// One post that a client sent.
+#[derive(Debug)]
+pub struct Post {
+    pub room: String,
+    pub content: Vec<u8>,
+    pub id: Option<[u8; 16]>,
+    /// Where its frame ends in the client's stream.
+    pub end: u64,
+    pub message: Option<usize>,
+    /// Its first reply came.
+    pub replied: bool,
+    /// Who it says it is from, where that is not the client's own name.
+    pub as_nick: Option<String>,
+}
+
+/// One wish for a nickname.
+#[derive(Debug)]
+pub struct Wish {
+    pub request: [u8; 16],
+    pub nick: String,
+    /// How many posts came before it.
+    pub after_posts: usize,
+    pub granted: Option<bool>,
+    pub end: u64,
+}
+
+/// All that one connection says.
+#[derive(Default)]
+pub struct Voice {
+    pub native: bool,
+    pub posts: Vec<Post>,
+    pub wishes: Vec<Wish>,
+    pub submitted: usize,
+    pub answered: usize,
+    pub login: Option<String>,
+    /// One of its posts was refused by the store.
+    pub store_refused: bool,
+}
+
+/// Everything that the oracle knows.
+#[derive(Default)]
+pub struct Oracle {
+    pub rooms: BTreeMap<String, RoomLog>,
+    pub messages: Vec<Message>,
+    pub voices: Vec<Voice>,
+    pub ears: Vec<Ear>,
+    pub server_name: String,
+    /// The connection whose posts carry no mark, since they are empty.
+    pub empty_sayer: Option<usize>,
+    pub deliveries: u64,
+    /// What was released since the last turn's end, as bytes of the longest dialect.
+    pub released_now: usize,
+}
+
+/// Who said it: every content begins with the connection's number and its own count, `c3.17|`.
+fn author_of(content: &[u8]) -> Option<(usize, usize)> {
+    let end = content.iter().position(|byte| *byte == b'|')?;
+    let mark = std::str::from_utf8(&content[..end]).ok()?.strip_prefix('c')?;
+    let (who, count) = mark.split_once('.')?;
+    Some((who.parse().ok()?, count.parse().ok()?))
+}
+
+impl Oracle {
+    /// A connection more.
+    pub fn connect(&mut self, native: bool, login: Option<String>) {
+        self.voices.push(Voice { native, login, ..Voice::default() });
+        self.ears.push(Ear::default());
+    }
+
+    /// Everything released in a room so far.
+    pub fn released(&self, room: &str) -> &[usize] {
+        self.rooms.get(room).map_or(&[], |log| &log.released)
+    }
+
+    /// A record came to the store: returns its number. `read` tells how much of each connection's
+    /// stream the daemon has read.
+    pub fn submit(&mut self, mut message: Message, read: impl Fn(usize) -> u64) -> usize {
+        let number = self.messages.len();
+        let (author, count) = self.attribute(&message);
+        message.author = author;
+        let voice = &mut self.voices[author];
+        let post = &mut voice.posts[count];
+        let before = post.message.map(|number| self.messages[number].fate);
+        assert!(
+            before.is_none() || before == Some(Fate::Refused) && !voice.native,
+            "post {count} of #{author} came to the store twice"
+        );
+        let repeated = before.is_some();
+        assert!(
+            repeated || count >= voice.submitted,
+            "post {count} of #{author} came behind a later one"
+        );
+        assert!(
+            !voice.native || count == voice.submitted,
+            "post {} of #{author} was left out: the store got {count}",
+            voice.submitted
+        );
+        assert!(
+            post.end <= read(author),
+            "post {count} of #{author} was decided before it was read"
+        );
+        assert_eq!(post.room, message.room, "post {count} of #{author} is in another room");
+        assert!(post.content == message.content, "post {count} of #{author} has other content");
+        assert!(
+            post.id.is_none_or(|id| id == message.id),
+            "post {count} of #{author} has another id"
+        );
+        voice.submitted = voice.submitted.max(count + 1);
+        post.message = Some(number);
+        let log = self.rooms.entry(message.room.clone()).or_default();
+        assert!(
+            message.seq > log.last_seq,
+            "seq {} of {} is not after {}",
+            message.seq,
+            message.room,
+            log.last_seq
+        );
+        assert!(message.time >= log.last_time, "the time of {} went back", message.room);
+        (log.last_seq, log.last_time) = (message.seq, message.time);
+        log.by_seq.insert(message.seq, number);
+        log.awaiting.push_back(number);
+        self.messages.push(message);
+        number
+    }
+
+    /// Whose post it is, and which of its posts.
+    fn attribute(&self, message: &Message) -> (usize, usize) {
+        if let Some((who, count)) = author_of(&message.content) {
+            assert!(who < self.voices.len(), "a message of nobody");
+            assert!(count < self.voices[who].posts.len(), "#{who} never said its post {count}");
+            return (who, count);
+        }
+        let who = self.empty_sayer.expect("content without a mark that nobody said");
+        let voice = &self.voices[who];
+        assert!(voice.submitted < voice.posts.len(), "a post without a mark that nobody said");
+        (who, voice.submitted)
+    }
+
+    /// The store answered. A room's messages are released in their order, so one that is answered
+    /// early waits for those before it.
+    pub fn answered(&mut self, number: usize, stored: bool) {
+        let message = &mut self.messages[number];
+        assert_eq!(message.fate, Fate::Pending, "the simulated store answers once");
+        message.fate = if stored { Fate::Stored } else { Fate::Refused };
+        if !stored {
+            self.voices[message.author].store_refused = true;
+        }
+        let log = self.rooms.get_mut(&message.room).expect("a message has its room");
+        while let Some(&first) = log.awaiting.front() {
+            match self.messages[first].fate {
+                Fate::Pending => break,
+                Fate::Stored => {
+                    self.released_now += 512 + 6 * self.messages[first].content.len();
+                    log.released.push(first);
+                }
+                Fate::Refused => {}
+            }
+            log.awaiting.pop_front();
+        }
+    }
+
+    /// True while some message is with the store.
+    pub fn awaits_store(&self) -> bool {
+        self.rooms.values().any(|log| !log.awaiting.is_empty())
+    }
+
+    /// A nickname was granted or not: answers come in the order of the requests, one each.
+    pub fn nick_answered(&mut self, no: usize, request: [u8; 16], granted: bool) {
+        let voice = &mut self.voices[no];
+        let wish = voice.wishes.get_mut(voice.answered);
+        let wish = wish.unwrap_or_else(|| panic!("#{no} got an answer more than it has requests"));
+        assert_eq!(wish.request, request, "#{no} got its answers out of order");
+        wish.granted = Some(granted);
+        voice.answered += 1;
+    }
+
+    /// At the end: every message carries the name that its author had at that place of its stream.
+    pub fn check_names(&self) {
+        for (no, voice) in self.voices.iter().enumerate() {
+            let mut name: Option<&str> = voice.login.as_deref();
+            let mut wishes = voice.wishes.iter().peekable();
+            for (count, post) in voice.posts.iter().enumerate() {
+                while let Some(wish) = wishes.next_if(|wish| wish.after_posts <= count) {
+                    match wish.granted {
+                        Some(true) => name = Some(&wish.nick),
+                        Some(false) => {}
+                        None => name = None,
+                    }
+                }
+                let Some(message) = post.message else { continue };
+                let from = &self.messages[message].from;
+                match post.as_nick.as_deref().or(name) {
+                    Some(name) => {
+                        assert_eq!(from, name, "post {count} of #{no} has another's name");
+                    }
+                    None => name = Some(from),
+                }
+            }
+        }
+    }
+
+    /// What the daemon has read and not decided: the first post of each connection in `alive` that
+    /// never came to the store.
+    pub fn check_all_decided(&self, no: usize, read: u64) {
+        let voice = &self.voices[no];
+        let lost = voice
+            .posts
+            .iter()
+            .position(|post| voice.native && post.end <= read && post.message.is_none());
+        assert!(lost.is_none(), "post {} of #{no} was read and never decided", lost.unwrap_or(0));
+        let mute = voice.wishes.iter().position(|wish| wish.end <= read && wish.granted.is_none());
+        assert!(mute.is_none(), "nickname request {} of #{no} got no answer", mute.unwrap_or(0));
+    }
+}

@@ -1,0 +1,162 @@
+//! One run: the daemon's own turn in a simulated world, from its first client to the end of its
+//! drain, with the hub's invariants and the oracle's limits looked at after every turn.
+
+use std::cell::{Cell, RefCell};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::Once;
+
+use chatd::turn::{Server, Turn};
+use hub::{Hub, Planted};
+use proto::{MessageId, Now};
+
+use crate::clock::{MS, SECOND, Wake};
+use crate::driver::{Shared, SimDriver};
+use crate::settings::{settings, tuning};
+use crate::store::SimStore;
+use crate::swarm::Plan;
+use crate::watch::{SimLog, Watch};
+use crate::world::{Phase, World};
+
+/// How long the world may take to settle after its last fault.
+const SETTLE_MAX: u64 = 300 * SECOND;
+/// More turns than this within a millisecond of virtual time is a loop that spins.
+const TURNS_PER_MS_MAX: u32 = 5_000;
+
+/// A run that found nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    pub hash: u64,
+    pub events: u64,
+    pub turns: u64,
+    pub deliveries: u64,
+    /// Virtual time in microseconds.
+    pub lasted: u64,
+}
+
+/// A run that found something.
+#[derive(Debug)]
+pub struct Failure {
+    pub seed: u64,
+    pub what: String,
+    pub log: String,
+}
+
+thread_local! {
+    static QUIET: Cell<bool> = const { Cell::new(false) };
+    static SAID: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// Panics of a simulated daemon are findings: they are kept, not printed.
+fn silence_panics() {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let loud = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if QUIET.get() {
+                SAID.with_borrow_mut(|said| *said = info.to_string());
+            } else {
+                loud(info);
+            }
+        }));
+    });
+}
+
+/// Runs a seed, perhaps with a planted bug; `whole` keeps the whole log.
+pub fn run(seed: u64, planted: Option<Planted>, whole: bool) -> Result<(Outcome, String), Failure> {
+    silence_panics();
+    let world: Shared = Rc::new(RefCell::new(World::new(Plan::of(seed), whole)));
+    QUIET.set(true);
+    let result = catch_unwind(AssertUnwindSafe(|| drive(&world, planted)));
+    QUIET.set(false);
+    let world = world.borrow();
+    let log = world.net.trace.lines();
+    match result {
+        Ok(outcome) => Ok((outcome, log)),
+        Err(_) => Err(Failure { seed, what: SAID.take(), log }),
+    }
+}
+
+type SimServer = Server<SimDriver, SimStore, SimLog>;
+
+fn drive(world: &Shared, planted: Option<Planted>) -> Outcome {
+    let (plan, start) = {
+        let world = world.borrow();
+        (world.plan.clone(), world.net.clock.now())
+    };
+    let watch = Rc::new(RefCell::new(Watch::new(&plan)));
+    let hub =
+        Hub::new(settings(&plan, planted), plan.seed, MessageId([7; 16]), Now::from_micros(start));
+    let log = SimLog::new(Rc::clone(world), Rc::clone(&watch));
+    let driver = SimDriver::new(Rc::clone(world));
+    let mut server = Server::new(hub, driver, SimStore::new(Rc::clone(world)), log, tuning(&plan));
+    let (mut turns, mut at_once, mut since) = (0_u64, 0_u32, start);
+    loop {
+        let turn = server.turn().expect("the simulated poll does not fail");
+        turns += 1;
+        server.hub().check_invariants();
+        watch.borrow_mut().after_turn(server.hub(), &mut world.borrow_mut());
+        if turn == Turn::Stopped {
+            break;
+        }
+        let now = world.borrow().net.clock.now();
+        (at_once, since) = if now > since + MS { (0, now) } else { (at_once + 1, since) };
+        assert!(at_once < TURNS_PER_MS_MAX, "the loop spins");
+        phases(&server, world);
+    }
+    check_end(&server, world);
+    let world = world.borrow();
+    let (hash, events) = world.net.trace.sum();
+    let lasted = world.net.clock.now() - start;
+    Outcome { hash, events, turns, deliveries: world.oracle.deliveries, lasted }
+}
+
+/// Goes from chaos to healing to the drain when the time has come.
+fn phases(server: &SimServer, world: &Shared) {
+    let mut world = world.borrow_mut();
+    assert!(!world.asleep_for_ever, "the loop sleeps for ever");
+    if !world.take_phase() {
+        return;
+    }
+    match world.phase {
+        Phase::Chaos if world.plan.stops_early => world.stop(),
+        Phase::Chaos => world.heal(),
+        Phase::Healing => {
+            let kept = server.hub().memory().kept_bytes;
+            let settled = world.settled();
+            let settled =
+                if kept > 0 { settled.and(Err(format!("{kept} bytes are kept"))) } else { settled };
+            let waited = world.net.clock.now() - world.healed_at;
+            match settled {
+                Ok(()) if world.settled_once => {
+                    world.check_complete();
+                    world.stop();
+                }
+                Ok(()) => {
+                    world.settled_once = true;
+                    world.net.clock.after(SECOND, Wake::Phase);
+                }
+                Err(why) => {
+                    assert!(waited < SETTLE_MAX, "nothing settles: {why}");
+                    world.settled_once = false;
+                    world.net.clock.after(SECOND, Wake::Phase);
+                }
+            }
+        }
+        Phase::Stopping => {}
+    }
+}
+
+/// After the drain there is nothing.
+fn check_end(server: &SimServer, world: &Shared) {
+    let hub = server.hub();
+    assert!(hub.is_empty(), "connections are left after the drain");
+    let memory = hub.memory();
+    assert_eq!(memory.blocks, 0, "blocks are left after the drain");
+    assert_eq!(memory.private_bytes, 0, "private bytes are left after the drain");
+    assert_eq!(memory.kept_bytes, 0, "kept bytes are left after the drain");
+    assert_eq!(hub.deadline(), None, "timers are left after the drain");
+    let world = world.borrow();
+    assert!(world.net.by_token.is_empty(), "sockets are left after the drain");
+    world.oracle.check_names();
+}

@@ -1,0 +1,41 @@
+//! A seed's limits in the words of the hub and of the turn.
+
+use chatd::turn::Tuning;
+use hub::{Anonymous, Planted, Settings};
+use proto::{Span, WireLimits};
+
+use crate::swarm::Plan;
+
+/// The hub's settings.
+pub fn settings(plan: &Plan, planted: Option<Planted>) -> Settings {
+    let limits = &plan.limits;
+    let span = |micros| Some(Span::from_micros(micros));
+    Settings {
+        server_name: "sim.server".into(),
+        anonymous: if limits.endpoint_names { Anonymous::Endpoint } else { Anonymous::Guest },
+        wire: WireLimits { message: limits.message },
+        connections: Some(limits.connections),
+        messages_per_s: limits.messages_per_s,
+        message_burst: limits.message_burst,
+        bytes_per_s: limits.bytes_per_s,
+        byte_burst: limits.byte_burst,
+        outbox: Some(limits.outbox),
+        store: Some(limits.store),
+        detect: span(limits.detect),
+        frame_timeout: span(limits.frame_timeout),
+        idle: span(limits.idle),
+        keepalive: span(limits.keepalive),
+        stall: span(limits.stall),
+        recent: Some(limits.recent),
+        rooms: Some(limits.rooms),
+        rooms_joined: Some(limits.rooms_joined),
+        planted,
+        ..Settings::default()
+    }
+}
+
+/// The turn's own settings.
+pub fn tuning(plan: &Plan) -> Tuning {
+    let limits = &plan.limits;
+    Tuning { paced: limits.pace, shutdown_timeout: Span::from_micros(limits.shutdown_timeout) }
+}

@@ -1,0 +1,56 @@
+//! The simulated store: it takes every record, answers at once or late, in batches, and refuses some
+//! by its dice. The oracle learns of each record and of each answer at the moment they pass.
+
+use chatd::turn::Store;
+use hub::{Answer, Record, StoreError};
+
+use crate::driver::Shared;
+use crate::oracle::{Fate, Message};
+use crate::trace::Kind;
+use crate::world::InStore;
+
+/// The daemon's store in the simulated world.
+pub struct SimStore {
+    world: Shared,
+}
+
+impl SimStore {
+    /// A store in this world.
+    pub fn new(world: Shared) -> Self {
+        Self { world }
+    }
+}
+
+impl Store for SimStore {
+    fn submit(&mut self, record: Record) {
+        let mut world = self.world.borrow_mut();
+        let world = &mut *world;
+        let message = Message {
+            room: record.room.as_str().to_owned(),
+            seq: record.seq.0,
+            time: record.time.as_micros(),
+            id: record.message_id.0,
+            from: record.from.as_str().to_owned(),
+            text: String::from_utf8_lossy(&record.content).into_owned(),
+            content: record.content.to_vec(),
+            author: 0,
+            fate: Fate::Pending,
+        };
+        let seq = message.seq;
+        let links = &world.net.links;
+        let number = world.oracle.submit(message, |no| links[no].read_total);
+        let author = world.oracle.messages[number].author;
+        world.net.note(Kind::Submit, author, seq, number as u64);
+        world.store_submit(InStore { ticket: record.ticket, number });
+    }
+
+    fn answers(&mut self, into: &mut Vec<Answer>) {
+        let mut world = self.world.borrow_mut();
+        for (held, stored) in std::mem::take(&mut world.store.answers) {
+            world.net.note(Kind::Answer, 0, held.number as u64, u64::from(stored));
+            world.oracle.answered(held.number, stored);
+            let outcome = if stored { Ok(()) } else { Err(StoreError) };
+            into.push(Answer { ticket: held.ticket, outcome });
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! The plan of a seed. Each seed draws its own mix of faults and its own small limits: a seed that
+//! has everything at once rarely goes deep into anything, so most faults are off in most seeds.
+
+use crate::clock::{MS, SECOND};
+use crate::rng::Rng;
+
+/// Faults and sizes of the network and the kernel; chances are per mille.
+#[derive(Clone, Debug)]
+pub struct NetPlan {
+    /// Shortest and longest way of a segment.
+    pub delay: (u64, u64),
+    /// What a system call takes at most.
+    pub call_cost: u64,
+    /// How late the loop wakes at most.
+    pub late: u64,
+    pub segment_max: usize,
+    pub inbox_max: usize,
+    pub send_max: usize,
+    pub client_inbox_max: usize,
+    pub short_reads: u64,
+    pub short_writes: u64,
+    pub interrupted: u64,
+    pub pretended_again: u64,
+    pub partial_polls: u64,
+    pub stale_events: u64,
+    /// New bytes raise no new edge before the daemon has seen EAGAIN.
+    pub strict_edges: bool,
+    pub descriptors: usize,
+    /// The limit of a message, which fixes that of a line.
+    pub message_max: usize,
+}
+
+impl NetPlan {
+    /// The same sizes without faults.
+    pub fn heal(&mut self) {
+        self.short_reads = 0;
+        self.short_writes = 0;
+        self.interrupted = 0;
+        self.pretended_again = 0;
+        self.stale_events = 0;
+        self.delay = (0, MS);
+        self.segment_max = self.segment_max.max(16 * 1024);
+        self.client_inbox_max = self.client_inbox_max.max(64 * 1024);
+    }
+}
+
+/// The character of a seed's clients; chances are per mille.
+#[derive(Clone, Debug)]
+pub struct Temper {
+    /// Shortest and longest time between two acts.
+    pub think: (u64, u64),
+    /// A client that has sent nothing for this long sends a keepalive.
+    pub keepalive: u64,
+    /// How often it does not.
+    pub silence: u64,
+    /// Largest content.
+    pub size: u64,
+    /// Most frames at once.
+    pub burst: u64,
+    /// How far apart segments of one frame travel at most.
+    pub apart: u64,
+    pub half: u64,
+    /// A half frame stays one for another act.
+    pub abandon: u64,
+    pub bad: u64,
+    pub moods: u64,
+    pub finish: u64,
+    pub reset: u64,
+    pub vanish: u64,
+    pub repeats: u64,
+}
+
+/// How the simulated store behaves.
+#[derive(Clone, Debug)]
+pub struct StorePlan {
+    /// It answers in the same turn.
+    pub at_once: bool,
+    pub delay: (u64, u64),
+    pub batch_max: usize,
+    pub refuses: u64,
+}
+
+/// The limits of the daemon, shrunk so that they are hit; `None` is off.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    pub connections: usize,
+    pub messages_per_s: Option<u32>,
+    pub message_burst: u32,
+    pub bytes_per_s: Option<u32>,
+    pub byte_burst: u32,
+    pub message: usize,
+    pub outbox: usize,
+    pub store: usize,
+    pub detect: u64,
+    pub frame_timeout: u64,
+    pub idle: u64,
+    pub keepalive: u64,
+    pub stall: u64,
+    pub recent: usize,
+    pub rooms: usize,
+    pub rooms_joined: usize,
+    pub shutdown_timeout: u64,
+    pub endpoint_names: bool,
+    pub pace: bool,
+}
+
+/// Everything that a seed decides before its first event.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub seed: u64,
+    pub net: NetPlan,
+    pub temper: Temper,
+    pub store: StorePlan,
+    pub limits: Limits,
+    /// How long the faults last.
+    pub chaos: u64,
+    /// How many clients come in all, and the longest time between two.
+    pub clients: usize,
+    pub arrivals: u64,
+    /// Per mille of clients by sort; the rest are v0.5.
+    pub mute: u64,
+    pub control: u64,
+    pub foreign: u64,
+    pub exempt: u64,
+    /// Descriptors run out for a while.
+    pub starves: bool,
+    pub wall_steps: bool,
+    /// The machine sleeps for this long once.
+    pub suspends: Option<u64>,
+    /// TERM comes in the middle of it all.
+    pub stops_early: bool,
+    pub empties: bool,
+}
+
+/// On in a few seeds: this chance, else never.
+fn sometimes(rng: &mut Rng, one_in: u64, most: u64) -> u64 {
+    if rng.below(one_in) == 0 { rng.scale(1, most) } else { 0 }
+}
+
+impl Plan {
+    /// What this seed does.
+    pub fn of(seed: u64) -> Self {
+        let mut rng = Rng::new(seed);
+        let rng = &mut rng;
+        let limits = limits(rng);
+        let store = store(rng);
+        let temper = temper(rng, &limits);
+        let net = network(rng, &limits);
+        let wide = rng.below(4) == 0;
+        Self {
+            seed,
+            chaos: rng.scale(SECOND, 24 * SECOND),
+            clients: if wide { rng.size(16, 40) } else { rng.size(2, 14) },
+            arrivals: rng.scale(MS, 600 * MS),
+            mute: if rng.below(3) == 0 { 200 } else { 30 },
+            control: if rng.below(4) == 0 { 0 } else { rng.range(100, 600) },
+            foreign: if rng.below(4) == 0 { 150 } else { 0 },
+            exempt: if rng.below(3) == 0 { 300 } else { 0 },
+            starves: rng.below(6) == 0,
+            wall_steps: rng.below(4) == 0,
+            suspends: (rng.below(8) == 0).then(|| rng.scale(SECOND, 60 * SECOND)),
+            stops_early: rng.below(5) == 0,
+            empties: rng.below(4) == 0,
+            net,
+            temper,
+            store,
+            limits,
+        }
+    }
+}
+
+fn limits(rng: &mut Rng) -> Limits {
+    let off = |rng: &mut Rng| rng.below(3) == 0;
+    let message = if rng.below(3) == 0 { 65_530 } else { rng.scale(64, 8_000) as usize };
+    let outbox = rng.scale(2 * 1024, 256 * 1024) as usize;
+    Limits {
+        connections: if rng.below(4) == 0 { rng.size(2, 8) } else { 1_000 },
+        messages_per_s: (!off(rng)).then(|| rng.scale(20, 200) as u32),
+        message_burst: rng.scale(1, 40) as u32,
+        bytes_per_s: (!off(rng)).then(|| rng.scale(16 * 1024, 256 * 1024) as u32),
+        byte_burst: rng.scale(66 * 1024, 1024 * 1024) as u32,
+        message,
+        outbox: outbox.max(2 * message),
+        store: (outbox.max(2 * message)) * rng.size(1, 12),
+        detect: rng.scale(20 * MS, SECOND),
+        frame_timeout: rng.scale(SECOND / 2, 10 * SECOND),
+        idle: rng.scale(3 * SECOND, 15 * SECOND),
+        keepalive: rng.scale(SECOND / 2, 6 * SECOND),
+        stall: rng.scale(SECOND / 2, 10 * SECOND),
+        recent: if rng.below(3) == 0 { rng.size(0, 8_000) } else { 64 << 20 },
+        rooms: if rng.below(4) == 0 { 2 } else { 100 },
+        rooms_joined: if rng.below(4) == 0 { 2 } else { 100 },
+        shutdown_timeout: rng.scale(SECOND / 10, 5 * SECOND),
+        endpoint_names: rng.below(4) == 0,
+        pace: rng.below(3) != 0,
+    }
+}
+
+fn store(rng: &mut Rng) -> StorePlan {
+    let shortest = rng.scale(10, 5 * MS);
+    StorePlan {
+        at_once: rng.below(2) == 0,
+        delay: (shortest, shortest * rng.range(1, 20)),
+        batch_max: rng.size(1, 64),
+        refuses: sometimes(rng, 4, 100),
+    }
+}
+
+fn temper(rng: &mut Rng, limits: &Limits) -> Temper {
+    let size = (limits.message as u64).min(if rng.below(6) == 0 { 40_000 } else { 1_000 });
+    let shortest = rng.scale(MS, 300 * MS);
+    Temper {
+        think: (shortest, shortest * rng.range(2, 20)),
+        keepalive: limits.idle / 3,
+        silence: sometimes(rng, 3, 300),
+        size,
+        burst: rng.scale(2, if size > 1_000 { 8 } else { 120 }),
+        apart: rng.scale(1, 200 * MS),
+        half: sometimes(rng, 2, 200),
+        abandon: sometimes(rng, 2, 800),
+        bad: sometimes(rng, 2, 300),
+        moods: sometimes(rng, 2, 300),
+        finish: sometimes(rng, 2, 40),
+        reset: sometimes(rng, 3, 40),
+        vanish: sometimes(rng, 4, 20),
+        repeats: if limits.recent > 1 << 20 { sometimes(rng, 2, 400) } else { 0 },
+    }
+}
+
+fn network(rng: &mut Rng, limits: &Limits) -> NetPlan {
+    let shortest = rng.scale(1, 20 * MS) - 1;
+    NetPlan {
+        delay: (shortest, shortest + rng.scale(1, 50 * MS)),
+        call_cost: if rng.below(2) == 0 { rng.scale(1, 40) } else { 0 },
+        late: if rng.below(2) == 0 { rng.scale(1, 3 * MS) } else { 0 },
+        segment_max: rng.scale(40, 64 * 1024) as usize,
+        inbox_max: rng.scale(512, 64 * 1024) as usize,
+        send_max: rng.scale(256, 64 * 1024) as usize,
+        client_inbox_max: rng.scale(256, 64 * 1024) as usize,
+        short_reads: sometimes(rng, 2, 900),
+        short_writes: sometimes(rng, 2, 900),
+        interrupted: sometimes(rng, 3, 200),
+        pretended_again: sometimes(rng, 3, 200),
+        partial_polls: sometimes(rng, 2, 900),
+        stale_events: sometimes(rng, 2, 900),
+        strict_edges: rng.below(3) != 0,
+        descriptors: if rng.below(6) == 0 { rng.size(3, 10) } else { 10_000 },
+        message_max: limits.message,
+    }
+}

@@ -1,0 +1,219 @@
+//! The second oracle: limits, deadlines and reasons. After every turn memory is within its limits and
+//! nothing is overdue; every close that the daemon reports has a cause that the simulator knows of.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use chatd::turn::Log;
+use hub::{CloseReason, ConnId, Hub, Level, Notice};
+
+use crate::clients::{Client, Sort};
+use crate::clock::{MS, SECOND};
+use crate::control::Asked;
+use crate::driver::Shared;
+use crate::net::Link;
+use crate::swarm::{Limits, Plan};
+use crate::trace::Kind;
+use crate::world::{Phase, World};
+
+/// A deadline may be met this much late: the wheel's tick, the flush's pause and the calls' cost.
+const SLACK: u64 = 20 * MS;
+/// The most that one read takes.
+const READ_BYTES_MAX: usize = 64 * 1024;
+/// No frame may take longer than this.
+const FRAME_TIMEOUT_MAX: u64 = 30 * SECOND;
+
+/// What is remembered of a connection between turns.
+#[derive(Clone, Copy, Debug, Default)]
+struct Seen {
+    /// Bytes in its queue at the end of the last turn.
+    pending: usize,
+    /// How long the daemon has chosen not to read it, in all.
+    paused: u64,
+}
+
+/// What is remembered between turns.
+pub struct Watch {
+    limits: Limits,
+    seen: Vec<Seen>,
+    turn_at: u64,
+    /// Blocks and private bytes at the end of the last turn.
+    queued: usize,
+}
+
+impl Watch {
+    /// A watch over a run of this plan.
+    pub fn new(plan: &Plan) -> Self {
+        Self { limits: plan.limits.clone(), seen: Vec::new(), turn_at: 0, queued: 0 }
+    }
+
+    /// A turn has ended.
+    pub fn after_turn(&mut self, hub: &Hub, world: &mut World) {
+        self.seen.resize(world.net.links.len(), Seen::default());
+        self.memory_in_limits(hub, world);
+        assert!(
+            !world.net.forgotten_listener(),
+            "connections wait, descriptors are free, nobody accepts"
+        );
+        let now = world.net.clock.now();
+        let passed = now.saturating_sub(self.turn_at);
+        self.turn_at = now;
+        for (&token, &no) in &world.net.by_token {
+            let id = ConnId::from_u64(token);
+            let pending = hub.pending(id);
+            self.seen[no].pending = pending;
+            let limit = self.limits.outbox;
+            assert!(pending <= limit, "#{no} has {pending} bytes queued, the limit is {limit}");
+            if !hub.wants_read(id) {
+                self.seen[no].paused += passed;
+            } else if world.phase != Phase::Stopping {
+                self.nothing_overdue(no, world);
+            }
+        }
+        world.oracle.released_now = 0;
+    }
+
+    fn memory_in_limits(&mut self, hub: &Hub, world: &World) {
+        let memory = hub.memory();
+        self.queued = memory.blocks_bytes + memory.private_bytes;
+        let (queued, limit) = (self.queued, self.limits.store);
+        assert!(queued <= limit, "{queued} bytes are queued, the limit is {limit}");
+        let frame = (6 * self.limits.message + 4_096).max(66 * 1024);
+        let kept_max = world.net.by_token.len() * (READ_BYTES_MAX + frame);
+        let kept = memory.kept_bytes;
+        assert!(kept <= kept_max, "{kept} bytes of input are kept, {kept_max} may be");
+        let (recent, limit) = (memory.recent_bytes, self.limits.recent);
+        assert!(recent <= limit, "{recent} bytes are recent, the limit is {limit}");
+    }
+
+    /// A connection that is neither paused nor on its way out has no deadline behind it.
+    fn nothing_overdue(&self, no: usize, world: &World) {
+        let (link, client) = (&world.net.links[no], &world.clients[no]);
+        let seen = self.seen[no];
+        let slack = SLACK + world.lateness;
+        let now = world.woke_at;
+        let age = |since: u64| now.saturating_sub(since);
+        if client.sort != Sort::Control {
+            let silent = age(link.read_at);
+            let allowed = self.limits.idle + seen.paused + slack;
+            assert!(silent <= allowed, "#{no} was silent for {silent} us and is still there");
+        }
+        if let Some((since, length)) = half_frame(link, client) {
+            let whole = self.limits.frame_timeout + (length / 1024 + 1) * SECOND;
+            let allowed =
+                whole.min(FRAME_TIMEOUT_MAX.max(self.limits.frame_timeout)) + seen.paused + slack;
+            let half = age(since);
+            assert!(half <= allowed, "#{no} has half a frame for {half} us and is still there");
+        }
+        if link.write_blocked && seen.pending > 0 {
+            let stuck = age(link.blocked_at.max(link.wrote_at));
+            assert!(
+                stuck <= self.limits.stall + slack,
+                "#{no} takes nothing for {stuck} us and is still there"
+            );
+        }
+        if let Some(since) = native_since(link, client, self.limits.detect)
+            && seen.pending == 0
+        {
+            let quiet = age(link.wrote_at.max(since));
+            assert!(
+                quiet <= self.limits.keepalive + slack,
+                "#{no} got nothing for {quiet} us, no keepalive"
+            );
+        }
+    }
+
+    /// The daemon says why it closed a connection: the simulator must know that cause.
+    fn closed(&self, no: usize, reason: &CloseReason, world: &World) {
+        let (link, client) = (&world.net.links[no], &world.clients[no]);
+        let now = world.net.clock.now();
+        let aged = |since: u64, limit: u64| now.saturating_sub(since) + SLACK >= limit;
+        let limits = &self.limits;
+        let pending = self.seen.get(no).map_or(0, |seen| seen.pending);
+        let pages = client.control.asked.values().flatten();
+        let paging =
+            pages.into_iter().any(|asked| matches!(asked, Asked::History | Asked::Tail(..)));
+        let more = world.oracle.released_now;
+        let believable = match reason {
+            CloseReason::PeerClosed => link.fin_seen,
+            CloseReason::Reset => link.reset,
+            CloseReason::Idle => client.sort != Sort::Control && aged(link.read_at, limits.idle),
+            CloseReason::FrameTimeout => {
+                half_frame(link, client).is_some_and(|(since, _)| aged(since, limits.frame_timeout))
+            }
+            CloseReason::Stall => link.write_blocked && aged(link.wrote_at, limits.stall),
+            CloseReason::OutboxFull => pending + more > limits.outbox || paging,
+            CloseReason::MemoryBudget => self.queued + more > limits.store || paging,
+            CloseReason::TooLarge | CloseReason::Fault(_) => {
+                client.bad_from.is_some_and(|from| link.read_total > from)
+            }
+            CloseReason::StoreUnavailable => world.oracle.voices[no].store_refused,
+            CloseReason::Drain => world.phase == Phase::Stopping,
+            CloseReason::InputBudget => false,
+        };
+        assert!(
+            believable,
+            "#{no} ({:?}) was closed for {reason:?} without that cause",
+            client.sort
+        );
+    }
+}
+
+/// Since when the daemon has only a part of a frame, and how long that frame is.
+fn half_frame(link: &Link, client: &Client) -> Option<(u64, u64)> {
+    let whole = client.ends.partition_point(|end| *end <= link.read_total);
+    let start = if whole == 0 { 0 } else { client.ends[whole - 1] };
+    if start == link.read_total {
+        return None;
+    }
+    let first = link.reads.partition_point(|(total, _)| *total <= start);
+    let length = client.ends.get(whole).map_or(0, |end| end - start);
+    link.reads.get(first).map(|(_, at)| (*at, length))
+}
+
+/// Since when a connection is one of v0.5 that gets keepalives, if it is.
+fn native_since(link: &Link, client: &Client, detect: u64) -> Option<u64> {
+    match client.sort {
+        Sort::Native | Sort::Mute => {
+            let first = link.reads.first().map_or(u64::MAX, |(_, at)| *at);
+            Some(first.min(link.registered_at + detect))
+        }
+        Sort::Control | Sort::Foreign => None,
+    }
+}
+
+/// The daemon's log in the simulated world: every notice goes into the trace, closes are judged.
+pub struct SimLog {
+    world: Shared,
+    watch: Rc<RefCell<Watch>>,
+}
+
+impl SimLog {
+    /// A log in this world.
+    pub fn new(world: Shared, watch: Rc<RefCell<Watch>>) -> Self {
+        Self { world, watch }
+    }
+}
+
+impl Log for SimLog {
+    fn notice(&mut self, notice: Notice) {
+        let mut world = self.world.borrow_mut();
+        let about = notice.connection().and_then(|id| world.net.owners.get(&id.as_u64()).copied());
+        let now = world.net.clock.now();
+        world.net.trace.note_text(
+            now,
+            Kind::Notice,
+            about.unwrap_or(0) as u32,
+            &notice.to_string(),
+        );
+        if let (Notice::Closed { reason, .. }, Some(no)) = (&notice, about) {
+            self.watch.borrow().closed(no, reason, &world);
+        }
+    }
+
+    fn line(&mut self, _level: Level, kind: &'static str, text: String) {
+        let mut world = self.world.borrow_mut();
+        let now = world.net.clock.now();
+        world.net.trace.note_text(now, Kind::Notice, 0, &format!("{kind}: {text}"));
+    }
+}

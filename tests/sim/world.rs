@@ -1,0 +1,360 @@
+//! The world around the daemon: network, clients, store and oracle under one clock. It moves only
+//! while the daemon polls; what it does there is all that the daemon ever sees.
+
+use std::collections::VecDeque;
+
+use hub::Ticket;
+
+use crate::clients::{Client, Life, Sort};
+use crate::clock::{Clock, MS, SECOND, Wake};
+use crate::net::{Net, Stage};
+use crate::oracle::Oracle;
+use crate::rng::Rng;
+use crate::swarm::Plan;
+use crate::trace::{Kind, Trace};
+
+/// The listener of v0.5 and the control socket, as the network numbers them.
+pub const TCP: usize = 0;
+/// See `TCP`.
+pub const CONTROL: usize = 1;
+
+/// What the run is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// Clients come and go, faults happen.
+    Chaos,
+    /// No new faults; everything that is owed must come.
+    Healing,
+    /// TERM was sent.
+    Stopping,
+}
+
+/// A message on its way through the simulated store.
+pub struct InStore {
+    /// The daemon's ticket.
+    pub ticket: Ticket,
+    /// The oracle's number.
+    pub number: usize,
+}
+
+/// The simulated store's inside.
+#[derive(Default)]
+pub struct StoreState {
+    pub holds: VecDeque<InStore>,
+    /// Answers that wait to be fetched: ticket, number, stored.
+    pub answers: Vec<(InStore, bool)>,
+    pub busy: bool,
+    /// The daemon is to be woken for the answers.
+    pub woke: bool,
+}
+
+/// Everything outside the daemon.
+pub struct World {
+    pub net: Net,
+    pub oracle: Oracle,
+    pub clients: Vec<Client>,
+    pub plan: Plan,
+    pub phase: Phase,
+    pub store: StoreState,
+    pub stop_signal: bool,
+    /// How late the last poll woke, and when it did.
+    pub lateness: u64,
+    pub woke_at: u64,
+    /// The loop asked to sleep for ever, and nothing would ever happen.
+    pub asleep_for_ever: bool,
+    pub healed_at: u64,
+    pub settled_once: bool,
+    rng: Rng,
+    arrivals_left: usize,
+    suspended: bool,
+    phase_due: bool,
+}
+
+impl World {
+    /// The world of a plan, at its beginning.
+    pub fn new(plan: Plan, trace_all: bool) -> Self {
+        let mut rng = Rng::new(plan.seed ^ 0x5eed);
+        let start = rng.range(0, 1 << 40);
+        let net = Net::new(Clock::new(start), Trace::new(trace_all), rng.fork(), plan.net.clone());
+        let mut world = Self {
+            net,
+            oracle: Oracle { server_name: "sim.server".into(), ..Oracle::default() },
+            clients: Vec::new(),
+            phase: Phase::Chaos,
+            store: StoreState::default(),
+            stop_signal: false,
+            lateness: 0,
+            woke_at: start,
+            asleep_for_ever: false,
+            healed_at: 0,
+            settled_once: false,
+            arrivals_left: plan.clients,
+            suspended: false,
+            phase_due: false,
+            rng,
+            plan,
+        };
+        world.schedule_faults();
+        world
+    }
+
+    fn schedule_faults(&mut self) {
+        let clock = &mut self.net.clock;
+        let chaos = self.plan.chaos;
+        clock.after(0, Wake::Arrival);
+        clock.after(chaos, Wake::Phase);
+        if self.plan.starves {
+            let from = self.rng.below(chaos);
+            clock.after(from, Wake::Descriptors(true));
+            clock.after(from + self.rng.scale(MS, 4 * SECOND), Wake::Descriptors(false));
+        }
+        if self.plan.wall_steps {
+            for _ in 0..4 {
+                let by = self.rng.range(0, 7_200 * SECOND) as i64 - 3_600 * SECOND as i64;
+                clock.after(self.rng.below(chaos), Wake::WallStep(by));
+            }
+        }
+    }
+
+    /// The loop sleeps until something is ready, or for this long.
+    pub fn sleep(&mut self, timeout: Option<u64>) {
+        self.net.cost();
+        self.lateness = 0;
+        self.sleep_until_ready(timeout);
+        self.woke_at = self.net.clock.now();
+    }
+
+    fn sleep_until_ready(&mut self, timeout: Option<u64>) {
+        if self.net.rng.chance(self.net.plan.interrupted) {
+            return;
+        }
+        self.run_due();
+        if self.anything_ready() || timeout == Some(0) {
+            return;
+        }
+        let deadline = timeout.map(|timeout| self.net.clock.now() + timeout);
+        while !self.anything_ready() {
+            let next = self.net.clock.next();
+            let until = match (next, deadline) {
+                (Some(next), Some(deadline)) => next.min(deadline),
+                (Some(one), None) | (None, Some(one)) => one,
+                (None, None) => {
+                    self.asleep_for_ever = true;
+                    return;
+                }
+            };
+            self.net.clock.advance(until);
+            if next == Some(until) {
+                self.run_due();
+            } else {
+                break;
+            }
+        }
+        self.oversleep();
+    }
+
+    /// The loop wakes late by its dice, and once, perhaps, after the machine itself has slept.
+    fn oversleep(&mut self) {
+        let mut late = self.rng.below(self.plan.net.late + 1);
+        if let Some(length) = self.plan.suspends
+            && self.phase == Phase::Chaos
+            && !self.suspended
+            && self.rng.chance(3)
+        {
+            self.suspended = true;
+            late += length;
+        }
+        let until = self.net.clock.now() + late;
+        while let Some(next) = self.net.clock.next().filter(|next| *next <= until) {
+            self.net.clock.advance(next.max(self.net.clock.now()));
+            self.run_due();
+        }
+        self.net.clock.advance(until.max(self.net.clock.now()));
+        self.lateness = late;
+    }
+
+    fn anything_ready(&self) -> bool {
+        self.net.anything_ready() || self.store.woke || self.stop_signal || self.phase_due
+    }
+
+    /// The run's next phase was due: true once.
+    pub fn take_phase(&mut self) -> bool {
+        std::mem::take(&mut self.phase_due)
+    }
+
+    fn run_due(&mut self) {
+        while let Some(wake) = self.net.clock.due() {
+            self.run(wake);
+        }
+    }
+
+    fn run(&mut self, wake: Wake) {
+        let calm = self.phase != Phase::Chaos;
+        match wake {
+            Wake::Dial(no) => self.net.arrive_dial(no),
+            Wake::Arrive(no) => self.net.arrive(no),
+            Wake::Deliver(no) => {
+                if self.net.deliver(no) {
+                    self.clients[no].wake_reader(&mut self.net);
+                }
+            }
+            Wake::Again(no, readable) => self.net.again(no, readable),
+            Wake::Act(no) => self.clients[no].act(&mut self.net, &mut self.oracle, calm),
+            Wake::Sip(no) => self.clients[no].sip(&mut self.net, &mut self.oracle),
+            Wake::Stored => self.finish_store(),
+            Wake::Arrival => self.arrival(),
+            Wake::Descriptors(starved) => self.net.descriptors(starved && !calm),
+            Wake::WallStep(by) => self.net.clock.wall_ahead += by,
+            Wake::Phase => self.phase_due = true,
+        }
+    }
+
+    /// The next client connects.
+    fn arrival(&mut self) {
+        if self.arrivals_left == 0 || self.phase != Phase::Chaos {
+            return;
+        }
+        self.arrivals_left -= 1;
+        let dice = self.rng.below(1_000);
+        let Plan { mute, control, foreign, .. } = self.plan;
+        let sort = match dice {
+            _ if dice < control => Sort::Control,
+            _ if dice < control + mute => Sort::Mute,
+            _ if dice < control + mute + foreign => Sort::Foreign,
+            _ => Sort::Native,
+        };
+        let listener = if sort == Sort::Control { CONTROL } else { TCP };
+        let no = self.net.dial(listener);
+        let login = (sort == Sort::Control).then(|| format!("user{}", no % 3));
+        self.oracle.connect(sort != Sort::Control, login);
+        if self.plan.empties && self.oracle.empty_sayer.is_none() && sort == Sort::Native {
+            self.oracle.empty_sayer = Some(no);
+        }
+        let mut client = Client::new(no, sort, self.rng.fork(), self.plan.temper.clone());
+        client.control.admin = self.rng.chance(500);
+        client.exempt = self.rng.chance(self.plan.exempt);
+        self.net.note(Kind::Connect, no, sort as u64, 0);
+        self.clients.push(client);
+        let first = self.rng.scale(1, 2 * SECOND);
+        self.net.clock.after(first, Wake::Act(no));
+        let next = self.rng.scale(1, self.plan.arrivals);
+        self.net.clock.after(next, Wake::Arrival);
+    }
+
+    // ---- the store -------------------------------------------------------------------------------
+
+    /// A message came to the store.
+    pub fn store_submit(&mut self, held: InStore) {
+        self.store.holds.push_back(held);
+        if self.plan.store.at_once || self.phase == Phase::Healing {
+            self.finish_store();
+            self.store.woke = false;
+        } else if !self.store.busy {
+            self.store.busy = true;
+            let delay = self.rng.range(self.plan.store.delay.0, self.plan.store.delay.1);
+            self.net.clock.after(delay, Wake::Stored);
+        }
+    }
+
+    /// One batch of what the store holds is answered.
+    fn finish_store(&mut self) {
+        self.store.busy = false;
+        let count = self.rng.size(1, self.plan.store.batch_max);
+        let whole = self.plan.store.at_once || self.phase == Phase::Healing;
+        let count = if whole { self.store.holds.len() } else { count.min(self.store.holds.len()) };
+        let refuses = if self.phase == Phase::Healing { 0 } else { self.plan.store.refuses };
+        for held in self.store.holds.drain(..count) {
+            let stored = !self.rng.chance(refuses);
+            self.store.answers.push((held, stored));
+        }
+        self.store.woke = !self.store.answers.is_empty();
+        if !self.store.holds.is_empty() {
+            self.store.busy = true;
+            let delay = self.rng.range(self.plan.store.delay.0, self.plan.store.delay.1);
+            self.net.clock.after(delay, Wake::Stored);
+        }
+    }
+
+    // ---- phases ----------------------------------------------------------------------------------
+
+    /// The faults end.
+    pub fn heal(&mut self) {
+        self.phase = Phase::Healing;
+        self.healed_at = self.net.clock.now();
+        self.net.note(Kind::Phase, 0, 1, 0);
+        self.net.plan.heal();
+        self.net.descriptors(false);
+        if !self.store.holds.is_empty() {
+            self.finish_store();
+        }
+        for client in &mut self.clients {
+            client.calm(&mut self.net);
+        }
+        self.net.clock.after(SECOND, Wake::Phase);
+    }
+
+    /// True once nothing is under way any more: all bytes are where they belong, and connections that
+    /// must end have ended.
+    pub fn settled(&self) -> Result<(), String> {
+        for (no, link) in self.net.links.iter().enumerate() {
+            let client = &self.clients[no];
+            let open = link.stage == Stage::Open;
+            let dying = link.fin_seen || link.reset || link.vanished || client.bad_from.is_some();
+            if open && dying {
+                return Err(format!("#{no} ({:?}) ought to be closed", client.sort));
+            }
+            if open && !(link.flight.is_empty() && link.inbox.is_empty()) {
+                return Err(format!("#{no} has bytes that the daemon does not read"));
+            }
+            let moving = !link.sendq.is_empty() || !link.client_inbox.is_empty();
+            if moving && open && client.life != Life::Gone {
+                return Err(format!("#{no} has bytes under way to it"));
+            }
+            if matches!(link.stage, Stage::Dialing | Stage::Waiting)
+                && self.net.plan.descriptors > 1_000
+            {
+                return Err(format!("#{no} waits to be accepted"));
+            }
+        }
+        if !self.store.holds.is_empty() || !self.store.answers.is_empty() {
+            return Err("the store is not done".into());
+        }
+        Ok(())
+    }
+
+    /// Everything that was owed has come.
+    pub fn check_complete(&mut self) {
+        assert!(!self.oracle.awaits_store(), "messages wait for a store that has answered");
+        for no in 0..self.clients.len() {
+            let link = &self.net.links[no];
+            if link.stage != Stage::Open {
+                continue;
+            }
+            self.oracle.check_all_decided(no, link.read_total);
+            match self.clients[no].sort {
+                Sort::Native | Sort::Mute => self.oracle.check_native_complete(no),
+                Sort::Control => {
+                    let asked = &self.clients[no].control.asked;
+                    assert!(asked.is_empty(), "#{no} got no reply to {asked:?}");
+                    let faceless = self.clients[no].control.faceless;
+                    assert!(faceless == 0, "#{no} got no answer to {faceless} bad lines");
+                    self.oracle.check_followed_complete(no);
+                }
+                Sort::Foreign => {}
+            }
+        }
+    }
+
+    /// The daemon refuses an accepted connection: it must be at its limit, or ending.
+    pub fn refused(&mut self, no: usize) {
+        let full = self.net.by_token.len() >= self.plan.limits.connections;
+        assert!(full || self.phase == Phase::Stopping, "#{no} was refused without a cause");
+    }
+
+    /// TERM.
+    pub fn stop(&mut self) {
+        self.phase = Phase::Stopping;
+        self.net.note(Kind::Phase, 0, 2, 0);
+        self.stop_signal = true;
+    }
+}
