@@ -7,6 +7,7 @@
 
 pub mod args;
 pub mod ask;
+pub mod catching;
 pub mod client;
 pub mod clock;
 pub mod failure;

@@ -9,6 +9,7 @@ use crate::failure::{Exit, Failure};
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
 use proto::{Now, Span};
+use std::cell::Cell;
 use std::env;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
@@ -25,6 +26,8 @@ const SYSTEM_SOCKET: &str = "/run/chatd/control";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
     paths: Vec<PathBuf>,
+    /// Which of them answered last.
+    reached: Cell<Option<usize>>,
 }
 
 impl Server {
@@ -41,7 +44,7 @@ impl Server {
         if path.is_empty() {
             return Err(Failure::usage(format!("`{text}` names no control socket; use unix:PATH")));
         }
-        Ok(Self { paths: vec![PathBuf::from(path)] })
+        Ok(Self { paths: vec![PathBuf::from(path)], reached: Cell::new(None) })
     }
 
     /// The places where a daemon's control socket is when nobody said where.
@@ -66,15 +69,16 @@ impl Server {
         if !paths.contains(&system) {
             paths.push(system);
         }
-        Self { paths }
+        Self { paths, reached: Cell::new(None) }
     }
 
     /// Calls the first of the addresses where somebody answers.
     pub fn connect(&self, deadline: Now) -> Result<Client, Failure> {
         let mut tried = Vec::new();
-        for path in &self.paths {
+        for (place, path) in self.paths.iter().enumerate() {
             match call(path, deadline) {
                 Ok(stream) => {
+                    self.reached.set(Some(place));
                     let transport = UnixTransport::new(stream)
                         .map_err(|error| Failure::unreachable(error.to_string()))?;
                     return Ok(Client::new(Box::new(transport), Framing::Lines));
@@ -96,6 +100,9 @@ impl Server {
 
 impl std::fmt::Display for Server {
     fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if let Some(path) = self.reached.get().and_then(|place| self.paths.get(place)) {
+            return write!(to, "{}", path.display());
+        }
         let paths: Vec<_> = self.paths.iter().map(|path| path.display().to_string()).collect();
         to.write_str(&paths.join(" or "))
     }

@@ -5,6 +5,7 @@
 
 use crate::args::{Count, Reconnect, Tail};
 use crate::ask::{Context, hello, of_room, room};
+use crate::catching::Catching;
 use crate::client::{Client, Event, Fields, Happening};
 use crate::clock;
 use crate::failure::{Exit, Failure};
@@ -19,9 +20,6 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The first pause between two tries to reach the daemon; each is twice as long as the one before, up to the last.
 const PAUSE_FIRST: Span = Span::from_millis(100);
 const PAUSE_LAST: Span = Span::from_secs(2);
-
-/// How much is held back at most while history is asked for; past it the connection is begun anew.
-const HELD_EVENTS_MAX: usize = 100_000;
 
 /// `chatctl tail`.
 pub fn tail(context: &mut Context, args: &Tail) -> Result<(), Failure> {
@@ -62,16 +60,6 @@ struct Place {
     base: u64,
     /// The last message that was seen.
     seen: u64,
-}
-
-/// Rooms whose missed messages are being asked for, and what came live meanwhile.
-#[derive(Default)]
-struct Catching {
-    /// The list of rooms has not come yet: every room is held back.
-    listing: bool,
-    rooms: BTreeSet<String>,
-    held: BTreeMap<String, Vec<Event>>,
-    count: usize,
 }
 
 /// One run of `tail`.
@@ -205,7 +193,7 @@ impl Follower<'_> {
                     return Ok(Ended::Done);
                 }
             }
-            if self.catching.count > HELD_EVENTS_MAX {
+            if self.catching.is_too_much() {
                 self.catching = Catching::default();
                 return Ok(Ended::Lost("more came than could be held back".to_owned()));
             }
@@ -230,7 +218,7 @@ impl Follower<'_> {
         let deadline = self.context.deadline();
         let again = self.resuming;
         self.bye = None;
-        self.catching = Catching { listing: again, ..Catching::default() };
+        self.catching = Catching::new(again);
         let hello = client.ask("hello", hello(), deadline);
         // At first the list says where following begins, so it is asked for before; after a loss it names the
         // rooms to ask about, also those made meanwhile, so it is asked for after.
@@ -297,7 +285,8 @@ impl Follower<'_> {
             // A page that brings nothing is the last one, whatever it says of more.
             let more = reply.get("more").and_then(Value::as_bool) == Some(true);
             if !more || self.last_seen(&page.room) <= page.after {
-                self.caught_up(&page.room)?;
+                let held = self.catching.done(&page.room);
+                held.into_iter().try_for_each(|event| self.event(event))?;
             }
             self.ask_page(client, asked);
         }
@@ -319,14 +308,9 @@ impl Follower<'_> {
     fn listed(&mut self, reply: &Fields) -> Result<(), Failure> {
         let listed = names(reply, "rooms", "room");
         let wanted = |name: &String| self.rooms.is_empty() || self.rooms.contains(name);
-        if self.catching.listing {
-            self.catching.listing = false;
-            self.catching.rooms = listed.into_iter().filter(wanted).collect();
-            // A room that is not listed was made after the list: nothing of it was missed.
-            let asked = &self.catching.rooms;
-            let free: Vec<_> =
-                self.catching.held.keys().filter(|name| !asked.contains(*name)).cloned().collect();
-            return free.iter().try_for_each(|room| self.caught_up(room));
+        if self.catching.is_listing() {
+            let free = self.catching.listed(listed.into_iter().filter(wanted));
+            return free.into_iter().try_for_each(|event| self.event(event));
         }
         let entries = reply.get("rooms").and_then(Value::as_array);
         for entry in entries.into_iter().flatten() {
@@ -338,7 +322,7 @@ impl Follower<'_> {
     }
 
     fn ask_page(&mut self, client: &mut Client, asked: &mut Asked) {
-        let Some(room) = self.catching.rooms.first().cloned() else { return };
+        let Some(room) = self.catching.room().map(str::to_owned) else { return };
         let after = self.last_seen(&room);
         let mut fields = of_room(&room);
         fields.insert("after".to_owned(), Value::from(after));
@@ -350,29 +334,14 @@ impl Follower<'_> {
         self.places.get(room).map_or(0, |place| place.base.max(place.seen))
     }
 
-    /// A room's missed messages are printed: now what came meanwhile.
-    fn caught_up(&mut self, room: &str) -> Result<(), Failure> {
-        self.catching.rooms.remove(room);
-        let held = self.catching.held.remove(room).unwrap_or_default();
-        self.catching.count -= held.len();
-        for event in held {
-            self.event(event)?;
-        }
-        Ok(())
-    }
-
     fn event(&mut self, event: Event) -> Result<(), Failure> {
         if self.left == Some(0) {
             return Ok(());
         }
-        let room = event.text("room").unwrap_or("").to_owned();
         let replayed = event.fields.contains_key("history");
-        let held = self.catching.listing || self.catching.rooms.contains(&room);
-        if held && !replayed && !room.is_empty() {
-            self.catching.count += 1;
-            self.catching.held.entry(room).or_default().push(event);
-            return Ok(());
-        }
+        let now = if replayed { Some(event) } else { self.catching.hold(event) };
+        let Some(event) = now else { return Ok(()) };
+        let room = event.text("room").unwrap_or("").to_owned();
         match event.name.as_str() {
             "message" => self.message(&room, &event),
             "gap" => self.missed(&room, &event),
