@@ -1,1 +1,24 @@
-//! Placeholder head.
+//! What the tests share: both programs built once, daemons started and ended with deadlines, raw clients, fuzz bodies.
+//!
+//! Nothing here knows what is right; it starts, speaks, listens and waits. Each wait has a deadline, and none is a sleep: it ends
+//! as soon as its condition holds.
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    clippy::missing_panics_doc,
+    reason = "a test that panics is a test that fails, and real processes live by the real clock"
+)]
+
+pub mod binaries;
+pub mod control;
+pub mod daemon;
+pub mod deadline;
+pub mod folder;
+pub mod fuzz;
+pub mod native;
+
+pub use control::Control;
+pub use daemon::{Daemon, Setup};
+pub use deadline::{DEADLINE, eventually};
+pub use folder::Folder;
+pub use native::{Heard, Native};

@@ -1,0 +1,158 @@
+//! The commands of a script.
+//!
+//! ```text
+//! set KEY VALUE                     a setting, before anyone connects; VALUE `off` lifts a limit
+//! connect NAME [exempt]             a TCP connection
+//! control NAME LOGIN [admin]        a connection to the control socket
+//! NAME chat STRING                  v0.5 frames: Chat, SetNickname (request id: one byte, 16 times), Keepalive, any type
+//! NAME nick BYTE STRING
+//! NAME keepalive
+//! NAME frame TYPE STRING
+//! NAME says STRING                  bytes as they are
+//! NAME asks {JSON}                  a line
+//! NAME slowly ...                   one of these a byte at a time, 200 ms apart
+//! NAME times N ...                  one of these so often, within one read
+//! NAME ends | NAME breaks           FIN, RST
+//! NAME stops reading [after BYTES]  and `NAME reads` again
+//! NAME is read?                     whether the daemon would read from it
+//! store answers | holds | refuses   what the store does from now on
+//! stored N | refused N              the store answers the N oldest that it holds
+//! advance SPAN                      1500ms, 5s, 2m
+//! drain
+//! memory                            what the hub holds for others
+//! ```
+
+use hub::{Anonymous, HangUp, Settings};
+use proto::Span;
+use tests::native;
+
+use crate::literal::{Token, tokens};
+use crate::world::{StoreMood, World};
+
+pub fn carry_out(world: &mut World, command: &str) {
+    if let Some((name, json)) = command.split_once(" asks ") {
+        return asks(world, name, json);
+    }
+    let tokens = tokens(command);
+    let words: Vec<&str> = tokens
+        .iter()
+        .map(|token| match token {
+            Token::Word(word) => word.as_str(),
+            Token::Bytes(_) => "\"",
+        })
+        .collect();
+    match *words {
+        ["set", key, value] => set(world.settings(), key, value),
+        ["connect", name] => world.connect(name, false),
+        ["connect", name, "exempt"] => world.connect(name, true),
+        ["control", name, login] => world.connect_control(name, login, false),
+        ["control", name, login, "admin"] => world.connect_control(name, login, true),
+        ["store", "answers"] => world.store(StoreMood::Answers),
+        ["store", "holds"] => world.store(StoreMood::Holds),
+        ["store", "refuses"] => world.store(StoreMood::Refuses),
+        ["stored", count] => world.stored(count.parse().unwrap(), false),
+        ["refused", count] => world.stored(count.parse().unwrap(), true),
+        ["advance", time] => world.advance(span(time)),
+        ["drain"] => world.drain(),
+        ["memory"] => memory(world),
+        [name, "ends"] => world.hangs_up(name, HangUp::Eof),
+        [name, "breaks"] => world.hangs_up(name, HangUp::Reset),
+        [name, "stops", "reading"] => world.takes(name, Some(0)),
+        [name, "stops", "reading", "after", bytes] => {
+            world.takes(name, Some(bytes.parse().unwrap()));
+        }
+        [name, "reads"] => world.takes(name, None),
+        [name, "is", "read?"] => {
+            let answer = if world.is_read(name) { "yes" } else { "no" };
+            world.note(answer.to_owned());
+        }
+        [name, "slowly", ..] => {
+            for byte in bytes(&tokens[2..]) {
+                world.advance(Span::from_millis(200));
+                world.receives(name, &[byte]);
+            }
+        }
+        [name, "times", count, ..] => {
+            let bytes = bytes(&tokens[3..]).repeat(count.parse().unwrap());
+            world.receives(name, &bytes);
+        }
+        [name, ..] => world.receives(name, &bytes(&tokens[1..])),
+        [] => panic!("an empty command"),
+    }
+}
+
+fn asks(world: &mut World, name: &str, json: &str) {
+    // `"x"*5` stands for a long text in JSON too.
+    let mut line = json.to_owned();
+    while let Some(at) = line.find("\"*") {
+        let begin = line[..at].rfind('"').unwrap() + 1;
+        let digits = line[at + 2..].chars().take_while(char::is_ascii_digit).count();
+        let times: usize = line[at + 2..at + 2 + digits].parse().unwrap();
+        let long = line[begin..at].repeat(times);
+        line.replace_range(begin..at + 2 + digits, &format!("{long}\""));
+    }
+    world.receives(name, format!("{line}\n").as_bytes());
+}
+
+/// What one of the sending commands sends.
+fn bytes(command: &[Token]) -> Vec<u8> {
+    use Token::{Bytes, Word};
+    match command {
+        [Word(what), Bytes(text)] if what == "chat" => native::chat(text),
+        [Word(what), Bytes(bytes)] if what == "says" => bytes.clone(),
+        [Word(what)] if what == "keepalive" => native::frame(2, &[]),
+        [Word(what), Word(request), Bytes(nick)] if what == "nick" => {
+            native::set_nickname([u8::from_str_radix(request, 16).unwrap(); 16], nick)
+        }
+        [Word(what), Word(kind), Bytes(payload)] if what == "frame" => {
+            native::frame(kind.parse().unwrap(), payload)
+        }
+        other => panic!("no such command: {other:?}"),
+    }
+}
+
+fn memory(world: &mut World) {
+    let memory = world.hub().memory();
+    world.note(format!(
+        "blocks {} ({} bytes), runs {}, private bytes {}, kept bytes {}",
+        memory.blocks, memory.blocks_bytes, memory.runs, memory.private_bytes, memory.kept_bytes
+    ));
+}
+
+fn span(text: &str) -> Span {
+    let digits = text.trim_end_matches(char::is_alphabetic);
+    let number: u64 = digits.parse().unwrap();
+    match &text[digits.len()..] {
+        "ms" => Span::from_millis(number),
+        "s" => Span::from_secs(number),
+        "m" => Span::from_secs(number * 60),
+        unit => panic!("no such unit: {unit}"),
+    }
+}
+
+fn set(settings: &mut Settings, key: &str, value: &str) {
+    let off = value == "off";
+    let time = || (!off).then(|| span(value));
+    let number = || (!off).then(|| value.parse().unwrap());
+    match key {
+        "connections" => settings.connections = number(),
+        "outbox" => settings.outbox = number(),
+        "store" => settings.store = number(),
+        "recent" => settings.recent = number(),
+        "rooms" => settings.rooms = number(),
+        "rooms_joined" => settings.rooms_joined = number(),
+        "message" => settings.wire.message = number().unwrap(),
+        "messages" => settings.messages_per_s = number().map(|value| u32::try_from(value).unwrap()),
+        "message_burst" => settings.message_burst = value.parse().unwrap(),
+        "bytes" => settings.bytes_per_s = number().map(|value| u32::try_from(value).unwrap()),
+        "byte_burst" => settings.byte_burst = value.parse().unwrap(),
+        "detect" => settings.detect = time(),
+        "frame_timeout" => settings.frame_timeout = time(),
+        "idle" => settings.idle = time(),
+        "keepalive" => settings.keepalive = time(),
+        "stall" => settings.stall = time(),
+        "anonymous" if value == "guest" => settings.anonymous = Anonymous::Guest,
+        "anonymous" if value == "endpoint" => settings.anonymous = Anonymous::Endpoint,
+        _ => panic!("no such setting: {key} {value}"),
+    }
+}

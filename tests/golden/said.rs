@@ -1,0 +1,74 @@
+//! What the hub wrote to a connection, in a form that people read.
+
+use tests::Heard;
+use tests::native::take_frame;
+
+use crate::literal::{hex, shown};
+
+/// Bytes that were written to one connection and not shown yet.
+#[derive(Debug, Default)]
+pub struct Said {
+    bytes: Vec<u8>,
+}
+
+impl Said {
+    pub fn add(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// Takes what is whole: frames after a first byte of 00, lines of JSON after a brace, else everything as it is.
+    pub fn take(&mut self) -> Vec<String> {
+        match self.bytes.first() {
+            None => Vec::new(),
+            Some(0) => self.take_frames(),
+            Some(b'{') => self.take_lines(),
+            Some(_) => {
+                let bytes = std::mem::take(&mut self.bytes);
+                vec![match std::str::from_utf8(&bytes) {
+                    Ok(text) if !text.starts_with('\x15') => format!("says \"{}\"", text.escape_debug()),
+                    _ => format!("bytes {}", hex(&bytes)),
+                }]
+            }
+        }
+    }
+
+    fn take_frames(&mut self) -> Vec<String> {
+        let mut said = Vec::new();
+        while let Some(heard) = take_frame(&mut self.bytes).unwrap() {
+            said.push(frame(&heard));
+        }
+        said
+    }
+
+    fn take_lines(&mut self) -> Vec<String> {
+        let mut said = Vec::new();
+        while let Some(end) = self.bytes.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = self.bytes.drain(..=end).collect();
+            let line = String::from_utf8(line).unwrap();
+            let _: serde_json::Value = serde_json::from_str(&line).unwrap();
+            said.push(line.trim_end().to_owned());
+        }
+        said
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+}
+
+fn frame(heard: &Heard) -> String {
+    match heard {
+        Heard::Broadcast(from, text) => format!("broadcast {} {}", shown(from), shown(text)),
+        Heard::Keepalive => String::from("keepalive"),
+        Heard::Ack(request) => format!("ack {}", guid(request)),
+        Heard::Nak(request, message) => format!("nak {} {}", guid(request), shown(message)),
+    }
+}
+
+/// A request id; one byte where all are the same, as in scripts.
+fn guid(request: &[u8; 16]) -> String {
+    if request.iter().all(|byte| *byte == request[0]) {
+        return format!("{:02x}", request[0]);
+    }
+    hex(request).replace(' ', "")
+}

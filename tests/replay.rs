@@ -1,0 +1,77 @@
+//! The fuzz bodies over the corpus and over seeded random bytes: what a fuzzer once found stays found.
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    missing_docs,
+    reason = "a test that panics is a test that fails"
+)]
+
+use std::fs;
+use std::path::Path;
+
+use proptest::prelude::*;
+use tests::fuzz::{self, BODIES};
+
+#[test]
+fn corpus() {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
+    for (name, body) in BODIES {
+        let mut inputs = 0;
+        for entry in fs::read_dir(corpus.join(name)).unwrap() {
+            let path = entry.unwrap().path();
+            let bytes = fs::read(&path).unwrap();
+            let done = std::panic::catch_unwind(|| body(&bytes));
+            assert!(done.is_ok(), "{} fails on {}", name, path.display());
+            inputs += 1;
+        }
+        assert!(inputs > 0, "the corpus has nothing for {name}");
+    }
+}
+
+/// Bytes that are often nearly right: frames and lines with a few bytes changed.
+fn nearly_right() -> impl Strategy<Value = Vec<u8>> {
+    let frame = (0_u32..8, prop::collection::vec(any::<u8>(), 0..40))
+        .prop_map(|(kind, payload)| tests::native::frame(kind, &payload));
+    let chat = prop::collection::vec(any::<u8>(), 0..60).prop_map(|text| tests::native::chat(&text));
+    let nick = "[ -~]{0,40}".prop_map(|nick| tests::native::set_nickname([3; 16], nick.as_bytes()));
+    let line = prop_oneof![
+        Just("{\"request\":\"ping\",\"id\":\"1\"}\n"),
+        Just("{\"request\":\"join\",\"id\":\"2\",\"room\":\"#Ops\"}\r\n"),
+        Just("{\"request\":\"post\",\"id\":\"x\",\"room\":\"ops\",\"text\":\"\\u0000\"}\n"),
+        Just("{\"request\":\"tail\",\"id\":7}\n"),
+        Just("nonsense\n"),
+    ]
+    .prop_map(|line| line.as_bytes().to_vec());
+    let piece = prop_oneof![chat, nick, frame, line];
+    (prop::collection::vec(piece, 0..8), prop::collection::vec((any::<u16>(), any::<u8>()), 0..3)).prop_map(
+        |(pieces, changes)| {
+            let mut bytes = pieces.concat();
+            for (at, byte) in changes {
+                if !bytes.is_empty() {
+                    let at = usize::from(at) % bytes.len();
+                    bytes[at] = byte;
+                }
+            }
+            bytes
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(512) })]
+
+    #[test]
+    fn any_chunking_gives_the_same_commands(bytes in nearly_right()) {
+        fuzz::session(&bytes);
+    }
+
+    #[test]
+    fn a_client_survives_any_line(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
+        fuzz::client_line(&bytes);
+    }
+
+    #[test]
+    fn the_hub_survives_any_peers(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
+        fuzz::hub(&bytes);
+    }
+}
