@@ -1,0 +1,46 @@
+//! The command line of chatd.
+
+use std::path::PathBuf;
+
+use clap::{Parser, ValueEnum};
+
+/// A chat daemon: rooms for terminals, scripts and any TcpChat v0.5 client.
+///
+/// Without arguments chatd listens on 127.0.0.1:33333, makes its control socket where you may write, and serves. Follow with
+/// 'chatctl tail', send with 'chatctl send ROOM TEXT'. TERM and INT end it: it says bye and empties its queues first; a second one
+/// ends it at once. The usual configuration is /etc/chatd/chatd.toml for root, chatd/chatd.toml in
+/// `$XDG_CONFIG_HOME` for others; none is needed.
+#[derive(Clone, Debug, Default, Parser)]
+#[command(name = "chatd", version, about, long_about, max_term_width = 100)]
+pub struct Args {
+    /// Read this file instead of the usual ones
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Only check the configuration: exit 0 if it is good, 78 if not
+    #[arg(long)]
+    pub check_config: bool,
+    /// Only print the configuration: every key at its default, or what is in effect and where it came from
+    #[arg(long, value_name = "WHICH")]
+    pub print_config: Option<Print>,
+    /// Listen here instead of where the configuration says; may be repeated
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub listen: Vec<String>,
+    /// Make the control socket here
+    #[arg(long, value_name = "PATH")]
+    pub control: Option<PathBuf>,
+    /// What is logged: error, warn, info or debug
+    #[arg(long, value_name = "LEVEL")]
+    pub log_level: Option<String>,
+    /// How it is logged: auto, text or json
+    #[arg(long, value_name = "FORMAT")]
+    pub log_format: Option<String>,
+}
+
+/// Which configuration to print.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Print {
+    /// Every key at its default.
+    Default,
+    /// What is in effect, and where each value came from.
+    Effective,
+}

@@ -1,0 +1,31 @@
+//! The only place that reads a clock.
+
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use proto::{Now, WallTime};
+
+/// The monotonic clock since its making, and the wall clock.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    start: Instant,
+}
+
+impl Clock {
+    /// A clock that begins now.
+    #[allow(clippy::disallowed_methods, reason = "the one clock")]
+    pub fn start() -> Self {
+        Self { start: Instant::now() }
+    }
+
+    /// Microseconds since the start. It never goes back.
+    pub fn now(&self) -> Now {
+        Now::from_micros(u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX))
+    }
+
+    /// What people's clocks show; the epoch where it is set before that.
+    #[allow(clippy::disallowed_methods, reason = "the one clock")]
+    pub fn wall() -> WallTime {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        WallTime::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+    }
+}

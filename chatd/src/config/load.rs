@@ -1,0 +1,218 @@
+//! From files to checked values, each with where it came from.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::table::{self, KEYS, Kind, Value};
+
+/// What is wrong with the configuration, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    /// File and line, or the flag.
+    pub place: String,
+    /// What was wrong, what the limit is, what to do.
+    pub message: String,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.message)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// Where a value came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// The table, or this machine.
+    Default,
+    /// A line of a file.
+    File(PathBuf, usize),
+    /// The command line.
+    Flag(&'static str),
+    /// The environment.
+    Environment(&'static str),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File(path, line) => write!(f, "{}:{line}", path.display()),
+            Self::Flag(flag) => f.write_str(flag),
+            Self::Environment(name) => write!(f, "${name}"),
+        }
+    }
+}
+
+/// A value with its text and origin.
+#[derive(Clone, Debug)]
+pub(crate) struct Setting {
+    /// As it would be written in the file.
+    pub(crate) written: String,
+    pub(crate) value: Value,
+    pub(crate) origin: Origin,
+}
+
+/// The values so far, one place for each key of the table; listeners apart, since they repeat.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) keys: Vec<Option<Setting>>,
+    pub(crate) listen: Vec<Setting>,
+}
+
+impl Settings {
+    /// The defaults of the table.
+    pub(crate) fn new() -> Self {
+        let keys = KEYS
+            .iter()
+            .map(|key| {
+                let text = plain(key.default);
+                (!text.is_empty() || key.kind == Kind::Networks).then(|| Setting {
+                    written: key.default.to_owned(),
+                    value: key.kind.parse(&text).expect("the table's defaults are good values"),
+                    origin: Origin::Default,
+                })
+            })
+            .collect();
+        Self { keys, listen: Vec::new() }
+    }
+
+    /// The value of a key.
+    pub(crate) fn get(&self, section: &str, name: &str) -> Option<&Setting> {
+        let at = table::find(section, name).expect("the code asks for keys of the table");
+        self.keys[at].as_ref()
+    }
+
+    /// Sets a key from plain text.
+    ///
+    /// # Errors
+    /// What is wrong with the value, as a sentence's end.
+    pub(crate) fn set(
+        &mut self,
+        section: &str,
+        name: &str,
+        text: &str,
+        origin: Origin,
+    ) -> Result<(), String> {
+        let at = table::find(section, name)?;
+        let kind = KEYS[at].kind;
+        let value = kind.parse(text)?;
+        let written = match kind {
+            Kind::Switch | Kind::Burst => text.to_owned(),
+            Kind::Networks => {
+                let quoted: Vec<String> =
+                    text.split_whitespace().map(|network| format!("\"{network}\"")).collect();
+                format!("[{}]", quoted.join(", "))
+            }
+            _ => format!("{text:?}"),
+        };
+        let setting = Setting { written, value, origin };
+        if section == "listen" {
+            self.listen.push(setting);
+        } else {
+            self.keys[at] = Some(setting);
+        }
+        Ok(())
+    }
+
+    /// Reads a file over what is there. Its listeners replace those of earlier files.
+    ///
+    /// # Errors
+    /// The first thing that is wrong in it, with its line.
+    pub(crate) fn read(&mut self, path: &Path, text: &str) -> Result<(), ConfigError> {
+        let document = DeTable::parse(text).map_err(|error| {
+            let line = error.span().map_or(1, |span| line_of(text, span.start));
+            fault(path, line, error.message())
+        })?;
+        if document.get_ref().contains_key("listen") {
+            self.listen.clear();
+        }
+        for (section, content) in document.get_ref() {
+            let line = line_of(text, section.span().start);
+            let tables: Vec<&DeTable<'_>> = match content.get_ref() {
+                DeValue::Table(table) => vec![table],
+                DeValue::Array(array) => {
+                    array.iter().filter_map(|item| item.get_ref().as_table()).collect()
+                }
+                _ => {
+                    let message = format!(
+                        "'{}' stands outside of a section such as [limits]",
+                        section.get_ref()
+                    );
+                    return Err(fault(path, line, message));
+                }
+            };
+            let repeats = content.get_ref().as_array().is_some();
+            if repeats != (section.get_ref() == "listen")
+                && KEYS.iter().any(|key| key.section == section.get_ref())
+            {
+                let right = if repeats {
+                    format!("[{}]", section.get_ref())
+                } else {
+                    "[[listen]]".to_owned()
+                };
+                return Err(fault(path, line, format!("write this section as {right}")));
+            }
+            for table in tables {
+                self.read_section(path, text, section.get_ref(), table)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn read_section(
+        &mut self,
+        path: &Path,
+        text: &str,
+        section: &str,
+        table: &DeTable<'_>,
+    ) -> Result<(), ConfigError> {
+        for (name, value) in table {
+            let line = line_of(text, name.span().start);
+            let key = name.get_ref();
+            let origin = Origin::File(path.to_owned(), line);
+            table::find(section, key).map_err(|message| fault(path, line, message))?;
+            let plain = plain_value(value).map_err(|message| fault(path, line, message))?;
+            self.set(section, key, &plain, origin)
+                .map_err(|message| fault(path, line, format!("{section}.{key}: {message}")))?;
+        }
+        Ok(())
+    }
+}
+
+fn fault(path: &Path, line: usize, message: impl Into<String>) -> ConfigError {
+    ConfigError { place: format!("{}:{line}", path.display()), message: message.into() }
+}
+
+fn line_of(text: &str, at: usize) -> usize {
+    text.as_bytes().iter().take(at).filter(|byte| **byte == b'\n').count() + 1
+}
+
+/// A TOML value as the text that [`Kind::parse`] takes.
+fn plain_value(value: &Spanned<DeValue<'_>>) -> Result<String, String> {
+    match value.get_ref() {
+        DeValue::String(text) => Ok(text.to_string()),
+        DeValue::Integer(number) => Ok(number.to_string()),
+        DeValue::Boolean(switch) => Ok(switch.to_string()),
+        DeValue::Array(items) => {
+            let texts: Option<Vec<&str>> =
+                items.iter().map(|item| item.get_ref().as_str()).collect();
+            texts
+                .map(|texts| texts.join(" "))
+                .ok_or_else(|| "a list here holds texts only".to_owned())
+        }
+        DeValue::Float(_) | DeValue::Datetime(_) | DeValue::Table(_) => {
+            Err("a value here is a text, a whole number, true, false or a list of texts".to_owned())
+        }
+    }
+}
+
+/// A default of the table without its quotes.
+fn plain(written: &str) -> String {
+    written.trim_matches(['"', '[', ']']).to_owned()
+}

@@ -1,0 +1,435 @@
+//! What an operator decided: files, flags and environment, checked, each value with its origin.
+//!
+//! Nothing is bound or opened here but the files themselves. The keys are in one table; see [`table`].
+
+mod load;
+mod print;
+mod table;
+mod value;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use hub::{Anonymous, Level};
+use nix::unistd::Uid;
+use proto::native::V05_CONTENT_BYTES_MAX;
+use proto::{RoomName, Span, WireLimits};
+
+use self::load::{Origin, Settings};
+use self::table::Value;
+use crate::args::Args;
+
+pub use self::load::ConfigError;
+pub use self::table::markdown;
+pub use self::value::Network;
+
+/// An outbox holds at least two of the largest frames: one half written and one that waits.
+const OUTBOX_BYTES_MIN: usize = 256 * 1024;
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One object a line.
+    Json,
+}
+
+/// Everything that was decided.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where clients connect.
+    pub listen: Vec<SocketAddr>,
+    /// The control socket.
+    pub control: PathBuf,
+    /// How long TERM waits.
+    pub shutdown_timeout: Span,
+    /// Whether the flush paces itself.
+    pub pace: bool,
+    /// Networks without rate limits.
+    pub exempt: Vec<Network>,
+    /// What is logged.
+    pub log_level: Level,
+    /// How.
+    pub log_format: LogFormat,
+    settings: Settings,
+}
+
+impl Config {
+    /// Reads the files that `args` or the usual places name, and puts the flags over them.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, with its place.
+    pub fn load(args: &Args) -> Result<Self, ConfigError> {
+        let mut settings = Settings::new();
+        for (path, required) in files(args) {
+            match std::fs::read_to_string(&path) {
+                Ok(text) => settings.read(&path, &text)?,
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound && !required => {}
+                Err(error) => {
+                    let message = format!("cannot be read: {error}");
+                    return Err(ConfigError { place: path.display().to_string(), message });
+                }
+            }
+        }
+        put_flags(&mut settings, args)?;
+        put_machine(&mut settings)?;
+        Self::from_settings(settings)
+    }
+
+    fn from_settings(settings: Settings) -> Result<Self, ConfigError> {
+        check(&settings)?;
+        let config = Self {
+            listen: settings.listen.iter().filter_map(|setting| address(&setting.value)).collect(),
+            control: PathBuf::from(text(&settings, "control", "path")),
+            shutdown_timeout: span(&settings, "server", "shutdown_timeout").unwrap_or_default(),
+            pace: settings
+                .get("reactor", "pace")
+                .is_none_or(|setting| setting.value == Value::Switch(true)),
+            exempt: match settings.get("limits", "exempt").map(|setting| &setting.value) {
+                Some(Value::Networks(networks)) => networks.clone(),
+                _ => Vec::new(),
+            },
+            log_level: match &*text(&settings, "log", "level") {
+                "error" => Level::Error,
+                "warn" => Level::Warn,
+                "debug" => Level::Debug,
+                _ => Level::Info,
+            },
+            log_format: if text(&settings, "log", "format") == "json" {
+                LogFormat::Json
+            } else {
+                LogFormat::Text
+            },
+            settings,
+        };
+        assert!(!config.listen.is_empty(), "there is a default listener");
+        Ok(config)
+    }
+
+    /// What the hub is told. `capacity` is how many connections the descriptors allow.
+    #[allow(clippy::needless_update, reason = "a test build has one field more")]
+    pub fn settings(&self, capacity: usize) -> hub::Settings {
+        let from = &self.settings;
+        let connections = match from.get("limits", "connections") {
+            Some(_) => size(from, "limits", "connections"),
+            None => Some(capacity),
+        };
+        hub::Settings {
+            server_name: text(from, "server", "name"),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            default_room: RoomName::parse(&text(from, "server", "default_room"))
+                .expect("it was checked"),
+            anonymous: match &*text(from, "names", "anonymous") {
+                "endpoint" => Anonymous::Endpoint,
+                _ => Anonymous::Guest,
+            },
+            wire: WireLimits {
+                message: size(from, "limits", "message").unwrap_or(V05_CONTENT_BYTES_MAX),
+            },
+            connections,
+            messages_per_s: rate(from, "messages"),
+            message_burst: burst(from, "message_burst"),
+            bytes_per_s: rate(from, "bytes"),
+            byte_burst: burst(from, "byte_burst"),
+            outbox: size(from, "limits", "outbox"),
+            store: size(from, "limits", "store"),
+            detect: span(from, "limits", "detect"),
+            frame_timeout: span(from, "limits", "frame_timeout"),
+            idle: span(from, "keepalive", "idle"),
+            keepalive: span(from, "keepalive", "interval"),
+            stall: span(from, "limits", "stall"),
+            recent: size(from, "history", "recent"),
+            rooms: size(from, "limits", "rooms"),
+            rooms_joined: size(from, "limits", "rooms_joined"),
+            ..hub::Settings::default()
+        }
+    }
+}
+
+fn text(settings: &Settings, section: &str, name: &str) -> String {
+    match settings.get(section, name).map(|setting| &setting.value) {
+        Some(Value::Text(text)) => text.clone(),
+        _ => String::new(),
+    }
+}
+
+fn span(settings: &Settings, section: &str, name: &str) -> Option<Span> {
+    match settings.get(section, name)?.value {
+        Value::Span(span) => span,
+        _ => None,
+    }
+}
+
+fn size(settings: &Settings, section: &str, name: &str) -> Option<usize> {
+    match settings.get(section, name)?.value {
+        Value::Size(size) => size,
+        _ => None,
+    }
+}
+
+fn rate(settings: &Settings, name: &str) -> Option<u32> {
+    match settings.get("limits", name)?.value {
+        Value::Rate(rate) => rate,
+        _ => None,
+    }
+}
+
+fn burst(settings: &Settings, name: &str) -> u32 {
+    let burst = size(settings, "limits", name).unwrap_or(usize::MAX);
+    u32::try_from(burst).unwrap_or(u32::MAX).max(1)
+}
+
+fn address(value: &Value) -> Option<SocketAddr> {
+    match value {
+        Value::Address(address) => Some(*address),
+        _ => None,
+    }
+}
+
+/// The files to read, in order, and whether each must be there.
+fn files(args: &Args) -> Vec<(PathBuf, bool)> {
+    if let Some(path) = &args.config {
+        return vec![(path.clone(), true)];
+    }
+    if !Uid::effective().is_root() {
+        return user_folder()
+            .map(|folder| (folder.join("chatd/chatd.toml"), false))
+            .into_iter()
+            .collect();
+    }
+    let mut files = vec![(PathBuf::from("/etc/chatd/chatd.toml"), false)];
+    let mut parts: Vec<PathBuf> = std::fs::read_dir("/etc/chatd/conf.d")
+        .map(|entries| entries.filter_map(|entry| entry.ok().map(|entry| entry.path())).collect())
+        .unwrap_or_default();
+    parts.retain(|path| path.extension().is_some_and(|ending| ending == "toml"));
+    parts.sort();
+    files.extend(parts.into_iter().map(|path| (path, true)));
+    files
+}
+
+fn user_folder() -> Option<PathBuf> {
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    set("XDG_CONFIG_HOME").or_else(|| set("HOME").map(|home| home.join(".config")))
+}
+
+/// Puts the command line over the files.
+fn put_flags(settings: &mut Settings, args: &Args) -> Result<(), ConfigError> {
+    if !args.listen.is_empty() {
+        settings.listen.clear();
+    }
+    for address in &args.listen {
+        put(settings, ("listen", "addr"), address, "--listen")?;
+    }
+    if let Some(path) = &args.control {
+        put(settings, ("control", "path"), &path.to_string_lossy(), "--control")?;
+    }
+    if let Some(level) = &args.log_level {
+        put(settings, ("log", "level"), level, "--log-level")?;
+    }
+    if let Some(format) = &args.log_format {
+        put(settings, ("log", "format"), format, "--log-format")?;
+    }
+    Ok(())
+}
+
+fn put(
+    settings: &mut Settings,
+    key: (&str, &str),
+    text: &str,
+    flag: &'static str,
+) -> Result<(), ConfigError> {
+    let set = settings.set(key.0, key.1, text, Origin::Flag(flag));
+    set.map_err(|message| ConfigError { place: flag.to_owned(), message })
+}
+
+/// Fills in what depends on the machine and the user.
+fn put_machine(settings: &mut Settings) -> Result<(), ConfigError> {
+    let whole = |message| ConfigError { place: "this machine".to_owned(), message };
+    if settings.listen.is_empty() {
+        settings.set("listen", "addr", "127.0.0.1:33333", Origin::Default).map_err(whole)?;
+    }
+    if settings.get("server", "name").is_none() {
+        let name = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
+        let name = name.filter(|name| !name.is_empty()).unwrap_or_else(|| "chatd".to_owned());
+        settings.set("server", "name", &name, Origin::Default).map_err(whole)?;
+    }
+    if settings.get("control", "path").is_none() {
+        let (path, origin) = default_control();
+        settings.set("control", "path", &path.to_string_lossy(), origin).map_err(whole)?;
+    }
+    Ok(())
+}
+
+/// Where the control socket is when nobody says: chatctl looks there, too.
+fn default_control() -> (PathBuf, Origin) {
+    if let Some(folder) = std::env::var_os("XDG_RUNTIME_DIR").filter(|value| !value.is_empty()) {
+        return (Path::new(&folder).join("chatd/control"), Origin::Environment("XDG_RUNTIME_DIR"));
+    }
+    let uid = Uid::effective();
+    let folder = if uid.is_root() { "/run/chatd".to_owned() } else { format!("/tmp/chatd-{uid}") };
+    (Path::new(&folder).join("control"), Origin::Default)
+}
+
+/// Limits that only make sense together.
+fn check(settings: &Settings) -> Result<(), ConfigError> {
+    let at = |section: &str, name: &str| {
+        settings
+            .get(section, name)
+            .map_or_else(|| "default".to_owned(), |setting| setting.origin.to_string())
+    };
+    let fail = |section: &str, name: &str, message: String| {
+        Err(ConfigError {
+            place: at(section, name),
+            message: format!("{section}.{name}: {message}"),
+        })
+    };
+    let message = size(settings, "limits", "message").unwrap_or(V05_CONTENT_BYTES_MAX);
+    if message == 0 || message > V05_CONTENT_BYTES_MAX {
+        let text = format!(
+            "{message} is not within 1 and {V05_CONTENT_BYTES_MAX}, what a v0.5 frame carries"
+        );
+        return fail("limits", "message", text);
+    }
+    let byte_burst = size(settings, "limits", "byte_burst").unwrap_or(usize::MAX);
+    if byte_burst < message {
+        return fail(
+            "limits",
+            "byte_burst",
+            format!("{byte_burst} is below limits.message ({message}); raise it"),
+        );
+    }
+    let outbox = size(settings, "limits", "outbox");
+    if outbox.is_some_and(|outbox| outbox < OUTBOX_BYTES_MIN) {
+        let text = format!(
+            "a queue needs at least {OUTBOX_BYTES_MIN} bytes to hold two of the largest frames"
+        );
+        return fail("limits", "outbox", text);
+    }
+    if let (Some(store), Some(outbox)) = (size(settings, "limits", "store"), outbox)
+        && store < outbox
+    {
+        return fail(
+            "limits",
+            "store",
+            format!("{store} is below limits.outbox ({outbox}); raise it"),
+        );
+    }
+    if let (Some(idle), Some(interval)) =
+        (span(settings, "keepalive", "idle"), span(settings, "keepalive", "interval"))
+        && idle <= interval
+    {
+        return fail(
+            "keepalive",
+            "idle",
+            "it must be longer than keepalive.interval, or live peers are cut".to_owned(),
+        );
+    }
+    if let Err(error) = RoomName::parse(&text(settings, "server", "default_room")) {
+        return fail("server", "default_room", error.to_string());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str) -> Result<Config, ConfigError> {
+        let mut settings = Settings::new();
+        settings.read(Path::new("chatd.toml"), text)?;
+        put_machine(&mut settings)?;
+        Config::from_settings(settings)
+    }
+
+    fn refusal(text: &str) -> String {
+        load(text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_hub() {
+        let settings = load("").unwrap().settings(100);
+        let mut plain = hub::Settings::default();
+        plain.server_name.clone_from(&settings.server_name);
+        plain.connections = Some(100);
+        assert_eq!(format!("{settings:?}"), format!("{plain:?}"));
+    }
+
+    #[test]
+    fn the_printed_defaults_are_a_good_configuration() {
+        let printed = Config::print_default();
+        let uncommented: String = printed
+            .lines()
+            .map(|line| line.strip_prefix("# ").filter(|rest| rest.contains(" = ")).unwrap_or(line))
+            .fold(String::new(), |text, line| text + line + "\n");
+        let config = load(&uncommented).unwrap();
+        assert_eq!(
+            format!("{:?}", config.settings(7)),
+            format!("{:?}", load("").unwrap().settings(7))
+        );
+    }
+
+    #[test]
+    fn an_unknown_key_names_the_nearest_and_the_line() {
+        assert_eq!(
+            refusal("[limits]\nmesage = 100\n"),
+            "chatd.toml:2: unknown key 'limits.mesage'; did you mean 'limits.message'?"
+        );
+        assert_eq!(
+            refusal("[http]\nweb = true\n"),
+            "chatd.toml:2: 'http.web' is not built yet in this version; take it out"
+        );
+        assert!(refusal("limits = 5").starts_with("chatd.toml:1: 'limits' stands outside"));
+    }
+
+    #[test]
+    fn a_wrong_value_says_what_to_write() {
+        assert_eq!(
+            refusal("\n[keepalive]\nidle = \"5 parsecs\"\n"),
+            "chatd.toml:3: keepalive.idle: '5 parsecs' is no duration; write a number and ms, s, m, h or d, such as 10s"
+        );
+        assert_eq!(
+            refusal("[limits]\nmessage = \"off\"\n"),
+            "chatd.toml:2: limits.message: this limit cannot be off: buffers are sized by it"
+        );
+        assert_eq!(
+            refusal("[history]\ndurability = \"sync\"\n"),
+            "chatd.toml:2: history.durability: 'sync' is not built yet in this version; there is none"
+        );
+    }
+
+    #[test]
+    fn limits_that_contradict_each_other_are_refused() {
+        assert_eq!(
+            refusal("[limits]\nbyte_burst = 100\n"),
+            "chatd.toml:2: limits.byte_burst: 100 is below limits.message (65530); raise it"
+        );
+        assert_eq!(
+            refusal("[keepalive]\nidle = \"5s\"\n"),
+            "chatd.toml:2: keepalive.idle: it must be longer than keepalive.interval, or live peers are cut"
+        );
+    }
+
+    #[test]
+    fn every_limit_takes_off_where_it_is_one() {
+        let config = load(
+            "[limits]\nconnections = \"off\"\noutbox = \"off\"\nmessages = \"off\"\nstall = \"off\"\n",
+        );
+        let settings = config.unwrap().settings(5);
+        assert_eq!(settings.connections, None);
+        assert_eq!(settings.outbox, None);
+        assert_eq!(settings.messages_per_s, None);
+        assert_eq!(settings.stall, None);
+    }
+
+    #[test]
+    fn listeners_repeat() {
+        let config =
+            load("[[listen]]\naddr = \"127.0.0.1:1\"\n[[listen]]\naddr = \"[::1]:2\"\n").unwrap();
+        assert_eq!(config.listen.len(), 2);
+        assert_eq!(
+            refusal("[listen]\naddr = \"x\"\n"),
+            "chatd.toml:1: write this section as [[listen]]"
+        );
+    }
+}

@@ -1,0 +1,67 @@
+//! The configuration as a file: the defaults, or what is in effect and where each value came from.
+
+use std::fmt::Write;
+
+use super::Config;
+use super::load::{Setting, Settings};
+use super::table::KEYS;
+
+impl Config {
+    /// Every key at its default, as comments that can be taken in.
+    pub fn print_default() -> String {
+        let mut page = String::from("# chatd.toml: every key at its default.\n");
+        let settings = Settings::new();
+        each_section(&mut page, |page, at| {
+            let key = &KEYS[at];
+            let _ = writeln!(page, "\n# {}", key.doc);
+            match settings.keys[at].as_ref() {
+                Some(setting) => writeln!(page, "# {} = {}", key.name, setting.written),
+                None => writeln!(page, "# {}: depends on the machine", key.name),
+            }
+        });
+        page
+    }
+
+    /// Every key with its value and where that came from.
+    pub fn print_effective(&self) -> String {
+        let mut page = String::from("# chatd.toml: what is in effect.\n");
+        each_section(&mut page, |page, at| {
+            let key = &KEYS[at];
+            if key.section == "listen" {
+                for (number, setting) in self.settings.listen.iter().enumerate() {
+                    if number > 0 {
+                        let _ = writeln!(page, "\n[[listen]]");
+                    }
+                    line(page, key.name, setting);
+                }
+                return Ok(());
+            }
+            match self.settings.keys[at].as_ref() {
+                Some(setting) => line(page, key.name, setting),
+                None => {
+                    let _ = writeln!(page, "# {} is taken from the descriptor limit", key.name);
+                }
+            }
+            Ok(())
+        });
+        page
+    }
+}
+
+fn line(page: &mut String, name: &str, setting: &Setting) {
+    let value = format!("{name} = {}", setting.written);
+    let _ = writeln!(page, "{value:<40} # {}", setting.origin);
+}
+
+fn each_section(page: &mut String, mut print: impl FnMut(&mut String, usize) -> std::fmt::Result) {
+    let mut section = "";
+    for (at, key) in KEYS.iter().enumerate() {
+        if key.section != section {
+            section = key.section;
+            let head =
+                if section == "listen" { "[[listen]]".to_owned() } else { format!("[{section}]") };
+            let _ = writeln!(page, "\n{head}");
+        }
+        let _ = print(page, at);
+    }
+}

@@ -1,0 +1,329 @@
+//! Every key of the configuration, once: parsing, printing, suggestions and documents are made from this table.
+
+use std::fmt::Write;
+use std::net::SocketAddr;
+
+use proto::Span;
+
+use super::value::{self, Network};
+
+/// What values a key takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Any text.
+    Text,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// true or false.
+    Switch,
+    /// A duration; `off` where that is allowed.
+    Duration { off: bool },
+    /// A size in bytes; `off` where that is allowed.
+    Size { off: bool },
+    /// A number of things, or `off`.
+    Count,
+    /// A number of at least one.
+    Burst,
+    /// So many a second, or `off`.
+    Rate,
+    /// So many bytes a second, or `off`.
+    ByteRate,
+    /// A list of networks.
+    Networks,
+    /// An address and port.
+    Address,
+}
+
+/// A key's value, checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Value {
+    Text(String),
+    Switch(bool),
+    Span(Option<Span>),
+    Size(Option<usize>),
+    Rate(Option<u32>),
+    Networks(Vec<Network>),
+    Address(SocketAddr),
+}
+
+/// A key of the configuration.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Key {
+    pub(crate) section: &'static str,
+    pub(crate) name: &'static str,
+    pub(crate) kind: Kind,
+    /// As it is written in the file; empty where it depends on the machine.
+    pub(crate) default: &'static str,
+    pub(crate) doc: &'static str,
+}
+
+const fn key(
+    section: &'static str,
+    name: &'static str,
+    kind: Kind,
+    default: &'static str,
+    doc: &'static str,
+) -> Key {
+    Key { section, name, kind, default, doc }
+}
+
+const TIME: Kind = Kind::Duration { off: true };
+const BYTES: Kind = Kind::Size { off: true };
+
+/// The table.
+pub(crate) const KEYS: &[Key] = &[
+    key(
+        "server",
+        "name",
+        Kind::Text,
+        "",
+        "how the server calls itself; by default the host's name",
+    ),
+    key("server", "default_room", Kind::Text, "\"lobby\"", "the room of every v0.5 client"),
+    key(
+        "server",
+        "shutdown_timeout",
+        Kind::Duration { off: false },
+        "\"5s\"",
+        "how long TERM waits for queues to be written",
+    ),
+    key(
+        "listen",
+        "addr",
+        Kind::Address,
+        "\"127.0.0.1:33333\"",
+        "an address and port for clients; [[listen]] may be repeated",
+    ),
+    key("control", "path", Kind::Text, "", "the control socket"),
+    key(
+        "names",
+        "anonymous",
+        Kind::Choice(&["guest", "endpoint"]),
+        "\"guest\"",
+        "what a v0.5 client without a nickname is called",
+    ),
+    key(
+        "names",
+        "charset",
+        Kind::Choice(&["ascii"]),
+        "\"ascii\"",
+        "which characters nicknames have",
+    ),
+    key(
+        "keepalive",
+        "interval",
+        TIME,
+        "\"5s\"",
+        "after how long without writing a v0.5 client is sent a keepalive",
+    ),
+    key(
+        "keepalive",
+        "idle",
+        TIME,
+        "\"15s\"",
+        "how long a v0.5 client may send nothing before it is closed",
+    ),
+    key(
+        "history",
+        "durability",
+        Kind::Choice(&["none"]),
+        "\"none\"",
+        "how durable an acknowledged message is",
+    ),
+    key(
+        "history",
+        "recent",
+        BYTES,
+        "\"64MiB\"",
+        "recent messages kept in memory, all rooms together",
+    ),
+    key("reactor", "flush", Kind::Choice(&["epoll"]), "\"epoll\"", "how queues are written"),
+    key(
+        "reactor",
+        "pace",
+        Kind::Switch,
+        "true",
+        "whether writes wait up to 5 ms for more in a busy room",
+    ),
+    key(
+        "log",
+        "level",
+        Kind::Choice(&["error", "warn", "info", "debug"]),
+        "\"info\"",
+        "what is logged",
+    ),
+    key("log", "format", Kind::Choice(&["auto", "text", "json"]), "\"auto\"", "how it is logged"),
+    key(
+        "limits",
+        "connections",
+        Kind::Count,
+        "",
+        "connections at once; by default the descriptors less 64",
+    ),
+    key(
+        "limits",
+        "message",
+        Kind::Size { off: false },
+        "65530",
+        "bytes of one message; what a v0.5 frame carries is the most",
+    ),
+    key(
+        "limits",
+        "messages",
+        Kind::Rate,
+        "\"10/s\"",
+        "messages of one connection, by not reading it",
+    ),
+    key("limits", "message_burst", Kind::Burst, "40", "messages of one connection at once"),
+    key(
+        "limits",
+        "bytes",
+        Kind::ByteRate,
+        "\"256KiB/s\"",
+        "bytes from one connection, by not reading it",
+    ),
+    key(
+        "limits",
+        "byte_burst",
+        Kind::Size { off: false },
+        "\"1MiB\"",
+        "bytes from one connection at once",
+    ),
+    key(
+        "limits",
+        "detect",
+        TIME,
+        "\"1s\"",
+        "silence after which a connection is taken for a v0.5 listener",
+    ),
+    key(
+        "limits",
+        "frame_timeout",
+        TIME,
+        "\"10s\"",
+        "how long a frame may take, and 1 s by KiB more, up to 30 s",
+    ),
+    key("limits", "outbox", BYTES, "\"1MiB\"", "bytes queued for one connection"),
+    key(
+        "limits",
+        "stall",
+        TIME,
+        "\"10s\"",
+        "how long a connection may take nothing of what is queued for it",
+    ),
+    key(
+        "limits",
+        "store",
+        BYTES,
+        "\"128MiB\"",
+        "bytes queued for all connections, shared ones counted once",
+    ),
+    key("limits", "rooms", Kind::Count, "10000", "rooms at once"),
+    key("limits", "rooms_joined", Kind::Count, "100", "rooms that one connection is in"),
+    key("limits", "exempt", Kind::Networks, "[]", "networks whose clients have no rate limits"),
+];
+
+/// Keys and sections that the design names and this version does not serve.
+pub(crate) const UNBUILT: &[(&str, &[&str])] = &[
+    ("server", &["motd"]),
+    ("listen", &["protocols", "tls", "proxy_protocol"]),
+    ("control", &["mode", "admin_groups", "send_groups", "watch_groups"]),
+    ("history", &["deliver", "max_age", "max_bytes", "search"]),
+    ("log", &["addresses"]),
+    ("limits", &["clients_per_ip", "accept_rate", "nick_changes"]),
+    ("rendezvous", &[]),
+    ("http", &[]),
+    ("room", &[]),
+];
+
+impl Kind {
+    /// Takes text as this kind of value.
+    ///
+    /// # Errors
+    /// What is wrong with it, as a sentence's end.
+    pub(crate) fn parse(self, text: &str) -> Result<Value, String> {
+        let is_off = text == "off";
+        match self {
+            Self::Text if text.is_empty() => Err("it is empty".to_owned()),
+            Self::Text => Ok(Value::Text(text.to_owned())),
+            Self::Choice(words) if words.contains(&text) => Ok(Value::Text(text.to_owned())),
+            Self::Choice(words) => Err(choice_error(text, words)),
+            Self::Switch => match text {
+                "true" => Ok(Value::Switch(true)),
+                "false" => Ok(Value::Switch(false)),
+                _ => Err(format!("'{text}' is neither true nor false")),
+            },
+            Self::Duration { off: true } if is_off => Ok(Value::Span(None)),
+            Self::Duration { .. } => value::duration(text).map(|span| Value::Span(Some(span))),
+            Self::Size { off: true } | Self::Count if is_off => Ok(Value::Size(None)),
+            Self::Size { off: false } if is_off => {
+                Err("this limit cannot be off: buffers are sized by it".to_owned())
+            }
+            Self::Size { .. } => value::size(text).map(|size| Value::Size(Some(size))),
+            Self::Count => number(text).map(|count| Value::Size(Some(count))),
+            Self::Burst => number(text).map(|count| Value::Size(Some(count))),
+            Self::Rate | Self::ByteRate if is_off => Ok(Value::Rate(None)),
+            Self::Rate => value::rate(text).map(|rate| Value::Rate(Some(rate))),
+            Self::ByteRate => value::byte_rate(text).map(|rate| Value::Rate(Some(rate))),
+            Self::Networks => text
+                .split_whitespace()
+                .map(str::parse)
+                .collect::<Result<_, _>>()
+                .map(Value::Networks),
+            Self::Address => text.parse().map(Value::Address).map_err(|_| {
+                format!(
+                    "'{text}' is no address and port; write it like 127.0.0.1:33333 or [::]:33333"
+                )
+            }),
+        }
+    }
+}
+
+fn number(text: &str) -> Result<usize, String> {
+    let wrong = || format!("'{text}' is no number of 1 or more");
+    text.parse().ok().filter(|number| *number > 0).ok_or_else(wrong)
+}
+
+fn choice_error(text: &str, words: &[&str]) -> String {
+    let later = ["sync", "write", "unicode", "journal", "io_uring"];
+    let known = words.join(", ");
+    if later.contains(&text) {
+        return format!("'{text}' is not built yet in this version; there is {known}");
+    }
+    format!("'{text}' is none of {known}")
+}
+
+/// The table as Markdown, for docs/operating.md.
+pub fn markdown() -> String {
+    let mut table = String::from("| key | default | meaning |\n|---|---|---|\n");
+    for key in KEYS {
+        let default = if key.default.is_empty() { "" } else { key.default.trim_matches('"') };
+        let _ = writeln!(table, "| `[{}] {}` | `{default}` | {} |", key.section, key.name, key.doc);
+    }
+    table
+}
+
+/// The key's place in the table, or what to say about a name that is not in it.
+pub(crate) fn find(section: &str, name: &str) -> Result<usize, String> {
+    if let Some(at) = KEYS.iter().position(|key| key.section == section && key.name == name) {
+        return Ok(at);
+    }
+    let unbuilt = UNBUILT
+        .iter()
+        .any(|(known, names)| *known == section && (names.is_empty() || names.contains(&name)));
+    if unbuilt {
+        return Err(format!("'{section}.{name}' is not built yet in this version; take it out"));
+    }
+    let wished = format!("{section}.{name}");
+    let nearest = KEYS
+        .iter()
+        .map(|key| format!("{}.{}", key.section, key.name))
+        .max_by(|a, b| {
+            strsim::jaro_winkler(&wished, a).total_cmp(&strsim::jaro_winkler(&wished, b))
+        })
+        .filter(|nearest| strsim::jaro_winkler(&wished, nearest) > 0.7);
+    Err(match nearest {
+        Some(nearest) => format!("unknown key '{wished}'; did you mean '{nearest}'?"),
+        None => format!("unknown key '{wished}'; 'chatd --print-config default' lists the keys"),
+    })
+}

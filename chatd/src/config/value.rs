@@ -1,0 +1,181 @@
+//! Values as people write them: durations, sizes, rates, networks, and `off`.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use proto::Span;
+
+/// A duration: `500ms`, `10s`, `5m`, `1h`, `30d`.
+///
+/// # Errors
+/// What is wrong with it, as a sentence's end.
+pub(crate) fn duration(text: &str) -> Result<Span, String> {
+    let (number, unit) = split(text);
+    let millis_by_unit = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" | "min" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => {
+            return Err(format!(
+                "'{text}' is no duration; write a number and ms, s, m, h or d, such as 10s"
+            ));
+        }
+    };
+    let number: u64 = number
+        .parse()
+        .map_err(|_| format!("'{text}' is no duration; write it like 10s or 500ms"))?;
+    let millis =
+        number.checked_mul(millis_by_unit).filter(|millis| *millis <= 100 * 365 * 86_400_000);
+    millis.map(Span::from_millis).ok_or_else(|| format!("'{text}' is longer than 100 years"))
+}
+
+/// A size in bytes: `65530`, `64KiB`, `1MiB`, `10GiB`.
+///
+/// # Errors
+/// What is wrong with it, as a sentence's end.
+pub(crate) fn size(text: &str) -> Result<usize, String> {
+    let (number, unit) = split(text);
+    let by_unit: usize = match unit {
+        "" | "B" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        "KB" | "MB" | "GB" | "K" | "M" | "G" | "kB" => {
+            return Err(format!("'{text}' is ambiguous; write KiB, MiB or GiB"));
+        }
+        _ => {
+            return Err(format!(
+                "'{text}' is no size; write bytes, or a number and KiB, MiB or GiB"
+            ));
+        }
+    };
+    let number: usize =
+        number.parse().map_err(|_| format!("'{text}' is no size; write it like 64KiB"))?;
+    number
+        .checked_mul(by_unit)
+        .ok_or_else(|| format!("'{text}' is more than this machine can count"))
+}
+
+/// So many a second: `10/s`.
+///
+/// # Errors
+/// What is wrong with it, as a sentence's end.
+pub(crate) fn rate(text: &str) -> Result<u32, String> {
+    let wrong =
+        || format!("'{text}' is no rate; write a number of 1 or more a second, such as 10/s");
+    let count = text.strip_suffix("/s").ok_or_else(wrong)?;
+    count.trim().parse().ok().filter(|count| *count > 0).ok_or_else(wrong)
+}
+
+/// So many bytes a second: `256KiB/s`.
+///
+/// # Errors
+/// What is wrong with it, as a sentence's end.
+pub(crate) fn byte_rate(text: &str) -> Result<u32, String> {
+    let wrong = || format!("'{text}' is no rate; write a size a second, such as 256KiB/s");
+    let bytes = size(text.strip_suffix("/s").ok_or_else(wrong)?.trim())?;
+    u32::try_from(bytes).ok().filter(|bytes| *bytes > 0).ok_or_else(wrong)
+}
+
+fn split(text: &str) -> (&str, &str) {
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    (number, unit.trim_start())
+}
+
+/// Addresses that begin alike: `10.0.0.0/8`, `::1`, `2001:db8::/32`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network {
+    address: IpAddr,
+    bits: u8,
+}
+
+impl Network {
+    /// Whether the address is one of them. An IPv4 address in IPv6 clothes is the IPv4 address.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        match (self.address, address.to_canonical()) {
+            (IpAddr::V4(ours), IpAddr::V4(theirs)) => {
+                let apart = ours.to_bits() ^ theirs.to_bits();
+                apart.checked_shr(32 - u32::from(self.bits)).unwrap_or(0) == 0
+            }
+            (IpAddr::V6(ours), IpAddr::V6(theirs)) => {
+                let apart = ours.to_bits() ^ theirs.to_bits();
+                apart.checked_shr(128 - u32::from(self.bits)).unwrap_or(0) == 0
+            }
+            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
+        }
+    }
+}
+
+impl FromStr for Network {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("'{text}' is no network; write it like 10.0.0.0/8 or 2001:db8::/32");
+        let (address, bits) =
+            text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
+        let address: IpAddr = address.parse().map_err(|_| wrong())?;
+        let most = if address.is_ipv4() { 32 } else { 128 };
+        let bits = bits.map_or(Ok(most), |bits| bits.parse().map_err(|_| wrong()))?;
+        if bits > most {
+            return Err(format!("'{text}' has more than {most} bits"));
+        }
+        Ok(Self { address, bits })
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.address, self.bits)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_and_sizes_are_written_as_people_write_them() {
+        assert_eq!(duration("500ms"), Ok(Span::from_millis(500)));
+        assert_eq!(duration("30d"), Ok(Span::from_secs(30 * 86_400)));
+        assert_eq!(size("65530"), Ok(65_530));
+        assert_eq!(size("64KiB"), Ok(65_536));
+        assert_eq!(rate("10/s"), Ok(10));
+        assert_eq!(byte_rate("256KiB/s"), Ok(262_144));
+    }
+
+    #[test]
+    fn a_wrong_value_says_what_to_write() {
+        assert_eq!(
+            duration("10 parsecs").unwrap_err(),
+            "'10 parsecs' is no duration; write a number and ms, s, m, h or d, such as 10s"
+        );
+        assert_eq!(size("64KB").unwrap_err(), "'64KB' is ambiguous; write KiB, MiB or GiB");
+        assert_eq!(
+            rate("0/s").unwrap_err(),
+            "'0/s' is no rate; write a number of 1 or more a second, such as 10/s"
+        );
+        assert!(duration("99999999999999999999d").is_err() && size("99999999999GiB").is_err());
+    }
+
+    #[test]
+    fn a_network_contains_what_begins_alike() {
+        let ten: Network = "10.0.0.0/8".parse().unwrap();
+        assert!(
+            ten.contains("10.255.0.1".parse().unwrap())
+                && !ten.contains("11.0.0.1".parse().unwrap())
+        );
+        assert!(ten.contains("::ffff:10.1.2.3".parse().unwrap()));
+        let all: Network = "::/0".parse().unwrap();
+        assert!(
+            all.contains("2001:db8::1".parse().unwrap())
+                && !all.contains("10.0.0.1".parse().unwrap())
+        );
+        let one: Network = "::1".parse().unwrap();
+        assert!(one.contains("::1".parse().unwrap()) && !one.contains("::2".parse().unwrap()));
+        assert!("10.0.0.0/33".parse::<Network>().is_err() && "ten/8".parse::<Network>().is_err());
+    }
+}

@@ -1,0 +1,214 @@
+//! The control socket: made without a race, a stale file replaced, a live daemon's never taken; and who a caller is.
+//!
+//! A lock file beside the socket is held as long as the daemon lives, so two that start at once cannot both think the other's
+//! socket stale. The socket is bound under another name and renamed, so that it is there whole or not at all. Its mode comes from
+//! the umask at bind, not from a chmod after it.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, OpenOptionsExt};
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::path::{Path, PathBuf};
+
+use hub::Peer;
+use mio::event::Source;
+use mio::net::{UnixListener, UnixStream};
+use nix::fcntl::{Flock, FlockArg};
+use nix::sys::socket::{getsockopt, sockopt};
+use nix::sys::stat::{Mode, umask};
+use nix::unistd::Uid;
+use proto::Transport;
+
+use crate::driver::Stream;
+use crate::users::Users;
+
+/// What a caller is told who is neither root nor the daemon's user.
+const FORBIDDEN: &str = "{\"reply\":null,\"ok\":false,\"error\":\"forbidden\",\"message\":\"Only root and the user that \
+                         chatd runs as may use the control socket.\"}\n";
+
+/// See the module.
+pub struct Control {
+    socket: UnixListener,
+    path: PathBuf,
+    own: Uid,
+    users: Users,
+    /// Held as long as the socket is ours.
+    _lock: Flock<File>,
+}
+
+impl Control {
+    /// Makes the socket at `path`, its folder too where that is missing.
+    ///
+    /// # Errors
+    /// Another daemon has it, the path cannot be written, or is something else than a socket.
+    pub fn bind(path: &Path, users: Users) -> io::Result<Self> {
+        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        }
+        let lock = lock(path)?;
+        refuse_live(path)?;
+        let socket = bind_and_rename(path)?;
+        Ok(Self { socket, path: path.to_owned(), own: Uid::effective(), users, _lock: lock })
+    }
+
+    pub(crate) fn source(&mut self) -> &mut dyn Source {
+        &mut self.socket
+    }
+
+    /// Takes one waiting connection, and asks the kernel whose it is.
+    pub(crate) fn accept(&mut self) -> io::Result<(Stream, Peer)> {
+        let (mut stream, _) = self.socket.accept()?;
+        let uid = Uid::from_raw(getsockopt(&stream, sockopt::PeerCredentials)?.uid());
+        if !uid.is_root() && uid != self.own {
+            tell(&mut stream, FORBIDDEN);
+            let text = format!("the user with uid {uid} may not use the control socket");
+            return Err(io::Error::new(ErrorKind::PermissionDenied, text));
+        }
+        let peer = Peer {
+            transport: Transport::ControlSocket,
+            address: format!("uid {uid}").into(),
+            login: Some(self.users.name(uid.as_raw())),
+            admin: true,
+            exempt: true,
+        };
+        Ok((Stream::Unix(stream), peer))
+    }
+
+    pub(crate) fn accept_and_close(&mut self) -> io::Result<()> {
+        self.socket.accept().map(drop)
+    }
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        // A file that is gone already, or a folder that is, is what is wished.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Takes the lock beside the socket. The file stays: removing it would let two daemons hold two locks of one name.
+fn lock(path: &Path) -> io::Result<Flock<File>> {
+    let lock = beside(path, "lock");
+    let file =
+        OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(lock)?;
+    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| {
+        let live = nix::errno::Errno::EWOULDBLOCK;
+        if error == live { in_use(path) } else { io::Error::from(error) }
+    })
+}
+
+/// Refuses a path where somebody answers, or that is no socket.
+fn refuse_live(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if !found.file_type().is_socket() => {
+            let text = format!(
+                "{} exists and is no socket; move it away or choose another path",
+                path.display()
+            );
+            Err(io::Error::new(ErrorKind::AlreadyExists, text))
+        }
+        Ok(_) if StdUnixStream::connect(path).is_ok() => Err(in_use(path)),
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+fn in_use(path: &Path) -> io::Error {
+    let text = format!(
+        "another chatd serves {}; stop it with 'chatctl stop', or choose another --control",
+        path.display()
+    );
+    io::Error::new(ErrorKind::AddrInUse, text)
+}
+
+fn bind_and_rename(path: &Path) -> io::Result<UnixListener> {
+    let fresh = beside(path, "new");
+    match fs::remove_file(&fresh) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let before = umask(Mode::from_bits_truncate(0o177));
+    let bound = UnixListener::bind(&fresh);
+    umask(before);
+    let socket = bound?;
+    fs::rename(&fresh, path)?;
+    Ok(socket)
+}
+
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".");
+    name.push(ending);
+    PathBuf::from(name)
+}
+
+/// Tells a caller the reason, if it takes one short write at once.
+fn tell(stream: &mut UnixStream, words: &str) {
+    let _ = stream.write(words.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::net::UnixListener as StdUnixListener;
+
+    use super::*;
+
+    /// A folder of its own for each test, removed at its end.
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Self {
+            let path =
+                std::env::temp_dir().join(format!("chatd-control-{}-{name}", std::process::id()));
+            fs::create_dir_all(&path).expect("a folder for the test");
+            Self(path)
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn refusal(path: &Path) -> io::Error {
+        match Control::bind(path, Users::default()) {
+            Ok(_) => panic!("it was bound"),
+            Err(error) => error,
+        }
+    }
+
+    #[test]
+    fn a_stale_file_is_replaced_and_the_mode_is_the_owners_alone() {
+        let folder = Folder::new("stale");
+        let path = folder.0.join("control");
+        drop(StdUnixListener::bind(&path).expect("a socket that nobody serves"));
+        let control = Control::bind(&path, Users::default()).expect("stale files are replaced");
+        let mode = fs::metadata(&path).expect("it is there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        drop(control);
+        assert!(!path.exists(), "it is gone with its daemon");
+    }
+
+    #[test]
+    fn a_live_daemons_socket_is_never_taken() {
+        let folder = Folder::new("live");
+        let path = folder.0.join("control");
+        let control = Control::bind(&path, Users::default()).expect("a fresh path");
+        assert_eq!(refusal(&path).kind(), ErrorKind::AddrInUse);
+        drop(control);
+        let _other = StdUnixListener::bind(&path).expect("somebody without our lock");
+        assert_eq!(refusal(&path).kind(), ErrorKind::AddrInUse);
+    }
+
+    #[test]
+    fn what_is_no_socket_is_left_alone() {
+        let folder = Folder::new("file");
+        let path = folder.0.join("control");
+        fs::write(&path, "precious").expect("a file");
+        assert_eq!(refusal(&path).kind(), ErrorKind::AlreadyExists);
+        assert_eq!(fs::read_to_string(&path).expect("it is there"), "precious");
+    }
+}

@@ -1,0 +1,261 @@
+//! The driver that ships: non-blocking sockets on epoll, by mio, edge triggered.
+//!
+//! It owns every socket, the signals' descriptor and a timer for pauses shorter than epoll's millisecond. It decides nothing: what
+//! is ready is told to the turn, and what the turn asks for is one system call each.
+
+use std::fs::File;
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::net::Shutdown;
+use std::os::fd::{AsFd, AsRawFd};
+use std::time::Duration;
+
+use hub::{ConnId, Peer};
+use mio::event::{Event, Source};
+use mio::net::{TcpStream, UnixStream};
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token};
+use nix::sys::time::TimeSpec;
+use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
+use proto::{Now, WallTime};
+
+use crate::clock::Clock;
+use crate::listen::Listener;
+use crate::signals::Signals;
+use crate::turn::{Driver, ListenerId, Ready};
+
+/// Events taken from the kernel at once.
+const EVENTS: usize = 1024;
+/// Tokens from here on are no connections: no generation reaches so far.
+const SIGNALS: Token = Token(usize::MAX);
+const TIMER: Token = Token(usize::MAX - 1);
+const LISTENERS: usize = usize::MAX - 1024;
+/// epoll sleeps whole milliseconds; a shorter pause is the timer's.
+const EPOLL_STEP: Duration = Duration::from_millis(1);
+/// A pause up to this is timed exactly; a longer one may be a millisecond late.
+const EXACT_MAX: Duration = Duration::from_millis(10);
+
+/// A connection's socket.
+#[derive(Debug)]
+pub enum Stream {
+    /// Over TCP.
+    Tcp(TcpStream),
+    /// On the control socket.
+    Unix(UnixStream),
+}
+
+impl Stream {
+    fn source(&mut self) -> &mut dyn Source {
+        match self {
+            Self::Tcp(stream) => stream,
+            Self::Unix(stream) => stream,
+        }
+    }
+
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.read(into),
+            Self::Unix(stream) => stream.read(into),
+        }
+    }
+
+    fn write_vectored(&mut self, from: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.write_vectored(from),
+            Self::Unix(stream) => stream.write_vectored(from),
+        }
+    }
+
+    /// Ends both directions. A peer that is gone already is no error.
+    fn shutdown(&self) {
+        let _ = match self {
+            Self::Tcp(stream) => stream.shutdown(Shutdown::Both),
+            Self::Unix(stream) => stream.shutdown(Shutdown::Both),
+        };
+    }
+}
+
+/// See the module.
+pub struct MioDriver {
+    poll: Poll,
+    events: Events,
+    listeners: Vec<Listener>,
+    streams: Vec<Option<Stream>>,
+    signals: Signals,
+    timer: TimerFd,
+    /// Kept so that there is one descriptor left when there are none.
+    reserve: Option<File>,
+    clock: Clock,
+}
+
+impl MioDriver {
+    /// A driver of these listeners, which are registered here, in their order.
+    ///
+    /// # Errors
+    /// Those of epoll and timerfd: the process has no descriptors left.
+    pub fn new(
+        mut listeners: Vec<Listener>,
+        mut signals: Signals,
+        clock: Clock,
+    ) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        for (index, listener) in listeners.iter_mut().enumerate() {
+            poll.registry().register(
+                listener.source(),
+                Token(LISTENERS + index),
+                Interest::READABLE,
+            )?;
+        }
+        poll.registry().register(
+            &mut SourceFd(&signals.as_raw_fd()),
+            SIGNALS,
+            Interest::READABLE,
+        )?;
+        let timer = TimerFd::new(
+            ClockId::CLOCK_MONOTONIC,
+            TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC,
+        )?;
+        poll.registry().register(
+            &mut SourceFd(&timer.as_fd().as_raw_fd()),
+            TIMER,
+            Interest::READABLE,
+        )?;
+        signals.drain();
+        Ok(Self {
+            poll,
+            events: Events::with_capacity(EVENTS),
+            listeners,
+            streams: Vec::new(),
+            signals,
+            timer,
+            reserve: Some(reserve()?),
+            clock,
+        })
+    }
+
+    fn stream(&mut self, id: ConnId) -> io::Result<&mut Stream> {
+        let found = self.streams.get_mut(index(id)).and_then(Option::as_mut);
+        found.ok_or_else(|| io::Error::from(ErrorKind::NotConnected))
+    }
+
+    /// What epoll is told: a pause shorter than its step is left to the timer.
+    fn sleep(&self, timeout: Option<Duration>) -> io::Result<Option<Duration>> {
+        let Some(timeout) = timeout else { return Ok(None) };
+        if timeout.is_zero()
+            || timeout > EXACT_MAX
+            || timeout.subsec_nanos().is_multiple_of(1_000_000)
+        {
+            return Ok(Some(timeout));
+        }
+        let once = Expiration::OneShot(TimeSpec::from_duration(timeout));
+        self.timer.set(once, TimerSetTimeFlags::empty())?;
+        Ok(Some(timeout + EPOLL_STEP))
+    }
+}
+
+impl Driver for MioDriver {
+    type Stream = Stream;
+
+    fn poll(&mut self, timeout: Option<Duration>, ready: &mut Vec<Ready>) -> io::Result<()> {
+        let timeout = self.sleep(timeout)?;
+        match self.poll.poll(&mut self.events, timeout) {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(()),
+            Err(error) => return Err(error),
+        }
+        for event in &self.events {
+            match event.token() {
+                SIGNALS => {
+                    for _ in 0..self.signals.drain() {
+                        ready.push(Ready::Stop);
+                    }
+                }
+                TIMER => {
+                    // Set anew before the next pause; the edge has done its work.
+                }
+                Token(number) if number >= LISTENERS => {
+                    ready.push(Ready::Listener(ListenerId(number - LISTENERS)));
+                }
+                Token(number) => ready.push(connection(number, event)),
+            }
+        }
+        Ok(())
+    }
+
+    fn accept(&mut self, listener: ListenerId) -> io::Result<(Stream, Peer)> {
+        self.listeners[listener.0].accept()
+    }
+
+    fn register(&mut self, mut stream: Stream, id: ConnId) -> io::Result<()> {
+        let token = Token(usize::try_from(id.as_u64()).expect("usize has 64 bits here"));
+        self.poll.registry().register(
+            stream.source(),
+            token,
+            Interest::READABLE | Interest::WRITABLE,
+        )?;
+        if self.streams.len() <= index(id) {
+            self.streams.resize_with(index(id) + 1, || None);
+        }
+        let place = &mut self.streams[index(id)];
+        assert!(place.is_none(), "a place is free before it is given again");
+        *place = Some(stream);
+        Ok(())
+    }
+
+    fn refuse(&mut self, mut stream: Stream, words: &[u8]) {
+        if !words.is_empty() {
+            // A peer that cannot take one short write at once goes without the reason.
+            let _ = stream.write_vectored(&[IoSlice::new(words)]);
+        }
+        stream.shutdown();
+    }
+
+    fn shed(&mut self, listener: ListenerId) -> io::Result<()> {
+        self.reserve = None;
+        let shed = self.listeners[listener.0].accept_and_close();
+        // Somebody else may have taken the descriptor; then there is none to shed with until one is free.
+        self.reserve = reserve().ok();
+        shed
+    }
+
+    fn read(&mut self, id: ConnId, into: &mut [u8]) -> io::Result<usize> {
+        self.stream(id)?.read(into)
+    }
+
+    fn write_vectored(&mut self, id: ConnId, from: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.stream(id)?.write_vectored(from)
+    }
+
+    fn shutdown(&mut self, id: ConnId) {
+        if let Some(stream) = self.streams.get_mut(index(id)).and_then(Option::take) {
+            // Closing takes it out of epoll, too: no other descriptor names this socket.
+            stream.shutdown();
+        }
+    }
+
+    fn now(&self) -> Now {
+        self.clock.now()
+    }
+
+    fn wall(&self) -> WallTime {
+        Clock::wall()
+    }
+}
+
+fn connection(number: usize, event: &Event) -> Ready {
+    Ready::Connection {
+        id: ConnId::from_u64(number as u64),
+        readable: event.is_readable(),
+        writable: event.is_writable(),
+        read_closed: event.is_read_closed(),
+        hang_up: event.is_error() || (event.is_read_closed() && event.is_write_closed()),
+    }
+}
+
+fn reserve() -> io::Result<File> {
+    File::open("/dev/null")
+}
+
+/// A connection's place in tables: the lower half of its number.
+fn index(id: ConnId) -> usize {
+    usize::try_from(id.as_u64() & u64::from(u32::MAX)).expect("32 bits are an index")
+}

@@ -1,0 +1,5 @@
+//! Drivers of the turn: the sockets and clocks that it runs on. The simulator has one of its own.
+
+mod mio;
+
+pub use self::mio::{MioDriver, Stream};
