@@ -1,7 +1,18 @@
-//! One connection.
+//! One connection: its life as one enum with its legal edges, and what belongs to it alone.
+//!
+//! It decides nothing. Ids carry a generation, so that what was meant for a dead connection never reaches a newborn one.
 
 use alloc::boxed::Box;
-use proto::{Nick, Transport};
+use alloc::vec::Vec;
+
+use proto::{Dialect, Nick, Now, Session, Span, Transport};
+use slab::Slab;
+
+use crate::bucket::Bucket;
+use crate::close::CloseReason;
+use crate::queue::OutQueue;
+use crate::rooms::RoomNo;
+use crate::wheel::TimerId;
 
 /// Names one connection; it names no other after that one is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -11,18 +22,25 @@ pub struct ConnId {
 }
 
 impl ConnId {
+    /// The connection at a place, as the so-manieth there was.
     pub(crate) const fn new(index: u32, generation: u32) -> Self {
         Self { index, generation }
     }
 
     /// One number, for tokens of the kernel.
-    pub const fn as_u64(self) -> u64 {
-        (self.generation as u64) << 32 | self.index as u64
+    pub fn as_u64(self) -> u64 {
+        u64::from(self.generation) << 32 | u64::from(self.index)
     }
 
     /// The id of a token.
-    pub const fn from_u64(token: u64) -> Self {
-        Self { index: (token & 0xffff_ffff) as u32, generation: (token >> 32) as u32 }
+    pub fn from_u64(token: u64) -> Self {
+        let half = |bits: u64| u32::try_from(bits & u64::from(u32::MAX)).unwrap_or(u32::MAX);
+        Self { index: half(token), generation: half(token >> 32) }
+    }
+
+    /// Its place; small numbers are used first, again and again.
+    pub const fn index(self) -> usize {
+        self.index as usize
     }
 }
 
@@ -39,4 +57,294 @@ pub struct Peer {
     pub admin: bool,
     /// It has no rate limits.
     pub exempt: bool,
+}
+
+/// The life of a connection.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// It has said nothing that tells its protocol; the lobby is held for it.
+    Undecided,
+    /// It was silent: a v0.5 client that listens, unless its first bytes say otherwise. Not shown to others.
+    Listening,
+    /// A v0.5 client.
+    Native,
+    /// A connection of the control socket.
+    Control,
+    /// Nothing is heard from it any more, and it gets nothing new; what waits for it is flushed, then it is closed.
+    Leaving(CloseReason),
+    /// The caller was told to close it.
+    Closing,
+}
+
+impl Phase {
+    /// The one table of legal edges.
+    const fn may_become(&self, next: &Self) -> bool {
+        match (self, next) {
+            (Self::Undecided, Self::Listening | Self::Native)
+            | (Self::Listening, Self::Native)
+            | (
+                Self::Undecided | Self::Listening | Self::Native | Self::Control,
+                Self::Leaving(_) | Self::Closing,
+            )
+            | (Self::Leaving(_), Self::Closing) => true,
+            (
+                Self::Undecided
+                | Self::Listening
+                | Self::Native
+                | Self::Control
+                | Self::Leaving(_)
+                | Self::Closing,
+                _,
+            ) => false,
+        }
+    }
+
+    /// Whether it is heard, and gets what its rooms say.
+    pub(crate) const fn is_live(&self) -> bool {
+        match self {
+            Self::Undecided | Self::Listening | Self::Native | Self::Control => true,
+            Self::Leaving(_) | Self::Closing => false,
+        }
+    }
+
+    /// Whether something can be written to it.
+    pub(crate) const fn is_written(&self) -> bool {
+        match self {
+            Self::Listening | Self::Native | Self::Control | Self::Leaving(_) => true,
+            Self::Undecided | Self::Closing => false,
+        }
+    }
+}
+
+/// Why a connection is not read for a while. Its idle and frame deadlines stand still meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pause {
+    /// It is read.
+    No,
+    /// It said more than its share; there is some of it again at `until`.
+    Bucket {
+        /// Since when it waits.
+        since: Now,
+        /// When it goes on.
+        until: Now,
+    },
+    /// The store has more to do than it may.
+    Store {
+        /// Since when it waits.
+        since: Now,
+    },
+}
+
+/// A frame that has begun and is not complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Unfinished {
+    /// When its first byte came.
+    pub(crate) since: Now,
+    /// How much of it came.
+    pub(crate) bytes: u32,
+}
+
+/// One connection.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) id: ConnId,
+    pub(crate) phase: Phase,
+    pub(crate) dialect: Dialect,
+    pub(crate) admin: bool,
+    pub(crate) exempt: bool,
+    /// It is on the list of those to be flushed, or the caller knows that it has something to write.
+    pub(crate) listed: bool,
+    /// Only the turn's frame budget stopped it: `kept` may have whole frames.
+    pub(crate) carried: bool,
+    /// The peer ended its direction: once `kept` has no whole frame, it leaves.
+    pub(crate) ended: bool,
+    /// The log has been told that it was paused.
+    pub(crate) pause_noted: bool,
+    /// It follows every room, also those that are made later.
+    pub(crate) tails_all: bool,
+    pub(crate) pause: Pause,
+    pub(crate) session: Session,
+    /// What was read and not consumed: an unfinished frame, or what a quota held back.
+    pub(crate) kept: Vec<u8>,
+    pub(crate) unfinished: Option<Unfinished>,
+    /// Rooms that it is a member of, in any standing; sorted.
+    pub(crate) rooms: Vec<RoomNo>,
+    /// In how many of them it is being skipped.
+    pub(crate) gaps: u32,
+    /// How many of its posts wait for the store and are owed a reply.
+    pub(crate) owed: u32,
+    /// How many frames of the lobby are held while it is undecided.
+    pub(crate) held_frames: u32,
+    pub(crate) queue: OutQueue,
+    /// Bytes of the queue that nobody shares.
+    pub(crate) private: usize,
+    /// Since when something waits for it, or when it last took some of it.
+    pub(crate) waiting_since: Now,
+    pub(crate) last_read: Now,
+    pub(crate) last_written: Now,
+    /// When it came, or began to leave.
+    pub(crate) since: Now,
+    pub(crate) messages: Bucket,
+    pub(crate) bytes: Bucket,
+    pub(crate) timer: Option<TimerId>,
+    /// When the timer fires.
+    pub(crate) armed_at: Now,
+    /// The name it is shown with, once it is shown; on the control socket the login name.
+    pub(crate) nick: Option<Nick>,
+    pub(crate) address: Box<str>,
+}
+
+const _: () = assert!(size_of::<Connection>() <= 352, "ten thousand idle connections cost little");
+
+impl Connection {
+    /// A connection that has just come.
+    pub(crate) fn new(id: ConnId, peer: Peer, now: Now) -> Self {
+        let (phase, dialect) = match peer.transport {
+            Transport::Stream => (Phase::Undecided, Dialect::Native05),
+            Transport::ControlSocket => (Phase::Control, Dialect::Control),
+        };
+        Self {
+            id,
+            phase,
+            dialect,
+            admin: peer.admin,
+            exempt: peer.exempt,
+            listed: false,
+            carried: false,
+            ended: false,
+            pause_noted: false,
+            tails_all: false,
+            pause: Pause::No,
+            session: Session::new(peer.transport),
+            kept: Vec::new(),
+            unfinished: None,
+            rooms: Vec::new(),
+            gaps: 0,
+            owed: 0,
+            held_frames: 0,
+            queue: OutQueue::default(),
+            private: 0,
+            waiting_since: now,
+            last_read: now,
+            last_written: now,
+            since: now,
+            messages: Bucket::default(),
+            bytes: Bucket::default(),
+            timer: None,
+            armed_at: now,
+            nick: peer.login,
+            address: peer.address,
+        }
+    }
+
+    /// The one place where a life goes on.
+    pub(crate) fn become_(&mut self, next: Phase) {
+        assert!(self.phase.may_become(&next), "from {:?} to {next:?} is no life", self.phase);
+        self.phase = next;
+    }
+
+    /// Something was queued: true where the caller is to be told so.
+    pub(crate) fn has_news(&mut self, was_empty: bool, now: Now) -> bool {
+        if was_empty {
+            self.waiting_since = now;
+        }
+        self.phase.is_written()
+            && !self.queue.is_empty()
+            && !core::mem::replace(&mut self.listed, true)
+    }
+
+    /// It is read again: what stood still moves on by as much as it waited.
+    pub(crate) fn go_on(&mut self, now: Now) {
+        let since = match self.pause {
+            Pause::No => return,
+            Pause::Bucket { since, .. } | Pause::Store { since } => since,
+        };
+        let waited: Span = now.since(since);
+        self.last_read = self.last_read.after(waited);
+        if let Some(unfinished) = &mut self.unfinished {
+            unfinished.since = unfinished.since.after(waited);
+        }
+        self.pause = Pause::No;
+        self.carried = !self.kept.is_empty();
+    }
+}
+
+/// All connections, by place and generation.
+#[derive(Debug, Default)]
+pub(crate) struct Connections {
+    slots: Slab<Connection>,
+    births: u32,
+}
+
+impl Connections {
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// A newborn one.
+    pub(crate) fn insert(&mut self, peer: Peer, now: Now) -> ConnId {
+        self.births = self.births.wrapping_add(1);
+        let slot = self.slots.vacant_entry();
+        let index = u32::try_from(slot.key()).expect("fewer than 2^32 connections");
+        let id = ConnId::new(index, self.births);
+        slot.insert(Connection::new(id, peer, now));
+        id
+    }
+
+    /// One that is still there.
+    pub(crate) fn get(&self, id: ConnId) -> Option<&Connection> {
+        self.slots.get(id.index()).filter(|connection| connection.id == id)
+    }
+
+    /// One that is still there.
+    pub(crate) fn get_mut(&mut self, id: ConnId) -> Option<&mut Connection> {
+        self.slots.get_mut(id.index()).filter(|connection| connection.id == id)
+    }
+
+    /// One that must be there, since something of ours names it.
+    pub(crate) fn known(&mut self, id: ConnId) -> &mut Connection {
+        self.get_mut(id).expect("whoever is named in the hub's state is there")
+    }
+
+    /// Forgets one.
+    pub(crate) fn remove(&mut self, id: ConnId) -> Connection {
+        let connection = self.slots.remove(id.index());
+        assert_eq!(connection.id, id, "only the one that is named is forgotten");
+        connection
+    }
+
+    /// All of them, by place.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Connection> {
+        self.slots.iter().map(|(_, connection)| connection)
+    }
+
+    /// The first one at a place from `from` on: for sweeps that close on their way.
+    pub(crate) fn ids(&self) -> Vec<ConnId> {
+        self.iter().map(|connection| connection.id).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_life_has_only_its_legal_edges() {
+        let gone = || Phase::Leaving(CloseReason::Drain);
+        assert!(Phase::Undecided.may_become(&Phase::Native));
+        assert!(Phase::Listening.may_become(&Phase::Native));
+        assert!(Phase::Native.may_become(&gone()));
+        assert!(gone().may_become(&Phase::Closing));
+        assert!(!Phase::Native.may_become(&Phase::Undecided));
+        assert!(!Phase::Control.may_become(&Phase::Native));
+        assert!(!Phase::Closing.may_become(&gone()));
+        assert!(!gone().may_become(&gone()));
+    }
+
+    #[test]
+    fn an_id_survives_its_token() {
+        let id = ConnId::new(7, u32::MAX);
+        assert_eq!(ConnId::from_u64(id.as_u64()), id);
+    }
 }

@@ -1,145 +1,229 @@
 //! The server without hands: connections and their life, names, rooms, blocks of encoded frames, outgoing queues, limits.
+//!
+//! Bytes and answers go in, bytes and [`Effect`]s come out, and time is an argument. Each input puts its effects into an
+//! [`Outbox`] that the caller drains before the next one; nothing calls back. There is no socket, clock, thread, file, log
+//! or random source here, and no pointer or handle in the state: connections, rooms and blocks name each other by number.
+//!
+//! One message passes [`Hub::receive`] (bytes to commands), `decide` and `publish` (a post takes its number and becomes a
+//! [`Effect::Store`]), [`Hub::stored`] (the room's queue is released and each event encoded once by dialect), then
+//! [`Hub::settle`] (each member gets a run) and [`Hub::gather`] (what is written next).
 #![no_std]
 #![forbid(unsafe_code)]
 #![warn(clippy::wildcard_enum_match_arm)]
-#![allow(clippy::unused_self, clippy::needless_pass_by_value, reason = "the bodies come next")]
+#![allow(clippy::missing_panics_doc, reason = "a panic is a bug of the hub; no input makes one")]
 
 extern crate alloc;
 
+mod block;
+mod bucket;
 mod close;
 mod connection;
+mod deadlines;
+mod decide;
+mod flush;
+mod invariants;
+mod leave;
+mod names;
 mod outbox;
 mod planted;
+mod publish;
+mod queue;
+mod random;
+mod receive;
+mod recent;
+mod requests;
 mod rooms;
 mod settings;
+mod settle;
+mod slow;
+mod stats;
+#[cfg(test)]
+mod testing;
 pub mod wheel;
 
 pub use close::CloseReason;
 pub use connection::{ConnId, Peer};
+pub use leave::HangUp;
 pub use outbox::{
     Answer, Effect, Level, Notice, Outbox, Record, Refusal, RefusalReason, StoreError,
 };
 pub use planted::Planted;
 pub use rooms::Ticket;
 pub use settings::{Anonymous, Settings};
+pub use stats::Memory;
 
-use proto::encode::DIALECTS;
-use proto::reply::Stats;
-use proto::{MessageId, Now, WallTime};
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 
-/// How a peer ended its side.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HangUp {
-    /// It ended its direction; what it said before counts.
-    Eof,
-    /// The connection is broken.
-    Reset,
-}
+use proto::vocabulary::Error;
+use proto::{Dialect, ErrorCode, MessageId, Now, Span, Transport, WallTime, encode};
 
-/// What the hub holds for its receivers and senders.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Memory {
-    /// Bytes of all blocks, each counted once, with the index of their frames.
-    pub blocks_bytes: usize,
-    /// Bytes queued for one connection only.
-    pub private_bytes: usize,
-    /// How many blocks there are.
-    pub blocks: usize,
-    /// How many runs of blocks are queued.
-    pub runs: usize,
-    /// Bytes of unfinished frames, and of those that quotas hold back.
-    pub kept_bytes: usize,
-    /// Bytes of recent messages.
-    pub recent_bytes: usize,
-}
+use crate::block::Blocks;
+use crate::bucket::Rate;
+use crate::connection::Connections;
+use crate::leave::Course;
+use crate::names::Names;
+use crate::publish::StoreQueue;
+use crate::random::Random;
+use crate::recent::Recents;
+use crate::rooms::{Rooms, Standing};
+use crate::settings::LATE_MAX;
+use crate::stats::Counters;
+use crate::wheel::Wheel;
 
 /// The server.
 #[derive(Debug)]
 pub struct Hub {
     settings: Settings,
+    /// How often a connection may speak, and how much.
+    message_rate: Option<Rate>,
+    byte_rate: Option<Rate>,
+    /// Names the sequence numbers of this server's memory.
+    history: MessageId,
+    course: Course,
+    started: Now,
+    now: Now,
+    wall: WallTime,
+    /// When the machine last woke from a sleep of its own: deadlines of peers do not run in it.
+    woke: Now,
+    random: Random,
+    connections: Connections,
+    names: Names,
+    rooms: Rooms,
+    blocks: Blocks,
+    recents: Recents,
+    wheel: Wheel<ConnId>,
+    store_queue: StoreQueue,
+    /// Connections that wait for the store to have less to do.
+    behind_store: VecDeque<ConnId>,
+    /// Sums over all connections.
+    private_bytes: usize,
+    kept_bytes: usize,
+    counters: Counters,
+    /// The frame that is being appended to a block; empty between uses, kept for its memory.
+    frame: Vec<u8>,
+    /// Receivers that a loop over members found past their limit; empty between uses, kept for its memory.
+    past_limit: Vec<ConnId>,
 }
 
 impl Hub {
     /// A server without connections. `seed` is its only chance; `history` names its sequence numbers.
-    pub fn new(settings: Settings, _seed: u64, _history: MessageId, _now: Now) -> Self {
-        Self { settings }
+    pub fn new(settings: Settings, seed: u64, history: MessageId, now: Now) -> Self {
+        #[cfg_attr(
+            not(feature = "planted"),
+            expect(unused_mut, reason = "a planted bug changes it")
+        )]
+        let mut wheel = Wheel::new(now);
+        #[cfg(feature = "planted")]
+        if settings.plants(Planted::WheelCascade) {
+            wheel.plant_cascade_error();
+        }
+        Self {
+            message_rate: Rate::new(settings.messages_per_s, settings.message_burst),
+            byte_rate: Rate::new(settings.bytes_per_s, settings.byte_burst),
+            history,
+            course: Course::Serving,
+            started: now,
+            now,
+            wall: WallTime::default(),
+            woke: now,
+            random: Random::new(seed),
+            connections: Connections::default(),
+            names: Names::default(),
+            rooms: Rooms::new(settings.default_room.clone()),
+            blocks: Blocks::default(),
+            recents: Recents::default(),
+            wheel,
+            store_queue: StoreQueue::default(),
+            behind_store: VecDeque::new(),
+            private_bytes: 0,
+            kept_bytes: 0,
+            counters: Counters::default(),
+            frame: Vec::new(),
+            past_limit: Vec::new(),
+            settings,
+        }
     }
+
     /// What the operator decided.
-    pub fn settings(&self) -> &Settings {
+    pub const fn settings(&self) -> &Settings {
         &self.settings
     }
-    /// Tells the wall clock, once a turn.
-    pub fn wall_is(&mut self, _wall: WallTime, _now: Now) {}
-    /// A connection came.
-    pub fn accept(&mut self, _peer: Peer, _now: Now, _out: &mut Outbox) -> Result<ConnId, Refusal> {
-        Ok(ConnId::new(0, 0))
+
+    /// Tells the time, once a turn, before anything else.
+    ///
+    /// Where it is much later than the turn was to begin, the machine itself has slept, and no peer is blamed for it.
+    pub fn wall_is(&mut self, wall: WallTime, now: Now) {
+        let late = self.wheel.next().map_or(Span::default(), |due| now.since(due));
+        if late > LATE_MAX {
+            self.woke = now;
+        }
+        self.wall = wall;
+        self.tick(now);
     }
-    /// Bytes came; with none, what was held back goes on. Each command takes one of `frames`.
-    pub fn receive(
-        &mut self,
-        _id: ConnId,
-        _bytes: &[u8],
-        _frames: &mut u32,
-        _now: Now,
-        _out: &mut Outbox,
-    ) {
-    }
-    /// Whether more bytes of it may be read now. False while it is paused, has held-back work, or is closing.
-    pub fn wants_read(&self, _id: ConnId) -> bool {
-        false
-    }
-    /// Whether `receive` without bytes would go on: only the frame budget stopped it.
-    pub fn has_kept_work(&self, _id: ConnId) -> bool {
-        false
-    }
-    /// The peer ended its side.
-    pub fn hang_up(&mut self, _id: ConnId, _how: HangUp, _now: Now, _out: &mut Outbox) {}
-    /// The store answered.
-    pub fn stored(&mut self, _answers: &[Answer], _now: Now, _out: &mut Outbox) {}
-    /// Lets at most `budget` timers fire; returns how many did.
-    pub fn expire(&mut self, _now: Now, _budget: usize, _out: &mut Outbox) -> usize {
-        0
-    }
-    /// The end of a turn's deciding: every member gets its runs.
-    pub fn settle(&mut self, _now: Now, _out: &mut Outbox) {}
-    /// What is to be written next, in order; returns how many of `slices` were filled.
-    pub fn gather<'a>(&'a self, _id: ConnId, _slices: &mut [&'a [u8]]) -> usize {
-        0
-    }
-    /// So many bytes of it were written.
-    pub fn wrote(&mut self, _id: ConnId, _bytes: usize, _now: Now, _out: &mut Outbox) {}
-    /// How many bytes wait to be written to it.
-    pub fn pending(&self, _id: ConnId) -> usize {
-        0
-    }
-    /// The kernel takes no more of it for now.
-    pub fn blocked(&mut self, _id: ConnId, _now: Now) {}
-    /// Both its directions are closed: it is forgotten.
-    pub fn reaped(&mut self, _id: ConnId, _now: Now, _out: &mut Outbox) {}
-    /// The daemon ends: no new connections, `bye` to all, each closed once its queue is flushed.
-    pub fn drain(&mut self, _now: Now, _out: &mut Outbox) {}
-    /// Closes everything at once: the time for draining is over.
-    pub fn abandon(&mut self, _now: Now, _out: &mut Outbox) {}
+
     /// When the next timer is due.
     pub fn deadline(&self) -> Option<Now> {
-        None
+        self.wheel.next()
     }
-    /// What the server counts.
-    pub fn stats(&self) -> Stats<'_> {
-        Stats::default()
-    }
+
     /// Whether there is no connection left.
     pub fn is_empty(&self) -> bool {
-        true
+        self.connections.len() == 0
     }
-    /// What the hub holds.
-    pub fn memory(&self) -> Memory {
-        Memory::default()
+
+    /// A connection came. The lobby is held for it until its first bytes, or their absence, tell what it speaks.
+    ///
+    /// # Errors
+    /// There is no room for it, and what to tell it.
+    pub fn accept(&mut self, peer: Peer, now: Now, out: &mut Outbox) -> Result<ConnId, Refusal> {
+        self.tick(now);
+        let full = self.settings.connections.is_some_and(|most| self.connections.len() >= most);
+        let reason = match self.course {
+            Course::Draining | Course::Ending => RefusalReason::Draining,
+            Course::Serving if full => RefusalReason::ConnectionsLimit,
+            Course::Serving => {
+                self.counters.accepted += 1;
+                return Ok(self.welcome(peer, out));
+            }
+        };
+        out.notice(Notice::Refused { address: peer.address, reason });
+        Err(Refusal { reason, words: last_words(peer.transport, reason) })
     }
-    /// Messages encoded, by dialect.
-    pub fn encoded(&self) -> [u64; DIALECTS] {
-        [0; DIALECTS]
+
+    fn welcome(&mut self, peer: Peer, out: &mut Outbox) -> ConnId {
+        let (transport, address) = (peer.transport, peer.address.clone());
+        let id = self.connections.insert(peer, self.now);
+        out.notice(Notice::Accepted { id, address });
+        match transport {
+            Transport::Stream => self.enter(id, self.rooms.home, Standing::Held),
+            Transport::ControlSocket => {}
+        }
+        self.rearm(id);
+        let connection = self.connections.known(id);
+        assert!(connection.phase.is_live(), "a newborn connection lives");
+        assert!(connection.queue.is_empty(), "nothing is said on connect");
+        id
     }
-    /// Checks everything against everything; the work grows with all of it.
-    pub fn check_invariants(&self) {}
+
+    fn tick(&mut self, now: Now) {
+        self.now = self.now.max(now);
+    }
+}
+
+/// What a connection is told that there is no room for. Before the protocol is known nothing can be said.
+fn last_words(transport: Transport, reason: RefusalReason) -> Vec<u8> {
+    let mut words = Vec::new();
+    let error = match reason {
+        RefusalReason::ConnectionsLimit => Error::new(
+            ErrorCode::LimitReached,
+            "There are as many connections as there may be; try again later.",
+        ),
+        RefusalReason::Draining => Error::new(ErrorCode::ShuttingDown, "The daemon is ending."),
+    };
+    match transport {
+        Transport::Stream => {}
+        Transport::ControlSocket => encode::refusal(Dialect::Control, None, &error, &mut words),
+    }
+    words
 }

@@ -1,8 +1,350 @@
-//! Rooms.
+//! Rooms: who is in them, what waits for the store, and what has been said lately. Each room has one order.
+//!
+//! Only the tables live here; what happens in a room is decided in `publish`, and handed out in `settle`.
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use proto::encode::DIALECTS;
+use proto::{Dialect, MessageId, Nick, RequestId, RoomName, Seq, WallTime};
+
+use crate::block::BlockNo;
+use crate::connection::ConnId;
+use crate::recent::Recent;
+
+/// Names one room for ever: a removed room's number is not given again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct RoomNo(u32);
+
+impl RoomNo {
+    #[cfg(test)]
+    pub(crate) const fn new(no: u32) -> Self {
+        Self(no)
+    }
+}
 
 /// Names a message on its way to the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ticket {
-    pub(crate) room: u32,
-    pub(crate) number: u64,
+    pub(crate) room: RoomNo,
+    pub(crate) seq: Seq,
+}
+
+/// How a connection is in a room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// Undecided: what is said is held for it.
+    Held,
+    /// It hears the room and is not shown in it.
+    Following,
+    /// It is in the room.
+    Joined,
+    /// It is in the room, and will still hear it when it has left.
+    JoinedAndFollowing,
+}
+
+impl Standing {
+    /// Whether others see it in the room.
+    pub(crate) const fn is_shown(self) -> bool {
+        matches!(self, Self::Joined | Self::JoinedAndFollowing)
+    }
+}
+
+/// A connection in a room.
+#[derive(Debug)]
+pub(crate) struct Member {
+    pub(crate) conn: ConnId,
+    /// The room's last message when it came.
+    pub(crate) since: Seq,
+    /// The first message that is left out, while it is being skipped; 0 otherwise.
+    gap_from: Seq,
+    /// What of the open block of its dialect it already has.
+    pub(crate) from: u32,
+    pub(crate) dialect: Dialect,
+    pub(crate) standing: Standing,
+}
+
+impl Member {
+    /// The first message that is left out, while it is being skipped.
+    pub(crate) fn gap_from(&self) -> Option<Seq> {
+        (self.gap_from != Seq(0)).then_some(self.gap_from)
+    }
+
+    /// Begins to be skipped; true where it was not before.
+    pub(crate) fn skip_from(&mut self, seq: Seq) -> bool {
+        assert_ne!(seq, Seq(0), "the first message has the number 1");
+        let begins = self.gap_from().is_none();
+        assert!(begins || self.gap_from <= seq, "nothing is queued while it is being skipped");
+        if begins {
+            self.gap_from = seq;
+        }
+        begins
+    }
+
+    /// Ends being skipped.
+    pub(crate) fn take_gap(&mut self) -> Option<Seq> {
+        let from = self.gap_from();
+        self.gap_from = Seq(0);
+        from
+    }
+}
+
+/// A frame in the open block that one member does not get: its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Excluded {
+    pub(crate) conn: ConnId,
+    pub(crate) from: u32,
+    pub(crate) to: u32,
+}
+
+/// What the store said about a post.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// Nothing yet.
+    Waiting,
+    /// It is stored.
+    Stored,
+    /// It is not stored, and never will be.
+    Refused,
+}
+
+/// A post that waits for the store.
+#[derive(Debug)]
+pub(crate) struct Post {
+    pub(crate) fate: Fate,
+    pub(crate) seq: Seq,
+    pub(crate) time: WallTime,
+    pub(crate) message_id: MessageId,
+    pub(crate) from: Nick,
+    pub(crate) content: Arc<[u8]>,
+    pub(crate) author: ConnId,
+    /// The request to reply to, of v1 authors.
+    pub(crate) reply: Option<RequestId>,
+    /// The same post again, before it was stored: who asked, and under which request.
+    pub(crate) repeats: Vec<(ConnId, RequestId)>,
+}
+
+/// Something of a room that has its place in the room's order.
+#[derive(Debug)]
+pub(crate) enum Pending {
+    /// A message.
+    Post(Post),
+    /// Somebody came.
+    Joined {
+        /// It does not hear of itself.
+        conn: ConnId,
+        /// Who.
+        nick: Nick,
+    },
+    /// Somebody left.
+    Left {
+        /// Who.
+        nick: Nick,
+    },
+    /// Somebody took another name.
+    Renamed {
+        /// It does not hear of itself.
+        conn: ConnId,
+        /// The name until now.
+        nick: Nick,
+        /// The name from now on.
+        new_nick: Nick,
+    },
+}
+
+/// A room.
+#[derive(Debug)]
+pub(crate) struct Room {
+    pub(crate) name: RoomName,
+    /// Everybody who hears it, sorted by id.
+    pub(crate) members: Vec<Member>,
+    /// How many of them by dialect.
+    pub(crate) audience: [u32; DIALECTS],
+    /// How many of them are shown.
+    pub(crate) shown: usize,
+    /// This turn's blocks.
+    pub(crate) open: [Option<BlockNo>; DIALECTS],
+    /// Frames of the open blocks that their authors do not get, in the order of the frames.
+    pub(crate) excluded: [Vec<Excluded>; DIALECTS],
+    /// The place of the last message that was taken.
+    pub(crate) last_taken: Seq,
+    /// The place of the last message that was released.
+    pub(crate) last_released: Seq,
+    pub(crate) last_time: WallTime,
+    /// What is not released yet: posts that the store has, and everything behind them.
+    pub(crate) queue: VecDeque<Pending>,
+    /// Messages in memory, the oldest first.
+    pub(crate) recent: VecDeque<Recent>,
+}
+
+impl Room {
+    /// A connection in this room.
+    pub(crate) fn member(&self, conn: ConnId) -> Option<&Member> {
+        self.position(conn).ok().map(|at| &self.members[at])
+    }
+
+    /// A connection in this room.
+    pub(crate) fn member_mut(&mut self, conn: ConnId) -> Option<&mut Member> {
+        self.position(conn).ok().map(|at| &mut self.members[at])
+    }
+
+    fn position(&self, conn: ConnId) -> Result<usize, usize> {
+        self.members.binary_search_by_key(&conn, |member| member.conn)
+    }
+
+    /// A connection comes in; what is said from now on is for it. `heard` is how long its dialect's open block is.
+    pub(crate) fn enter(&mut self, conn: ConnId, dialect: Dialect, standing: Standing, heard: u32) {
+        let at = self.position(conn).expect_err("nobody comes in twice");
+        let since = self.last_released;
+        let member = Member { conn, since, gap_from: Seq(0), from: heard, dialect, standing };
+        self.members.insert(at, member);
+        self.audience[dialect.index()] += 1;
+        self.shown += usize::from(standing.is_shown());
+    }
+
+    /// A connection goes.
+    pub(crate) fn exit(&mut self, conn: ConnId) -> Member {
+        let at = self.position(conn).expect("only who is in a room goes");
+        let member = self.members.remove(at);
+        self.audience[member.dialect.index()] -= 1;
+        self.shown -= usize::from(member.standing.is_shown());
+        if self.members.capacity() > 64 && self.members.capacity() / 4 > self.members.len() {
+            self.members.shrink_to(self.members.len() * 2);
+        }
+        member
+    }
+
+    /// A member's standing changes.
+    pub(crate) fn stand(&mut self, conn: ConnId, standing: Standing) {
+        let at = self.position(conn).expect("only who is in a room stands in it");
+        let before = core::mem::replace(&mut self.members[at].standing, standing);
+        self.shown -= usize::from(before.is_shown());
+        self.shown += usize::from(standing.is_shown());
+    }
+
+    /// Whether it has anything that must not be forgotten.
+    fn is_empty(&self) -> bool {
+        self.members.is_empty()
+            && self.queue.is_empty()
+            && self.recent.is_empty()
+            && self.open.iter().all(Option::is_none)
+    }
+}
+
+/// All rooms.
+#[derive(Debug)]
+pub(crate) struct Rooms {
+    rooms: BTreeMap<RoomNo, Room>,
+    names: BTreeMap<RoomName, RoomNo>,
+    /// The room of every v0.5 connection, which always exists.
+    pub(crate) home: RoomNo,
+    next: u32,
+    /// A room that is made again goes on after every number that was ever taken, and not before any time: (room, seq)
+    /// names one message for ever.
+    floor: (Seq, WallTime),
+    /// Rooms with open blocks.
+    pub(crate) dirty: Vec<RoomNo>,
+    /// Connections that follow every room.
+    pub(crate) everywhere: Vec<ConnId>,
+}
+
+impl Rooms {
+    /// The default room alone.
+    pub(crate) fn new(home: RoomName) -> Self {
+        let mut rooms = Self {
+            rooms: BTreeMap::new(),
+            names: BTreeMap::new(),
+            home: RoomNo(0),
+            next: 0,
+            floor: (Seq(0), WallTime::from_micros(i64::MIN)),
+            dirty: Vec::new(),
+            everywhere: Vec::new(),
+        };
+        rooms.home = rooms.make(home);
+        rooms
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.rooms.len()
+    }
+
+    /// The room of a name.
+    pub(crate) fn find(&self, name: &RoomName) -> Option<RoomNo> {
+        self.names.get(name).copied()
+    }
+
+    /// A room, if it is still there.
+    pub(crate) fn get(&self, no: RoomNo) -> Option<&Room> {
+        self.rooms.get(&no)
+    }
+
+    /// A room, if it is still there.
+    pub(crate) fn get_mut(&mut self, no: RoomNo) -> Option<&mut Room> {
+        self.rooms.get_mut(&no)
+    }
+
+    /// A room that must be there, since something of ours names it.
+    pub(crate) fn known(&self, no: RoomNo) -> &Room {
+        self.get(no).expect("a room stays while somebody is in it or waits in it")
+    }
+
+    /// A room that must be there, since something of ours names it.
+    pub(crate) fn known_mut(&mut self, no: RoomNo) -> &mut Room {
+        self.get_mut(no).expect("a room stays while somebody is in it or waits in it")
+    }
+
+    /// All rooms by name.
+    pub(crate) fn by_name(&self) -> impl Iterator<Item = (&RoomName, RoomNo)> {
+        self.names.iter().map(|(name, no)| (name, *no))
+    }
+
+    /// All rooms.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (RoomNo, &Room)> {
+        self.rooms.iter().map(|(no, room)| (*no, room))
+    }
+
+    /// Makes a room.
+    pub(crate) fn make(&mut self, name: RoomName) -> RoomNo {
+        let no = RoomNo(self.next);
+        self.next += 1;
+        let (seq, time) = self.floor;
+        let room = Room {
+            name: name.clone(),
+            members: Vec::new(),
+            audience: [0; DIALECTS],
+            shown: 0,
+            open: [None; DIALECTS],
+            excluded: [const { Vec::new() }; DIALECTS],
+            last_taken: seq,
+            last_released: seq,
+            last_time: time,
+            queue: VecDeque::new(),
+            recent: VecDeque::new(),
+        };
+        let before = (self.names.insert(name, no), self.rooms.insert(no, room));
+        assert!(before.0.is_none() && before.1.is_none(), "a room is made once");
+        no
+    }
+
+    /// Forgets a room in which there is nothing any more.
+    pub(crate) fn sweep(&mut self, no: RoomNo) {
+        if no == self.home || !self.rooms.get(&no).is_some_and(Room::is_empty) {
+            return;
+        }
+        let room = self.rooms.remove(&no).expect("it was there");
+        self.floor.0 = self.floor.0.max(room.last_taken);
+        self.floor.1 = self.floor.1.max(room.last_time);
+        let name = room.name;
+        let named = self.names.remove(&name);
+        assert_eq!(named, Some(no), "a name leads to its room");
+    }
+
+    /// A room has an open block.
+    pub(crate) fn is_dirty(&mut self, no: RoomNo) {
+        if !self.dirty.contains(&no) {
+            self.dirty.push(no);
+        }
+    }
 }

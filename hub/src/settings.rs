@@ -9,23 +9,23 @@ use proto::{RoomName, Span, WireLimits};
 use crate::planted::Planted;
 
 /// What an undecided connection is held of the lobby at most, in bytes: what one block may have.
-pub const BACKLOG_BYTES_MAX: usize = BLOCK_BYTES_MAX;
+pub(crate) const BACKLOG_BYTES_MAX: usize = BLOCK_BYTES_MAX;
 /// What an undecided connection is held of the lobby at most, in frames.
-pub const BACKLOG_FRAMES_MAX: usize = 256;
+pub(crate) const BACKLOG_FRAMES_MAX: usize = 256;
 /// A block of several frames has at most so many bytes: a reader pins at most its queue and one block.
-pub const BLOCK_BYTES_MAX: usize = 64 * 1024;
+pub(crate) const BLOCK_BYTES_MAX: usize = 64 * 1024;
 /// Unfinished frames and what quotas hold back, all connections together; past it the largest goes.
-pub const KEPT_BYTES_MAX: usize = 32 * 1024 * 1024;
+pub(crate) const KEPT_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Messages that wait for the store; past it speakers wait.
-pub const STORE_QUEUE_MESSAGES_MAX: usize = 10_000;
+pub(crate) const STORE_QUEUE_MESSAGES_MAX: usize = 10_000;
 /// Their content in bytes; past it speakers wait.
-pub const STORE_QUEUE_BYTES_MAX: usize = 16 * 1024 * 1024;
+pub(crate) const STORE_QUEUE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// A timer that fires so much later than it was due says that this machine slept, not that a peer did.
-pub const LATE_MAX: Span = Span::from_secs(1);
+pub(crate) const LATE_MAX: Span = Span::from_secs(1);
 /// A part of a frame's bytes that buys it one second more.
-pub const FRAME_BYTES_PER_SECOND: u64 = 1024;
+pub(crate) const FRAME_BYTES_PER_SECOND: u64 = 1024;
 /// No frame may take longer than this, however large it is.
-pub const FRAME_TIMEOUT_MAX: Span = Span::from_secs(30);
+pub(crate) const FRAME_TIMEOUT_MAX: Span = Span::from_secs(30);
 
 const _: () = assert!(BACKLOG_BYTES_MAX >= 65_536, "any v0.5 frame can be held");
 

@@ -1,0 +1,173 @@
+//! Deadlines: one timer for each connection, at or before the first of its deadlines.
+//!
+//! What a connection says and hears only moves the moments that its deadlines are counted from. When its timer fires, the
+//! deadlines are looked at, and it is armed again for the first of them: a message costs the wheel nothing.
+
+use proto::{Now, Span};
+
+use crate::Hub;
+use crate::close::CloseReason;
+use crate::connection::{ConnId, Connection, Pause, Phase};
+use crate::outbox::{Effect, Outbox};
+use crate::settings::{FRAME_BYTES_PER_SECOND, FRAME_TIMEOUT_MAX, Settings};
+use crate::wheel::Wheel;
+
+/// A leaving connection takes what waits for it in this time: long enough for a slow line, short enough for nobody to
+/// hold a place with a half-closed connection.
+const LEAVING_MAX: Span = Span::from_secs(5);
+
+/// The deadlines of one connection; none where it has no such deadline now.
+#[derive(Clone, Copy, Debug, Default)]
+struct Deadlines {
+    /// It was silent long enough to be a listener.
+    detect: Option<Now>,
+    idle: Option<Now>,
+    frame: Option<Now>,
+    stall: Option<Now>,
+    keepalive: Option<Now>,
+    /// There is something in its token buckets again.
+    resume: Option<Now>,
+    /// It had enough time to take its last words.
+    left: Option<Now>,
+}
+
+impl Deadlines {
+    fn first(&self) -> Option<Now> {
+        let all = [
+            self.detect,
+            self.idle,
+            self.frame,
+            self.stall,
+            self.keepalive,
+            self.resume,
+            self.left,
+        ];
+        all.into_iter().flatten().min()
+    }
+}
+
+/// The deadlines of a connection as things stand. No peer's silence counts while this machine slept, until `woke`.
+fn deadlines(connection: &Connection, settings: &Settings, woke: Now) -> Deadlines {
+    let from = |moment: Now, span: Option<Span>| span.map(|span| moment.max(woke).after(span));
+    let queue_waits = !connection.queue.is_empty();
+    let mut due = Deadlines::default();
+    match connection.phase {
+        Phase::Closing => return due,
+        Phase::Leaving(_) => {
+            due.left = Some(connection.since.after(LEAVING_MAX));
+            return due;
+        }
+        Phase::Undecided => due.detect = settings.detect.map(|span| connection.since.after(span)),
+        Phase::Listening | Phase::Native => {
+            let quiet = settings.keepalive.filter(|_| !queue_waits);
+            due.keepalive = quiet.map(|span| connection.last_written.after(span));
+        }
+        Phase::Control => {}
+    }
+    if queue_waits && connection.phase != Phase::Undecided {
+        due.stall = from(connection.waiting_since, settings.stall);
+    }
+    match connection.pause {
+        Pause::Bucket { until, .. } => due.resume = Some(until),
+        Pause::Store { .. } => {}
+        Pause::No => {
+            // The kernel says when a local peer is gone; a half-open TCP connection is only seen by its silence.
+            if connection.phase != Phase::Control {
+                due.idle = from(connection.last_read, settings.idle);
+            }
+            due.frame = connection.unfinished.and_then(|unfinished| {
+                from(unfinished.since, frame_time(settings.frame_timeout, unfinished.bytes))
+            });
+        }
+    }
+    due
+}
+
+/// How long a frame may take of which so many bytes have come.
+fn frame_time(least: Option<Span>, bytes: u32) -> Option<Span> {
+    let least = least?;
+    let more = Span::from_secs(u64::from(bytes) / FRAME_BYTES_PER_SECOND);
+    let most = least.max(FRAME_TIMEOUT_MAX);
+    Some(Span::from_micros(least.as_micros() + more.as_micros()).min(most))
+}
+
+/// Arms a connection's timer for `at`, unless it fires before anyway.
+pub(crate) fn arm_by(connection: &mut Connection, wheel: &mut Wheel<ConnId>, at: Now) {
+    if let Some(timer) = connection.timer {
+        if connection.armed_at <= at {
+            return;
+        }
+        let cancelled = wheel.cancel(timer);
+        assert_eq!(cancelled, Some(connection.id), "a connection's timer names it");
+    }
+    connection.timer = Some(wheel.arm(at, connection.id));
+    connection.armed_at = at;
+}
+
+impl Hub {
+    /// Lets at most `budget` timers fire; returns how many did. As many as `budget`: there may be more.
+    pub fn expire(&mut self, now: Now, budget: usize, out: &mut Outbox) -> usize {
+        self.tick(now);
+        for fired in 0..budget {
+            let Some(id) = self.wheel.expire_one(self.now) else { return fired };
+            self.connections.known(id).timer = None;
+            self.fired(id, out);
+            self.rearm(id);
+        }
+        budget
+    }
+
+    /// Does what is due of a connection, the gravest first.
+    fn fired(&mut self, id: ConnId, out: &mut Outbox) {
+        let now = self.now;
+        let connection = self.connections.known(id);
+        let due = deadlines(connection, &self.settings, self.woke);
+        let is_due = |deadline: Option<Now>| deadline.is_some_and(|deadline| deadline <= now);
+        if is_due(due.left) {
+            let Phase::Leaving(reason) = &connection.phase else {
+                unreachable!("only who leaves has a deadline for it")
+            };
+            let reason = reason.clone();
+            self.close(id, reason, out);
+        } else if is_due(due.stall) {
+            self.close(id, CloseReason::Stall, out);
+        } else if is_due(due.frame) {
+            self.close(id, CloseReason::FrameTimeout, out);
+        } else if is_due(due.idle) {
+            self.close(id, CloseReason::Idle, out);
+        } else if is_due(due.detect) {
+            self.release_backlog(id, Phase::Listening, out);
+        } else if is_due(due.keepalive) {
+            self.push_keepalive(id, out);
+        }
+        if is_due(due.resume) {
+            self.resume(id, out);
+        }
+    }
+
+    /// There is something in a connection's buckets again: what was held back goes on, then it is read again.
+    fn resume(&mut self, id: ConnId, out: &mut Outbox) {
+        let connection = self.connections.known(id);
+        if connection.phase.is_live() {
+            connection.go_on(self.now);
+            out.effect(Effect::Resume(id));
+        }
+    }
+
+    /// Sees to it that a connection's timer fires at its first deadline or before; a later one stays as it is armed.
+    pub(crate) fn rearm(&mut self, id: ConnId) {
+        let connection = self.connections.known(id);
+        if let Some(at) = deadlines(connection, &self.settings, self.woke).first() {
+            arm_by(connection, &mut self.wheel, at);
+        }
+    }
+
+    /// A connection needs no timer any more.
+    pub(crate) fn disarm(&mut self, id: ConnId) {
+        let connection = self.connections.known(id);
+        if let Some(timer) = connection.timer.take() {
+            let cancelled = self.wheel.cancel(timer);
+            assert_eq!(cancelled, Some(id), "a connection's timer names it");
+        }
+    }
+}

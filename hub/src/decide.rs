@@ -1,0 +1,133 @@
+//! One command, applied: what v0.5 peers say. The requests of v1 are in `requests`.
+
+use alloc::string::ToString;
+use alloc::vec::Vec;
+
+use proto::{Command, Guid, Nick, native};
+
+use crate::Hub;
+use crate::close::CloseReason;
+use crate::connection::{ConnId, Phase};
+use crate::outbox::{Notice, Outbox};
+use crate::planted::Planted;
+use crate::publish::Draft;
+use crate::rooms::{Pending, Standing};
+use crate::settings::Anonymous;
+
+/// What a v0.5 client is told whose wished name somebody has: to the byte what the published server says.
+const TAKEN: &str = "Nickname already taken.";
+
+impl Hub {
+    /// Applies one command of a connection.
+    pub(crate) fn decide(&mut self, id: ConnId, command: Command<'_>, out: &mut Outbox) {
+        match command {
+            Command::Chat { text } => self.chat(id, text, out),
+            Command::SetNickname { request, nick } => self.set_nickname(id, request, nick, out),
+            Command::Keepalive | Command::Ignored => {}
+            Command::Request { id: request, request: what } => {
+                self.request(id, &request, what, out)
+            }
+            Command::BadRequest { id: request, error } => {
+                self.refuse(id, request.as_ref(), &error, out);
+            }
+        }
+    }
+
+    fn chat(&mut self, id: ConnId, content: &[u8], out: &mut Outbox) {
+        if content.len() > self.settings.wire.message {
+            self.close(id, CloseReason::TooLarge, out);
+            return;
+        }
+        let nick = self.connections.known(id).nick.clone();
+        let from = nick.expect("a v0.5 client has a name from its first byte on");
+        let mut message_id = self.random.message_id();
+        while self.recents.ids.contains_key(&message_id) {
+            message_id = self.random.message_id();
+        }
+        let room = self.rooms.home;
+        self.post(Draft { room, message_id, from, content, author: id, reply: None }, out);
+    }
+
+    /// Requests are answered in order, each; a name holds from its Ack on, and the old one is free at once.
+    fn set_nickname(&mut self, id: ConnId, request: Guid, nick: &[u8], out: &mut Outbox) {
+        let mut answer = Vec::new();
+        match Nick::parse_bytes(nick) {
+            Err(error) => native::nak(request, &error.to_string(), &mut answer),
+            Ok(nick) if self.rename(id, &nick, out) => native::ack(request, &mut answer),
+            Ok(_) => native::nak(request, TAKEN, &mut answer),
+        }
+        self.push_private(id, answer, out);
+    }
+
+    /// Gives a connection another name; false where somebody else has it.
+    fn rename(&mut self, id: ConnId, nick: &Nick, out: &mut Outbox) -> bool {
+        if self.names.owner(nick).is_some_and(|owner| owner != id) {
+            return false;
+        }
+        let connection = self.connections.known(id);
+        let before = connection.nick.replace(nick.clone());
+        let before = before.expect("a v0.5 client has a name from its first byte on");
+        self.names.release(&before, id);
+        let taken = self.names.take(nick, id);
+        assert!(taken, "a name that is its own or nobody's can be taken");
+        if before == *nick {
+            return true;
+        }
+        out.notice(Notice::Named { id, nick: nick.clone() });
+        let rooms = self.connections.known(id).rooms.clone();
+        for no in rooms {
+            let member = self.rooms.known(no).member(id);
+            if member.is_some_and(|member| member.standing.is_shown()) {
+                let (nick, new_nick) = (before.clone(), nick.clone());
+                self.announce(no, Pending::Renamed { conn: id, nick, new_nick }, out);
+            }
+        }
+        true
+    }
+
+    /// A v0.5 connection is shown from now on: it gets a name, and the lobby hears of it.
+    pub(crate) fn introduce(&mut self, id: ConnId, out: &mut Outbox) {
+        let connection = self.connections.known(id);
+        assert_eq!(connection.phase, Phase::Native, "only who has decided is shown");
+        assert!(connection.nick.is_none(), "it is shown once");
+        let endpoint = match self.settings.anonymous {
+            Anonymous::Endpoint => Nick::parse(&connection.address).ok(),
+            Anonymous::Guest => None,
+        };
+        let endpoint = endpoint.filter(|nick| self.names.take(nick, id));
+        let nick = endpoint.unwrap_or_else(|| self.names.guest(id));
+        self.connections.known(id).nick = Some(nick.clone());
+        let home = self.rooms.home;
+        self.rooms.known_mut(home).stand(id, Standing::Joined);
+        self.announce(home, Pending::Joined { conn: id, nick }, out);
+    }
+
+    /// What was held of the lobby is let through, in order.
+    pub(crate) fn release_backlog(&mut self, id: ConnId, next: Phase, out: &mut Outbox) {
+        let (now, home) = (self.now, self.rooms.home);
+        let reverses = self.settings.plants(Planted::BacklogOrder);
+        let connection = self.connections.known(id);
+        let was_held = connection.phase == Phase::Undecided;
+        connection.become_(next);
+        if was_held {
+            connection.held_frames = 0;
+            connection.waiting_since = now;
+            if reverses {
+                connection.queue.reverse();
+            }
+            self.rooms.known_mut(home).stand(id, Standing::Following);
+            self.list(id, out);
+        }
+        self.rearm(id);
+    }
+
+    /// A foreign protocol: what the lobby said is not for it, and it is no member any more.
+    pub(crate) fn drop_backlog(&mut self, id: ConnId) {
+        let home = self.rooms.home;
+        let connection = self.connections.known(id);
+        connection.rooms.retain(|no| *no != home);
+        assert!(connection.nick.is_none(), "it was never shown");
+        self.rooms.known_mut(home).exit(id);
+        self.forget_queue(id);
+    }
+}

@@ -1,0 +1,131 @@
+//! What waits for connections, towards the caller who writes it: gathering, progress, and private frames.
+
+use alloc::vec::Vec;
+
+use proto::Now;
+
+use crate::Hub;
+use crate::close::CloseReason;
+use crate::connection::{ConnId, Phase};
+use crate::outbox::Outbox;
+use crate::planted::Planted;
+use crate::queue::Chunk;
+
+impl Hub {
+    /// What is to be written to a connection next, in order; returns how many of `slices` were filled.
+    pub fn gather<'a>(&'a self, id: ConnId, slices: &mut [&'a [u8]]) -> usize {
+        match self.connections.get(id) {
+            Some(connection) if connection.phase.is_written() => {
+                connection.queue.gather(&self.blocks, slices)
+            }
+            Some(_) | None => 0,
+        }
+    }
+
+    /// How many bytes wait to be written to a connection.
+    pub fn pending(&self, id: ConnId) -> usize {
+        let connection =
+            self.connections.get(id).filter(|connection| connection.phase.is_written());
+        connection.map_or(0, |connection| connection.queue.bytes())
+    }
+
+    /// The kernel took so many bytes of what [`Hub::gather`] gave.
+    pub fn wrote(&mut self, id: ConnId, bytes: usize, now: Now, out: &mut Outbox) {
+        self.tick(now);
+        let doubles = self.settings.plants(Planted::DoubleAfterShortWrite);
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        if bytes == 0 || !connection.phase.is_written() {
+            return;
+        }
+        self.counters.bytes_out += bytes as u64;
+        connection.last_written = self.now;
+        connection.waiting_since = self.now;
+        if connection.phase == Phase::Listening {
+            connection.session.native_only();
+        }
+        let blocks = &mut self.blocks;
+        let mut freed = 0;
+        connection.queue.advance(bytes, |chunk| {
+            freed += chunk.private();
+            match chunk {
+                Chunk::Run(run) => blocks.release(run.block),
+                Chunk::Private(_) | Chunk::Keepalive => {}
+            }
+        });
+        if doubles {
+            connection.queue.forget_offset();
+        }
+        connection.private -= freed;
+        self.private_bytes -= freed;
+        if connection.queue.is_empty() {
+            connection.listed = false;
+        }
+        assert!(
+            connection.listed || connection.queue.is_empty(),
+            "what waits is on somebody's list"
+        );
+        self.recover(id, out);
+        self.check_left(id, out);
+    }
+
+    /// The kernel takes no more of a connection for now. The stall deadline runs since something last moved.
+    pub fn blocked(&mut self, id: ConnId, now: Now) {
+        self.tick(now);
+        if let Some(connection) = self.connections.get(id) {
+            assert!(
+                connection.listed || !connection.phase.is_written(),
+                "only who has bytes blocks"
+            );
+        }
+    }
+
+    /// Queues frames for one connection, behind everything that its rooms said before.
+    pub(crate) fn push_private(&mut self, id: ConnId, bytes: Vec<u8>, out: &mut Outbox) {
+        self.settle_connection(id, out);
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        if !connection.phase.is_written() || bytes.is_empty() {
+            return;
+        }
+        let was_empty = connection.queue.is_empty();
+        let chunk = Chunk::Private(bytes.into_boxed_slice());
+        connection.private += chunk.private();
+        self.private_bytes += chunk.private();
+        connection.queue.push(chunk);
+        self.queued(id, was_empty, out);
+        let connection = self.connections.known(id);
+        let limit = self.settings.outbox.unwrap_or(usize::MAX);
+        if connection.private > limit {
+            self.close(id, CloseReason::OutboxFull, out);
+        } else if connection.queue.bytes() > limit {
+            self.fell_behind(id, out);
+        }
+    }
+
+    /// Queues a keepalive, which needs no memory.
+    pub(crate) fn push_keepalive(&mut self, id: ConnId, out: &mut Outbox) {
+        let connection = self.connections.known(id);
+        assert!(connection.queue.is_empty(), "who has something to read needs no keepalive");
+        connection.queue.rest_idle();
+        connection.queue.push(Chunk::Keepalive);
+        self.queued(id, true, out);
+    }
+
+    /// Something was queued: the caller is told, and the stall deadline runs.
+    pub(crate) fn queued(&mut self, id: ConnId, was_empty: bool, out: &mut Outbox) {
+        let connection = self.connections.known(id);
+        if connection.has_news(was_empty, self.now) {
+            out.flush.push(id);
+        }
+        if was_empty {
+            self.rearm(id);
+        }
+    }
+
+    /// Names a connection to be flushed, if it has something and is not named yet.
+    pub(crate) fn list(&mut self, id: ConnId, out: &mut Outbox) {
+        let connection = self.connections.known(id);
+        if connection.has_news(false, self.now) {
+            out.flush.push(id);
+        }
+    }
+}

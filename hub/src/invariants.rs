@@ -1,0 +1,247 @@
+//! The sweep over everything that must hold between two inputs. Tests and the simulator call it after each.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use proto::encode::DIALECTS;
+
+use crate::Hub;
+use crate::block::BlockNo;
+use crate::connection::{Connection, Pause, Phase};
+use crate::leave::Course;
+use crate::rooms::{Fate, Pending, Room, RoomNo, Standing};
+use crate::settings::KEPT_BYTES_MAX;
+
+impl Hub {
+    /// Checks everything against everything; the work grows with all of it.
+    pub fn check_invariants(&self) {
+        self.wheel.check_invariants();
+        self.check_blocks();
+        self.check_connections();
+        self.check_names();
+        for (no, room) in self.rooms.iter() {
+            self.check_room(no, room);
+        }
+        self.check_waiting();
+        if self.connections.len() == 0 {
+            assert_eq!(self.wheel.len(), 0, "no connections, no timers");
+            assert_eq!(
+                self.private_bytes + self.kept_bytes,
+                0,
+                "no connections, no bytes of theirs"
+            );
+            if self.rooms.dirty.is_empty() {
+                assert_eq!(self.blocks.len(), 0, "no connections, no blocks");
+            }
+        }
+    }
+
+    /// Each block has as many readers as there are runs in queues, and none is kept for nobody.
+    fn check_blocks(&self) {
+        let mut runs: BTreeMap<BlockNo, u32> = BTreeMap::new();
+        for connection in self.connections.iter() {
+            for run in connection.queue.runs() {
+                *runs.entry(run.block).or_default() += 1;
+                let block = self.blocks.get(run.block);
+                assert!(run.from < run.to && run.to <= block.len(), "a run lies in its block");
+                assert_eq!(block.frame_end(run.from), run.from, "a run begins with a frame");
+                assert_eq!(block.frame_end(run.to), run.to, "a run ends with a frame");
+                assert_eq!(block.dialect, connection.dialect, "a run is in its reader's dialect");
+            }
+        }
+        let mut bytes = 0;
+        for (no, block) in self.blocks.iter() {
+            let readers = runs.get(&no).copied().unwrap_or(0);
+            assert_eq!(block.readers(), readers, "a block has one reader for each run in it");
+            assert!(readers > 0 || block.is_open(), "a block without a reader is freed");
+            if block.is_open() {
+                let room = self.rooms.known(block.room);
+                let open = room.open[block.dialect.index()];
+                assert_eq!(open, Some(no), "an open block is its room's");
+                assert!(self.rooms.dirty.contains(&block.room), "its room is to be settled");
+            }
+            bytes += block.weight();
+        }
+        assert_eq!(bytes, self.blocks.bytes(), "the sum of all blocks is right");
+    }
+
+    fn check_connections(&self) {
+        let (mut private, mut kept, mut timers) = (0, 0, 0);
+        for connection in self.connections.iter() {
+            self.check_connection(connection);
+            private += connection.private;
+            kept += connection.kept.len();
+            timers += usize::from(connection.timer.is_some());
+        }
+        assert_eq!(private, self.private_bytes, "the sum of private bytes is right");
+        assert_eq!(kept, self.kept_bytes, "the sum of kept bytes is right");
+        assert!(kept <= KEPT_BYTES_MAX, "kept bytes keep within their limit");
+        assert_eq!(
+            timers,
+            self.wheel.len(),
+            "each connection has at most one timer, and each timer its connection"
+        );
+    }
+
+    fn check_connection(&self, connection: &Connection) {
+        let id = connection.id;
+        let queue = &connection.queue;
+        let bytes: usize = queue.chunks().map(crate::queue::Chunk::len).sum();
+        assert_eq!(
+            bytes,
+            queue.bytes() + queue.offset() as usize,
+            "a queue has as many bytes as its chunks"
+        );
+        let private: usize = queue.chunks().map(crate::queue::Chunk::private).sum();
+        assert_eq!(private, connection.private, "private bytes are those of private chunks");
+        assert!(
+            connection.timer.is_none_or(|timer| self.wheel.is_armed(timer)),
+            "its timer is armed"
+        );
+        assert!(connection.rooms.is_sorted(), "a connection's rooms are sorted");
+        let skipped = connection.rooms.iter().map(|no| {
+            let member = self.rooms.known(*no).member(id).expect("a connection is in its rooms");
+            u32::from(member.gap_from().is_some())
+        });
+        assert_eq!(skipped.sum::<u32>(), connection.gaps, "it is skipped in so many rooms");
+        match connection.phase {
+            Phase::Undecided => {
+                assert!(
+                    connection.nick.is_none() && !connection.listed,
+                    "who is undecided is neither shown nor written"
+                );
+                assert_eq!((connection.private, queue.offset()), (0, 0), "and is told nothing");
+                let frames =
+                    queue.runs().map(|run| self.blocks.get(run.block).frames_in(&run.range()));
+                assert_eq!(
+                    frames.sum::<usize>(),
+                    connection.held_frames as usize,
+                    "held frames are counted"
+                );
+            }
+            Phase::Listening => assert!(connection.nick.is_none(), "a listener is not shown"),
+            Phase::Native => assert!(connection.nick.is_some(), "who speaks has a name"),
+            Phase::Control => assert_eq!(
+                connection.unfinished.is_some() && connection.kept.is_empty(),
+                false,
+                "a line is kept until it ends"
+            ),
+            Phase::Leaving(_) => {
+                assert!(connection.kept.is_empty(), "nothing is heard from who leaves");
+                assert!(connection.timer.is_some(), "leaving has its deadline");
+            }
+            Phase::Closing => {
+                assert!(
+                    queue.is_empty() && connection.kept.is_empty() && connection.timer.is_none(),
+                    "nothing is left of who is closed"
+                );
+            }
+        }
+        let waits = connection.phase.is_written() && !queue.is_empty();
+        assert!(!waits || connection.listed, "the caller knows of all that waits");
+        assert!(
+            connection.phase.is_live() || connection.pause == Pause::No,
+            "only who lives is paused"
+        );
+        let stall = self.settings.stall.is_some() && connection.phase != Phase::Closing;
+        assert!(!(waits && stall) || connection.timer.is_some(), "what waits has a deadline");
+    }
+
+    /// Each name has one owner, who has it.
+    fn check_names(&self) {
+        for (key, id) in self.names.iter() {
+            let connection = self.connections.get(id).expect("a name's owner is there");
+            let nick = connection.nick.as_ref().expect("a name's owner has it");
+            assert_eq!(nick.key(), *key, "a name is filed where it is looked for");
+        }
+        let named = self.connections.iter().filter(|connection| {
+            connection.nick.is_some() && connection.dialect == proto::Dialect::Native05
+        });
+        assert_eq!(named.count(), self.names.len(), "each v0.5 connection with a name owns it");
+    }
+
+    fn check_room(&self, no: RoomNo, room: &Room) {
+        assert_eq!(self.rooms.find(&room.name), Some(no), "a room is found by its name");
+        assert!(room.members.is_sorted_by(|a, b| a.conn < b.conn), "members are sorted, each once");
+        let mut audience = [0; DIALECTS];
+        for member in &room.members {
+            let connection = self.connections.get(member.conn).expect("a member is there");
+            assert!(connection.rooms.contains(&no), "a member knows its room");
+            assert_eq!(
+                connection.dialect, member.dialect,
+                "a member's dialect is its connection's"
+            );
+            assert_eq!(
+                member.standing == Standing::Held,
+                connection.phase == Phase::Undecided || self.was_held(connection, member.standing),
+                "who is undecided is held"
+            );
+            let open = room.open[member.dialect.index()];
+            let len = open.map_or(0, |block| self.blocks.get(block).len());
+            assert!(member.from <= len, "nobody is ahead of the room");
+            assert!(
+                member.gap_from().is_none_or(|from| from <= room.last_released),
+                "a gap begins with what was released"
+            );
+            audience[member.dialect.index()] += 1;
+        }
+        assert_eq!(audience, room.audience, "the audience is counted");
+        let shown = room.members.iter().filter(|member| member.standing.is_shown()).count();
+        assert_eq!(shown, room.shown, "those who are shown are counted");
+        let frames: Vec<_> = room.recent.iter().map(|recent| recent.seq).collect();
+        assert!(frames.is_sorted_by(|a, b| a < b), "recent messages are in their order");
+        assert!(
+            frames.last().is_none_or(|last| *last <= room.last_released),
+            "what is recent is released"
+        );
+        assert!(
+            !matches!(room.queue.front(), Some(Pending::Post(post)) if post.fate != Fate::Waiting),
+            "what can be released is"
+        );
+        assert!(
+            room.queue.is_empty() || matches!(room.queue.front(), Some(Pending::Post(_))),
+            "only a post makes a room wait"
+        );
+        let dirty = self.rooms.dirty.contains(&no);
+        assert!(
+            dirty || room.open.iter().all(Option::is_none),
+            "an open block is to be handed out"
+        );
+    }
+
+    /// A connection that was closed while it was undecided stays held until it is reaped.
+    fn was_held(&self, connection: &Connection, standing: Standing) -> bool {
+        standing == Standing::Held && !connection.phase.is_live()
+    }
+
+    /// What waits for the store is counted, its ids are known, and so are those of recent messages.
+    fn check_waiting(&self) {
+        let (mut messages, mut bytes, mut recent) = (0, 0, 0);
+        for (no, room) in self.rooms.iter() {
+            for pending in &room.queue {
+                if let Pending::Post(post) = pending {
+                    messages += 1;
+                    bytes += post.content.len();
+                    let known = self.recents.ids.get(&post.message_id);
+                    assert!(
+                        known.is_some_and(|known| known.room == no && known.seq == post.seq),
+                        "an id is known while it waits"
+                    );
+                }
+            }
+            recent += room.recent.len();
+        }
+        assert_eq!(messages, self.store_queue.messages, "what waits for the store is counted");
+        assert_eq!(bytes, self.store_queue.bytes, "and so are its bytes");
+        assert_eq!(recent, self.recents.len(), "the order names each recent message");
+        assert_eq!(
+            recent + messages,
+            self.recents.ids.len(),
+            "each id names a message that is recent or waits"
+        );
+        assert!(
+            self.course != Course::Draining || messages > 0,
+            "a drain goes on when the store is done"
+        );
+    }
+}

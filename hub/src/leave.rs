@@ -1,0 +1,248 @@
+//! How connections end, and how the server does: leaving (flush, then close), closing (at once), being reaped.
+//!
+//! Nothing is closed here: an effect asks for it, and [`Hub::reaped`] says that it happened.
+
+use alloc::vec::Vec;
+
+use proto::{Dialect, Event, Now, encode};
+
+use crate::Hub;
+use crate::close::CloseReason;
+use crate::connection::{ConnId, Connection, Pause, Phase};
+use crate::outbox::{Effect, Notice, Outbox};
+use crate::planted::Planted;
+use crate::queue::Chunk;
+use crate::rooms::{Pending, Standing};
+
+/// How a peer ended its side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HangUp {
+    /// It ended its direction; what it said before counts.
+    Eof,
+    /// The connection is broken.
+    Reset,
+}
+
+/// How far the server's own life has gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Course {
+    /// It serves.
+    Serving,
+    /// It listens to nobody any more, and waits for what the store still has.
+    Draining,
+    /// It has said bye to everybody.
+    Ending,
+}
+
+impl Course {
+    /// Whether nobody is heard any more.
+    pub(crate) const fn is_deaf(self) -> bool {
+        match self {
+            Self::Serving => false,
+            Self::Draining | Self::Ending => true,
+        }
+    }
+}
+
+impl Hub {
+    /// A peer ended its side. After an end in good order what it said before is carried out, at its quota, and what
+    /// waits for it is flushed; then both directions are closed together.
+    pub fn hang_up(&mut self, id: ConnId, how: HangUp, now: Now, out: &mut Outbox) {
+        self.tick(now);
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        match how {
+            HangUp::Reset => self.close(id, CloseReason::Reset, out),
+            HangUp::Eof if connection.phase.is_live() => {
+                connection.ended = true;
+                self.check_ended(id, out);
+            }
+            HangUp::Eof => {}
+        }
+    }
+
+    /// A connection that has ended leaves when nothing whole is kept of it.
+    pub(crate) fn check_ended(&mut self, id: ConnId, out: &mut Outbox) {
+        let connection = self.connections.known(id);
+        let waits = connection.carried || connection.pause != Pause::No;
+        if !connection.phase.is_live() || !connection.ended || (waits && !self.course.is_deaf()) {
+            return;
+        }
+        match connection.phase {
+            Phase::Undecided => self.close(id, CloseReason::PeerClosed, out),
+            Phase::Listening | Phase::Native | Phase::Control => {
+                self.leave(id, CloseReason::PeerClosed, Vec::new(), out);
+            }
+            Phase::Leaving(_) | Phase::Closing => {}
+        }
+    }
+
+    /// A connection gets what waits for it and `words`, nothing more, and is closed.
+    pub(crate) fn leave(
+        &mut self,
+        id: ConnId,
+        reason: CloseReason,
+        words: Vec<u8>,
+        out: &mut Outbox,
+    ) {
+        self.settle_connection(id, out);
+        let now = self.now;
+        let connection = self.connections.known(id);
+        if !connection.phase.is_live() {
+            return;
+        }
+        connection.become_(Phase::Leaving(reason));
+        connection.since = now;
+        connection.pause = Pause::No;
+        connection.unfinished = None;
+        self.forget_kept(id);
+        if !words.is_empty() {
+            self.push_private(id, words, out);
+        }
+        self.list(id, out);
+        self.rearm(id);
+        self.check_left(id, out);
+    }
+
+    /// A leaving connection is closed once everything that it is owed is written.
+    pub(crate) fn check_left(&mut self, id: ConnId, out: &mut Outbox) {
+        let connection = self.connections.known(id);
+        let Phase::Leaving(reason) = &connection.phase else { return };
+        let awaits_reply = connection.owed > 0 && *reason == CloseReason::PeerClosed;
+        if connection.queue.is_empty() && !awaits_reply {
+            let reason = reason.clone();
+            self.close(id, reason, out);
+        }
+    }
+
+    /// A connection is to be closed at once; what waits for it is dropped. Its name and its places are freed when it is
+    /// reaped.
+    pub(crate) fn close(&mut self, id: ConnId, reason: CloseReason, out: &mut Outbox) {
+        let connection = self.connections.known(id);
+        if connection.phase == Phase::Closing {
+            return;
+        }
+        connection.become_(Phase::Closing);
+        connection.pause = Pause::No;
+        connection.unfinished = None;
+        self.counters.cut_slow += u64::from(reason.is_slowness());
+        let (address, nick) = (connection.address.clone(), connection.nick.clone());
+        self.forget_kept(id);
+        self.forget_queue(id);
+        self.disarm(id);
+        out.effect(Effect::Close(id));
+        out.notice(Notice::Closed { id, address, nick, reason });
+        let connection = self.connections.known(id);
+        assert!(connection.queue.is_empty() && connection.kept.is_empty(), "nothing is left of it");
+        assert!(connection.timer.is_none(), "nobody wakes the dead");
+    }
+
+    fn forget_kept(&mut self, id: ConnId) {
+        let connection = self.connections.known(id);
+        self.kept_bytes -= connection.kept.len();
+        connection.kept = Vec::new();
+        connection.carried = false;
+    }
+
+    /// Drops what waits for a connection.
+    pub(crate) fn forget_queue(&mut self, id: ConnId) {
+        let leaks = self.settings.plants(Planted::LeakedBlock);
+        let connection = self.connections.known(id);
+        connection.held_frames = 0;
+        self.private_bytes -= core::mem::take(&mut connection.private);
+        for chunk in connection.queue.take() {
+            match chunk {
+                Chunk::Run(run) if !leaks => self.blocks.release(run.block),
+                Chunk::Run(_) | Chunk::Private(_) | Chunk::Keepalive => {}
+            }
+        }
+    }
+
+    /// Both directions of a connection are closed: its name and its places are free, and its rooms hear that it left.
+    pub fn reaped(&mut self, id: ConnId, now: Now, out: &mut Outbox) {
+        self.tick(now);
+        if self.connections.get(id).is_none() {
+            return;
+        }
+        self.close(id, CloseReason::Reset, out);
+        let connection = self.connections.known(id);
+        let rooms = core::mem::take(&mut connection.rooms);
+        let nick = connection.nick.clone();
+        for no in rooms {
+            let room = self.rooms.known_mut(no);
+            let member = room.exit(id);
+            if let Some(nick) = nick.clone().filter(|_| member.standing.is_shown()) {
+                self.announce(no, Pending::Left { nick }, out);
+            }
+            self.rooms.sweep(no);
+        }
+        let connection = self.connections.remove(id);
+        self.forget_everywhere(&connection);
+        if let (Some(nick), Dialect::Native05) = (nick, connection.dialect) {
+            self.names.release(&nick, id);
+        }
+        assert!(self.connections.get(id).is_none(), "its id names nobody now");
+    }
+
+    fn forget_everywhere(&mut self, connection: &Connection) {
+        if connection.tails_all {
+            self.rooms.everywhere.retain(|other| *other != connection.id);
+        }
+        self.behind_store.retain(|other| *other != connection.id);
+    }
+
+    /// The daemon ends: there are no new connections, nobody is heard any more, what the store has is waited for, then
+    /// everybody is told `bye` and closed when their queue is flushed. The caller bounds it: see [`Hub::abandon`].
+    pub fn drain(&mut self, now: Now, out: &mut Outbox) {
+        self.tick(now);
+        if self.course == Course::Serving {
+            self.course = Course::Draining;
+            out.notice(Notice::Draining { connections: self.connections.len() });
+            self.end_if_stored(out);
+        }
+    }
+
+    /// Nobody waits for the store any more: everybody leaves.
+    pub(crate) fn end_if_stored(&mut self, out: &mut Outbox) {
+        if self.course != Course::Draining || self.store_queue.messages > 0 {
+            return;
+        }
+        self.course = Course::Ending;
+        for id in self.connections.ids() {
+            let connection = self.connections.known(id);
+            match connection.phase {
+                Phase::Undecided => self.close(id, CloseReason::Drain, out),
+                Phase::Listening | Phase::Native => {
+                    self.leave(id, CloseReason::Drain, Vec::new(), out);
+                }
+                Phase::Control => {
+                    let mut words = Vec::new();
+                    let bye = Event::Bye { reason: "The daemon is ending." };
+                    encode::event(Dialect::Control, &bye, &mut words);
+                    self.leave(id, CloseReason::Drain, words, out);
+                }
+                Phase::Leaving(_) | Phase::Closing => {}
+            }
+        }
+    }
+
+    /// Closes everything at once: the time for draining is over.
+    pub fn abandon(&mut self, now: Now, out: &mut Outbox) {
+        self.tick(now);
+        self.course = Course::Ending;
+        for id in self.connections.ids() {
+            self.close(id, CloseReason::Drain, out);
+        }
+    }
+
+    /// A connection comes into a room.
+    pub(crate) fn enter(&mut self, id: ConnId, no: crate::rooms::RoomNo, standing: Standing) {
+        let connection = self.connections.known(id);
+        let room = self.rooms.known_mut(no);
+        let heard = room.open[connection.dialect.index()];
+        let heard = heard.map_or(0, |block| self.blocks.get(block).len());
+        room.enter(id, connection.dialect, standing, heard);
+        let at = connection.rooms.binary_search(&no).expect_err("nobody comes in twice");
+        connection.rooms.reserve_exact(1);
+        connection.rooms.insert(at, no);
+    }
+}

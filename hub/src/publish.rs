@@ -1,0 +1,283 @@
+//! A room's order: posts wait for the store, everything else waits behind them, and what is released is encoded once by
+//! dialect into the room's open block.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::mem;
+
+use proto::encode::{self, Content, Message};
+use proto::reply::Reply;
+use proto::vocabulary::Error;
+use proto::{Dialect, ErrorCode, Event, MessageId, Nick, Now, RequestId, Seq};
+
+use crate::Hub;
+use crate::close::CloseReason;
+use crate::connection::{ConnId, Pause, Phase};
+use crate::outbox::{Answer, Effect, Notice, Outbox, Record};
+use crate::recent::{Known, Recent};
+use crate::rooms::{Excluded, Fate, Pending, Post, RoomNo, Ticket};
+use crate::settings::{STORE_QUEUE_BYTES_MAX, STORE_QUEUE_MESSAGES_MAX};
+
+/// What waits for the store, all rooms together.
+#[derive(Debug, Default)]
+pub(crate) struct StoreQueue {
+    pub(crate) messages: usize,
+    pub(crate) bytes: usize,
+}
+
+/// A post as its author made it.
+#[derive(Debug)]
+pub(crate) struct Draft<'a> {
+    pub(crate) room: RoomNo,
+    pub(crate) message_id: MessageId,
+    pub(crate) from: Nick,
+    pub(crate) content: &'a [u8],
+    pub(crate) author: ConnId,
+    /// The request to reply to, of v1 authors.
+    pub(crate) reply: Option<RequestId>,
+}
+
+impl Hub {
+    /// A post takes its number and its time, and goes to the store. Nobody hears of it before the store has it.
+    pub(crate) fn post(&mut self, draft: Draft<'_>, out: &mut Outbox) {
+        let Draft { room: no, message_id, from, content, author, reply } = draft;
+        let room = self.rooms.known_mut(no);
+        let seq = room.last_taken.next();
+        let time = self.wall.max(room.last_time);
+        assert!(seq > room.last_released, "numbers are taken before they are released");
+        (room.last_taken, room.last_time) = (seq, time);
+        let content: Arc<[u8]> = content.into();
+        let before = self.recents.ids.insert(message_id, Known { room: no, seq });
+        assert!(before.is_none(), "an id names one message");
+        out.effect(Effect::Store(Record {
+            ticket: Ticket { room: no, seq },
+            room: room.name.clone(),
+            seq,
+            time,
+            message_id,
+            from: from.clone(),
+            content: Arc::clone(&content),
+        }));
+        self.store_queue.messages += 1;
+        self.store_queue.bytes += content.len();
+        self.counters.messages += 1;
+        if reply.is_some() {
+            self.connections.known(author).owed += 1;
+        }
+        let (fate, repeats) = (Fate::Waiting, Vec::new());
+        let post = Post { fate, seq, time, message_id, from, content, author, reply, repeats };
+        room.queue.push_back(Pending::Post(post));
+    }
+
+    /// The store answered. Each room releases what has its turn, in its order; an answer to nothing is ignored.
+    pub fn stored(&mut self, answers: &[Answer], now: Now, out: &mut Outbox) {
+        self.tick(now);
+        for answer in answers {
+            let Ticket { room: no, seq } = answer.ticket;
+            let Some(room) = self.rooms.get_mut(no) else { continue };
+            let mut waiting = room.queue.iter_mut().filter_map(|pending| match pending {
+                Pending::Post(post) => Some(post),
+                Pending::Joined { .. } | Pending::Left { .. } | Pending::Renamed { .. } => None,
+            });
+            let Some(post) = waiting.find(|post| post.seq == seq) else { continue };
+            if post.fate == Fate::Waiting {
+                post.fate = if answer.outcome.is_ok() { Fate::Stored } else { Fate::Refused };
+                self.release_ready(no, out);
+            }
+        }
+        self.wake_behind_store(out);
+        self.end_if_stored(out);
+    }
+
+    /// Something of a room happened besides messages: it takes its place in the room's order.
+    pub(crate) fn announce(&mut self, no: RoomNo, what: Pending, out: &mut Outbox) {
+        let room = self.rooms.known_mut(no);
+        let at_once = room.queue.is_empty();
+        room.queue.push_back(what);
+        if at_once {
+            self.release_ready(no, out);
+        }
+    }
+
+    /// Releases a room's queue up to the first post that the store has not answered.
+    fn release_ready(&mut self, no: RoomNo, out: &mut Outbox) {
+        loop {
+            let room = self.rooms.known_mut(no);
+            match room.queue.front() {
+                None => break,
+                Some(Pending::Post(post)) if post.fate == Fate::Waiting => break,
+                Some(_) => {}
+            }
+            let pending = room.queue.pop_front().expect("it has a front");
+            self.release(no, pending, out);
+        }
+        let room = self.rooms.known_mut(no);
+        if room.queue.is_empty() && room.queue.capacity() > 64 {
+            room.queue.shrink_to(64);
+        }
+        self.rooms.sweep(no);
+    }
+
+    fn release(&mut self, no: RoomNo, pending: Pending, out: &mut Outbox) {
+        let name = self.rooms.known(no).name.clone();
+        match pending {
+            Pending::Post(post) => {
+                assert!(self.store_queue.messages > 0, "a post is counted while it waits");
+                self.store_queue.messages -= 1;
+                self.store_queue.bytes -= post.content.len();
+                match post.fate {
+                    Fate::Stored => self.release_message(no, post, out),
+                    Fate::Refused => self.refuse_message(no, post, out),
+                    Fate::Waiting => unreachable!("a post that waits is not released"),
+                }
+            }
+            Pending::Joined { conn, nick } => {
+                let event = Event::Joined { room: &name, nick: nick.as_str() };
+                self.publish(no, &event, None, Some(conn), out);
+            }
+            Pending::Left { nick } => {
+                let event = Event::Left { room: &name, nick: nick.as_str() };
+                self.publish(no, &event, None, None, out);
+            }
+            Pending::Renamed { conn, nick, new_nick } => {
+                let (nick, new_nick) = (nick.as_str(), new_nick.as_str());
+                let event = Event::Renamed { room: &name, nick, new_nick };
+                self.publish(no, &event, None, Some(conn), out);
+            }
+        }
+    }
+
+    /// A message is stored: its author gets the reply at its place in the order, everybody else the message.
+    fn release_message(&mut self, no: RoomNo, post: Post, out: &mut Outbox) {
+        let Post { seq, time, message_id, from, content, author, reply, repeats, .. } = post;
+        let name = self.rooms.known(no).name.clone();
+        let done = Reply::Post { room: name.as_str(), seq, time };
+        for (asker, request) in reply.map(|request| (author, request)).into_iter().chain(repeats) {
+            let mut bytes = Vec::new();
+            encode::reply(Dialect::Control, Some(&request), &done, &mut bytes);
+            self.answer_post(asker, bytes, out);
+        }
+        let message = Message {
+            room: &name,
+            seq,
+            time,
+            message_id,
+            from: from.as_str(),
+            content: Content(&content),
+            history: None,
+        };
+        self.publish(no, &Event::Message(message), Some(seq), Some(author), out);
+        let room = self.rooms.known_mut(no);
+        assert!(room.last_released < seq, "a room has one order");
+        room.last_released = seq;
+        let recent = Recent { seq, time, message_id, from, content };
+        self.recents.keep(&mut self.rooms, no, recent, self.settings.recent);
+    }
+
+    /// The store does not have a message: v1 authors are told so, and v0.5 authors, who have no reply, are closed.
+    fn refuse_message(&mut self, no: RoomNo, post: Post, out: &mut Outbox) {
+        let room = self.rooms.known(no).name.clone();
+        let known = self.recents.ids.remove(&post.message_id);
+        assert_eq!(known, Some(Known { room: no, seq: post.seq }), "an id is known while it waits");
+        out.notice(Notice::StoreRefused { room, seq: post.seq });
+        let error = Error::new(
+            ErrorCode::StoreUnavailable,
+            "The message could not be stored and was not sent; try again.",
+        );
+        if post.reply.is_none() && self.connections.get(post.author).is_some() {
+            self.close(post.author, CloseReason::StoreUnavailable, out);
+        }
+        let asked = post.reply.map(|request| (post.author, request));
+        for (asker, request) in asked.into_iter().chain(post.repeats) {
+            let mut bytes = Vec::new();
+            encode::refusal(Dialect::Control, Some(&request), &error, &mut bytes);
+            self.answer_post(asker, bytes, out);
+        }
+    }
+
+    /// Answers a post, if its author is still there; one that has ended its side may wait for nothing else.
+    fn answer_post(&mut self, asker: ConnId, bytes: Vec<u8>, out: &mut Outbox) {
+        let Some(connection) = self.connections.get_mut(asker) else { return };
+        connection.owed = connection.owed.checked_sub(1).expect("each post is answered once");
+        match &connection.phase {
+            Phase::Control | Phase::Leaving(CloseReason::PeerClosed) => {
+                self.push_private(asker, bytes, out);
+                self.check_left(asker, out);
+            }
+            Phase::Undecided
+            | Phase::Listening
+            | Phase::Native
+            | Phase::Leaving(_)
+            | Phase::Closing => {}
+        }
+    }
+
+    /// Encodes an event once for each dialect in which somebody hears it, at the end of the room's open block.
+    fn publish(
+        &mut self,
+        no: RoomNo,
+        event: &Event<'_>,
+        seq: Option<Seq>,
+        except: Option<ConnId>,
+        out: &mut Outbox,
+    ) {
+        for dialect in Dialect::ALL {
+            let room = self.rooms.known(no);
+            let except = except
+                .filter(|conn| room.member(*conn).is_some_and(|member| member.dialect == dialect));
+            let hearers = room.audience[dialect.index()] - u32::from(except.is_some());
+            if hearers == 0 || !encode::has_form(dialect, event) {
+                continue;
+            }
+            let mut frame = mem::take(&mut self.frame);
+            assert!(frame.is_empty(), "one frame is encoded at a time");
+            encode::event(dialect, event, &mut frame);
+            self.counters.encoded[dialect.index()] += 1;
+            self.append(no, dialect, &frame, seq, except, out);
+            frame.clear();
+            frame.shrink_to(crate::settings::BLOCK_BYTES_MAX);
+            self.frame = frame;
+        }
+    }
+
+    /// Appends a frame to the room's open block; one that would pass its limit is handed out before.
+    fn append(
+        &mut self,
+        no: RoomNo,
+        dialect: Dialect,
+        frame: &[u8],
+        seq: Option<Seq>,
+        except: Option<ConnId>,
+        out: &mut Outbox,
+    ) {
+        let at = dialect.index();
+        let open = self.rooms.known(no).open[at];
+        if open.is_some_and(|block| !self.blocks.has_room(block, frame.len())) {
+            self.hand_out(no, dialect, out);
+        }
+        let room = self.rooms.known_mut(no);
+        let block = *room.open[at].get_or_insert_with(|| self.blocks.open(no, dialect));
+        let range = self.blocks.append(block, frame, seq);
+        if let Some(conn) = except {
+            room.excluded[at].push(Excluded { conn, from: range.start, to: range.end });
+        }
+        self.rooms.is_dirty(no);
+    }
+
+    /// The store has less to do than it may: speakers go on.
+    fn wake_behind_store(&mut self, out: &mut Outbox) {
+        let queue = &self.store_queue;
+        if queue.messages > STORE_QUEUE_MESSAGES_MAX / 2 || queue.bytes > STORE_QUEUE_BYTES_MAX / 2
+        {
+            return;
+        }
+        while let Some(id) = self.behind_store.pop_front() {
+            let connection = self.connections.known(id);
+            if matches!(connection.pause, Pause::Store { .. }) {
+                connection.go_on(self.now);
+                self.rearm(id);
+                out.effect(Effect::Resume(id));
+            }
+        }
+    }
+}

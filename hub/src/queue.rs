@@ -1,0 +1,295 @@
+//! The bytes that wait for one connection: runs of shared blocks, and private frames, in the order in which they leave.
+//!
+//! The first chunk lies in the queue itself, so that a connection that keeps up owns no other memory for it. What a chunk
+//! costs elsewhere (a block's readers, the sum of private bytes) is kept by whoever pushes and takes.
+
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use core::mem;
+use core::ops::Range;
+
+use crate::block::{BlockNo, Blocks};
+
+/// A v0.5 keepalive: length 4, type 2.
+pub(crate) const KEEPALIVE: [u8; 8] = [0, 0, 0, 4, 0, 0, 0, 2];
+
+/// A piece of a block, from one frame's beginning to another's end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Run {
+    pub(crate) block: BlockNo,
+    pub(crate) from: u32,
+    pub(crate) to: u32,
+}
+
+impl Run {
+    /// Where it lies in its block.
+    pub(crate) const fn range(&self) -> Range<u32> {
+        self.from..self.to
+    }
+}
+
+/// Something to write.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Chunk {
+    /// A piece of a shared block.
+    Run(Run),
+    /// Frames for this connection only.
+    Private(Box<[u8]>),
+    /// A v0.5 keepalive, which needs no memory.
+    Keepalive,
+}
+
+impl Chunk {
+    /// How many bytes it has.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Run(run) => (run.to - run.from) as usize,
+            Self::Private(bytes) => bytes.len(),
+            Self::Keepalive => KEEPALIVE.len(),
+        }
+    }
+
+    /// How many bytes of memory nobody shares.
+    pub(crate) fn private(&self) -> usize {
+        match self {
+            Self::Private(bytes) => bytes.len(),
+            Self::Run(_) | Self::Keepalive => 0,
+        }
+    }
+
+    fn bytes<'a>(&'a self, blocks: &'a Blocks) -> &'a [u8] {
+        match self {
+            Self::Run(run) => &blocks.get(run.block).bytes()[run.from as usize..run.to as usize],
+            Self::Private(bytes) => bytes,
+            Self::Keepalive => &KEEPALIVE,
+        }
+    }
+}
+
+/// What waits for one connection.
+#[derive(Debug, Default)]
+pub(crate) struct OutQueue {
+    front: Option<Chunk>,
+    rest: VecDeque<Chunk>,
+    /// How much of the front is written.
+    offset: u32,
+    bytes: usize,
+}
+
+impl OutQueue {
+    /// How many bytes are still to be written.
+    pub(crate) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether everything is written.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.front.is_none()
+    }
+
+    /// How much of the first chunk is written.
+    pub(crate) const fn offset(&self) -> u32 {
+        self.offset
+    }
+
+    /// The chunks, in order.
+    pub(crate) fn chunks(&self) -> impl Iterator<Item = &Chunk> {
+        self.front.iter().chain(&self.rest)
+    }
+
+    /// The runs, in order.
+    pub(crate) fn runs(&self) -> impl Iterator<Item = &Run> {
+        self.chunks().filter_map(|chunk| match chunk {
+            Chunk::Run(run) => Some(run),
+            Chunk::Private(_) | Chunk::Keepalive => None,
+        })
+    }
+
+    /// Appends a chunk.
+    pub(crate) fn push(&mut self, chunk: Chunk) {
+        assert!(chunk.len() > 0, "nothing is not queued");
+        self.bytes += chunk.len();
+        if self.front.is_none() {
+            assert!(self.rest.is_empty() && self.offset == 0, "an empty queue has no rest");
+            self.front = Some(chunk);
+        } else {
+            self.rest.push_back(chunk);
+        }
+    }
+
+    /// Appends a piece of a block; true where it became a chunk, false where the last one grew by it.
+    pub(crate) fn push_run(&mut self, block: BlockNo, range: &Range<u32>) -> bool {
+        assert!(range.start < range.end, "nothing is not queued");
+        let last = self.rest.back_mut().or(self.front.as_mut());
+        if let Some(Chunk::Run(run)) = last
+            && run.block == block
+            && run.to == range.start
+        {
+            run.to = range.end;
+            self.bytes += (range.end - range.start) as usize;
+            return false;
+        }
+        self.push(Chunk::Run(Run { block, from: range.start, to: range.end }));
+        true
+    }
+
+    /// Fills `slices` with what is to be written next; returns how many were filled.
+    pub(crate) fn gather<'a>(&'a self, blocks: &'a Blocks, slices: &mut [&'a [u8]]) -> usize {
+        let mut filled = 0;
+        for (slice, chunk) in slices.iter_mut().zip(self.chunks()) {
+            let begun = if filled == 0 { self.offset as usize } else { 0 };
+            *slice = &chunk.bytes(blocks)[begun..];
+            filled += 1;
+        }
+        filled
+    }
+
+    /// So many bytes were written: hands each chunk that is done with to `done`.
+    pub(crate) fn advance(&mut self, bytes: usize, mut done: impl FnMut(Chunk)) {
+        assert!(bytes <= self.bytes, "only what is queued can be written");
+        self.bytes -= bytes;
+        let mut left = self.offset as usize + bytes;
+        while let Some(chunk) = self.front.take_if(|chunk| chunk.len() <= left) {
+            left -= chunk.len();
+            self.front = self.rest.pop_front();
+            done(chunk);
+        }
+        self.offset = u32::try_from(left).expect("a chunk is shorter than 4 GiB");
+        assert!(self.front.is_some() || self.offset == 0, "an empty queue has no offset");
+    }
+
+    /// The planted error: the chunk that was being written begins again.
+    pub(crate) fn forget_offset(&mut self) {
+        self.bytes += mem::take(&mut self.offset) as usize;
+    }
+
+    /// The planted error: everything comes out the other way round.
+    pub(crate) fn reverse(&mut self) {
+        let mut chunks = self.take();
+        while let Some(chunk) = chunks.pop_back() {
+            self.push(chunk);
+        }
+    }
+
+    /// Takes everything out, and gives back what memory the queue has.
+    pub(crate) fn take(&mut self) -> VecDeque<Chunk> {
+        let mut chunks = mem::take(&mut self.rest);
+        if let Some(front) = self.front.take() {
+            chunks.push_front(front);
+        }
+        (self.offset, self.bytes) = (0, 0);
+        chunks
+    }
+
+    /// Takes the first chunk out, of which nothing is written yet.
+    pub(crate) fn pop_unbegun(&mut self) -> Option<Chunk> {
+        assert_eq!(self.offset, 0, "a chunk that has begun is finished");
+        let chunk = self.front.take()?;
+        self.front = self.rest.pop_front();
+        self.bytes -= chunk.len();
+        Some(chunk)
+    }
+
+    /// Gives back memory that an empty queue does not need; while a connection is busy it is kept.
+    pub(crate) fn rest_idle(&mut self) {
+        if self.is_empty() && self.rest.capacity() > 0 {
+            self.rest = VecDeque::new();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use std::vec::Vec;
+
+    use proptest::prelude::*;
+    use proto::Dialect;
+
+    use super::*;
+    use crate::rooms::RoomNo;
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Run(u32, u32),
+        Private(usize),
+        Keepalive,
+        Write(usize),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            (0_u32..40, 1_u32..40).prop_map(|(from, len)| Step::Run(from, len)),
+            (1_usize..30).prop_map(Step::Private),
+            Just(Step::Keepalive),
+            (0_usize..60).prop_map(Step::Write),
+        ]
+    }
+
+    fn gathered(queue: &OutQueue, blocks: &Blocks, most: usize) -> Vec<u8> {
+        let mut slices = std::vec![&[][..]; most];
+        let count = queue.gather(blocks, &mut slices);
+        slices[..count].concat()
+    }
+
+    proptest! {
+        /// Whatever is pushed and however it is written in pieces: the bytes are those of a plain buffer.
+        #[test]
+        fn a_queue_of_runs_is_a_buffer_of_bytes(steps in proptest::collection::vec(step(), 1..60)) {
+            let mut blocks = Blocks::default();
+            let no = blocks.open(RoomNo::new(0), Dialect::Native05);
+            let content: Vec<u8> = (0..80).collect();
+            for byte in &content {
+                blocks.append(no, &[*byte], None);
+            }
+            let mut queue = OutQueue::default();
+            let mut model: Vec<u8> = Vec::new();
+            let mut chunks = 0_usize;
+            let mut count = 0_u8;
+            for step in steps {
+                match step {
+                    Step::Run(from, len) => {
+                        let range = from..from + len;
+                        model.extend(&content[range.start as usize..range.end as usize]);
+                        chunks += usize::from(queue.push_run(no, &range));
+                    }
+                    Step::Private(len) => {
+                        count = count.wrapping_add(1);
+                        let bytes = std::vec![count; len];
+                        model.extend(&bytes);
+                        queue.push(Chunk::Private(bytes.into()));
+                        chunks += 1;
+                    }
+                    Step::Keepalive => {
+                        model.extend(KEEPALIVE);
+                        queue.push(Chunk::Keepalive);
+                        chunks += 1;
+                    }
+                    Step::Write(bytes) => {
+                        let bytes = bytes.min(model.len());
+                        queue.advance(bytes, |_| chunks -= 1);
+                        model.drain(..bytes);
+                    }
+                }
+                prop_assert_eq!(queue.bytes(), model.len());
+                prop_assert_eq!(queue.is_empty(), model.is_empty());
+                prop_assert_eq!(queue.chunks().count(), chunks);
+                prop_assert_eq!(&gathered(&queue, &blocks, 200), &model);
+                prop_assert!(model.starts_with(&gathered(&queue, &blocks, 2)));
+            }
+        }
+    }
+
+    #[test]
+    fn a_queue_that_keeps_up_owns_no_memory() {
+        let mut queue = OutQueue::default();
+        queue.push(Chunk::Keepalive);
+        assert_eq!(queue.rest.capacity(), 0);
+        queue.push(Chunk::Keepalive);
+        queue.advance(16, drop);
+        assert!(queue.rest.capacity() > 0, "kept while the connection is busy");
+        queue.rest_idle();
+        assert_eq!(queue.rest.capacity(), 0);
+    }
+}

@@ -1,0 +1,227 @@
+//! From bytes to commands: what a connection sent, within its quota and the turn's budget.
+//!
+//! A connection keeps bytes of its own only for an unfinished frame, or for what a quota did not let it say yet. What a
+//! command does is decided in `decide`.
+
+use alloc::vec::Vec;
+
+use proto::{Command, Fault, Item, Protocol};
+
+use crate::Hub;
+use crate::bucket::{Bucket, Rate};
+use crate::close::CloseReason;
+use crate::connection::{ConnId, Pause, Phase, Unfinished};
+use crate::outbox::{Notice, Outbox};
+use crate::settings::{KEPT_BYTES_MAX, STORE_QUEUE_BYTES_MAX, STORE_QUEUE_MESSAGES_MAX};
+
+/// How far the bytes of one input were read.
+#[derive(Clone, Copy, Debug, Default)]
+struct Progress {
+    consumed: usize,
+    /// Some frame came to its end.
+    ended_a_frame: bool,
+}
+
+impl Hub {
+    /// Bytes came from a connection; with none, what was held back goes on.
+    ///
+    /// Each command takes one of `frames`, the turn's budget. What the budget or the connection's quota does not let
+    /// through is kept, and nothing more is to be read until then: see [`Hub::wants_read`].
+    pub fn receive(
+        &mut self,
+        id: ConnId,
+        bytes: &[u8],
+        frames: &mut u32,
+        now: proto::Now,
+        out: &mut Outbox,
+    ) {
+        self.tick(now);
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        if !connection.phase.is_live() || self.course.is_deaf() {
+            return;
+        }
+        if !bytes.is_empty() {
+            connection.last_read = self.now;
+            self.counters.bytes_in += bytes.len() as u64;
+        }
+        let mut kept = core::mem::take(&mut connection.kept);
+        self.kept_bytes -= kept.len();
+        let progress = if kept.is_empty() {
+            let progress = self.hear(id, bytes, frames, out);
+            kept = rest_of(bytes, progress.consumed);
+            progress
+        } else {
+            kept.extend_from_slice(bytes);
+            let progress = self.hear(id, &kept, frames, out);
+            kept.drain(..progress.consumed);
+            kept.shrink_to_fit();
+            progress
+        };
+        self.keep(id, kept, bytes.len(), progress);
+        self.check_ended(id, out);
+        self.limit_kept(out);
+    }
+
+    /// Whether more bytes of a connection may be read now: not while it is paused, closing, or has work left from before.
+    pub fn wants_read(&self, id: ConnId) -> bool {
+        !self.course.is_deaf()
+            && self.connections.get(id).is_some_and(|connection| {
+                connection.phase.is_live()
+                    && connection.pause == Pause::No
+                    && !connection.carried
+                    && !connection.ended
+            })
+    }
+
+    /// Whether a call of [`Hub::receive`] without bytes goes on with what only the turn's frame budget stopped.
+    pub fn has_kept_work(&self, id: ConnId) -> bool {
+        !self.course.is_deaf()
+            && self.connections.get(id).is_some_and(|connection| {
+                connection.phase.is_live() && connection.pause == Pause::No && connection.carried
+            })
+    }
+
+    /// Takes one command after the other from the bytes and lets it do what it does.
+    fn hear(&mut self, id: ConnId, bytes: &[u8], frames: &mut u32, out: &mut Outbox) -> Progress {
+        let mut progress = Progress::default();
+        loop {
+            let rest = &bytes[progress.consumed..];
+            let connection = self.connections.known(id);
+            connection.carried = false;
+            if rest.is_empty() || !connection.phase.is_live() {
+                return progress;
+            }
+            if *frames == 0 {
+                connection.carried = true;
+                return progress;
+            }
+            if self.must_pause(id, out) {
+                return progress;
+            }
+            let connection = self.connections.known(id);
+            let step = connection.session.feed(rest, self.settings.wire);
+            progress.consumed += step.consumed;
+            if let Some(rate) = self.byte_rate.filter(|_| !connection.exempt) {
+                connection.bytes.take(rate, step.consumed as u64, self.now);
+            }
+            match step.item {
+                Item::More => return progress,
+                Item::Decided(protocol) => self.decided(id, protocol, out),
+                Item::Command(command) => {
+                    *frames -= 1;
+                    progress.ended_a_frame = true;
+                    self.charge(id, &command);
+                    self.decide(id, command, out);
+                }
+                Item::Fault(fault) => self.fault(id, fault, out),
+            }
+        }
+    }
+
+    /// A command costs its connection one message, unless it says nothing.
+    fn charge(&mut self, id: ConnId, command: &Command<'_>) {
+        let connection = self.connections.known(id);
+        let Some(rate) = self.message_rate.filter(|_| !connection.exempt) else { return };
+        match command {
+            Command::Chat { .. }
+            | Command::SetNickname { .. }
+            | Command::Request { .. }
+            | Command::BadRequest { .. } => connection.messages.take(rate, 1, self.now),
+            Command::Keepalive | Command::Ignored => {}
+        }
+    }
+
+    /// Stops reading a connection that has used up its share, or everybody while the store has too much to do.
+    fn must_pause(&mut self, id: ConnId, out: &mut Outbox) -> bool {
+        let connection = self.connections.known(id);
+        let now = self.now;
+        if connection.pause != Pause::No {
+            return true;
+        }
+        let wait = |bucket: Bucket, rate: Option<Rate>| {
+            rate.filter(|_| !connection.exempt).and_then(|rate| bucket.waits_until(rate, 1, now))
+        };
+        let until = wait(connection.messages, self.message_rate)
+            .max(wait(connection.bytes, self.byte_rate));
+        if let Some(until) = until {
+            connection.pause = Pause::Bucket { since: now, until };
+            if !core::mem::replace(&mut connection.pause_noted, true) {
+                out.notice(Notice::Paused { id });
+            }
+            self.rearm(id);
+            return true;
+        }
+        let queue = &self.store_queue;
+        if queue.messages >= STORE_QUEUE_MESSAGES_MAX || queue.bytes >= STORE_QUEUE_BYTES_MAX {
+            connection.pause = Pause::Store { since: now };
+            self.behind_store.push_back(id);
+            return true;
+        }
+        false
+    }
+
+    /// Keeps what was not consumed, and notes since when a frame is unfinished.
+    fn keep(&mut self, id: ConnId, kept: Vec<u8>, came: usize, progress: Progress) {
+        let connection = self.connections.known(id);
+        if !connection.phase.is_live() {
+            return;
+        }
+        let held_back = connection.carried || connection.pause != Pause::No;
+        let partial = !kept.is_empty() || connection.session.mid_frame();
+        connection.unfinished = match connection.unfinished {
+            _ if !partial || held_back => None,
+            Some(before) if !progress.ended_a_frame => {
+                let more = u32::try_from(came).unwrap_or(u32::MAX);
+                Some(Unfinished { bytes: before.bytes.saturating_add(more), ..before })
+            }
+            Some(_) | None => {
+                let bytes = u32::try_from(kept.len()).unwrap_or(u32::MAX);
+                Some(Unfinished { since: self.now, bytes })
+            }
+        };
+        self.kept_bytes += kept.len();
+        connection.kept = kept;
+        if connection.unfinished.is_some() {
+            self.rearm(id);
+        }
+    }
+
+    /// All unfinished frames together have a limit; past it the largest goes.
+    fn limit_kept(&mut self, out: &mut Outbox) {
+        while self.kept_bytes > KEPT_BYTES_MAX {
+            let largest = self.connections.iter().max_by_key(|connection| connection.kept.len());
+            let id = largest.expect("bytes are kept by somebody").id;
+            self.close(id, CloseReason::InputBudget, out);
+        }
+    }
+
+    /// The first bytes chose the protocol. What was held of the lobby is let through, and the newcomer is shown.
+    fn decided(&mut self, id: ConnId, protocol: Protocol, out: &mut Outbox) {
+        assert_eq!(protocol, Protocol::Native, "only TCP connections are undecided");
+        out.notice(Notice::Decided { id, protocol });
+        self.release_backlog(id, Phase::Native, out);
+        self.introduce(id, out);
+        let connection = self.connections.known(id);
+        assert!(connection.nick.is_some(), "who is shown has a name");
+    }
+
+    /// Bytes that cannot be read on. A foreign protocol is told so in its own words, and nothing else.
+    fn fault(&mut self, id: ConnId, fault: Fault, out: &mut Outbox) {
+        let words = fault.farewell();
+        let connection = self.connections.known(id);
+        match connection.phase {
+            Phase::Undecided | Phase::Listening => self.drop_backlog(id),
+            Phase::Native | Phase::Control | Phase::Leaving(_) | Phase::Closing => {}
+        }
+        if words.is_empty() {
+            self.close(id, CloseReason::Fault(fault), out);
+        } else {
+            self.leave(id, CloseReason::Fault(fault), words, out);
+        }
+    }
+}
+
+/// What is left, in memory of its exact size.
+fn rest_of(bytes: &[u8], consumed: usize) -> Vec<u8> {
+    bytes[consumed..].to_vec()
+}

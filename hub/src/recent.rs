@@ -1,0 +1,170 @@
+//! Recent messages, in memory: for `history` and `tail`, and to know a repeated post again. One sum limits all rooms.
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use proto::encode::{self, Content, Message};
+use proto::{Dialect, Event, MessageId, Nick, RequestId, RoomName, Seq, WallTime};
+
+use crate::rooms::{Room, RoomNo, Rooms};
+
+/// What a message costs besides its content: itself, its id among the known ones, its place in the order, its allocation.
+const RECENT_OVERHEAD_BYTES: usize = 192;
+
+const _: () =
+    assert!(size_of::<Recent>() + 2 * size_of::<(MessageId, Known)>() <= RECENT_OVERHEAD_BYTES);
+
+/// A message that was released.
+#[derive(Debug)]
+pub(crate) struct Recent {
+    pub(crate) seq: Seq,
+    pub(crate) time: WallTime,
+    pub(crate) message_id: MessageId,
+    pub(crate) from: Nick,
+    pub(crate) content: Arc<[u8]>,
+}
+
+impl Recent {
+    fn weight(&self) -> usize {
+        self.content.len() + RECENT_OVERHEAD_BYTES
+    }
+
+    /// The message as an event that answers a request.
+    fn encode(&self, room: &RoomName, history: &RequestId, out: &mut Vec<u8>) {
+        let message = Message {
+            room,
+            seq: self.seq,
+            time: self.time,
+            message_id: self.message_id,
+            from: self.from.as_str(),
+            content: Content(&self.content),
+            history: Some(history),
+        };
+        encode::event(Dialect::Control, &Event::Message(message), out);
+    }
+}
+
+/// Where a message with a known id is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Known {
+    pub(crate) room: RoomNo,
+    pub(crate) seq: Seq,
+}
+
+/// What is common to the recent messages of all rooms.
+#[derive(Debug, Default)]
+pub(crate) struct Recents {
+    /// The rooms of all recent messages, in the order of their release.
+    order: VecDeque<RoomNo>,
+    /// The ids of recent messages, and of those that wait for the store.
+    pub(crate) ids: BTreeMap<MessageId, Known>,
+    bytes: usize,
+}
+
+impl Recents {
+    /// What all recent messages cost.
+    pub(crate) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.order.len()
+    }
+
+    /// Keeps a message, and forgets the oldest ones until all keep within the limit.
+    pub(crate) fn keep(
+        &mut self,
+        rooms: &mut Rooms,
+        no: RoomNo,
+        recent: Recent,
+        limit: Option<usize>,
+    ) {
+        let room = rooms.known_mut(no);
+        let last = room.recent.back().map(|last| last.seq);
+        assert!(last < Some(recent.seq), "messages are released in their order");
+        self.bytes += recent.weight();
+        room.recent.push_back(recent);
+        self.order.push_back(no);
+        while limit.is_some_and(|limit| self.bytes > limit) {
+            self.forget(rooms);
+        }
+    }
+
+    fn forget(&mut self, rooms: &mut Rooms) {
+        let no = self.order.pop_front().expect("bytes belong to a message");
+        let room = rooms.known_mut(no);
+        let recent = room.recent.pop_front().expect("the order names each message once");
+        if room.recent.is_empty() {
+            room.recent.shrink_to_fit();
+        }
+        self.bytes -= recent.weight();
+        let known = self.ids.remove(&recent.message_id);
+        assert!(known.is_some_and(|known| known.room == no), "a message's id is known while it is");
+        rooms.sweep(no);
+    }
+}
+
+/// Some messages, encoded.
+#[derive(Debug, Default)]
+pub(crate) struct Page {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) count: usize,
+    /// The range has more.
+    pub(crate) more: bool,
+}
+
+impl Room {
+    /// The recent message with this number.
+    pub(crate) fn recent_at(&self, seq: Seq) -> Option<&Recent> {
+        let at = self.recent.binary_search_by_key(&seq, |recent| recent.seq).ok()?;
+        self.recent.get(at)
+    }
+
+    /// The first messages of a range of places in memory: at most `most`, and `budget` bytes.
+    pub(crate) fn page_forward(
+        &self,
+        range: core::ops::Range<usize>,
+        most: usize,
+        budget: usize,
+        id: &RequestId,
+    ) -> Page {
+        let mut page = Page::default();
+        for recent in self.recent.range(range.clone()).take(most) {
+            let before = page.bytes.len();
+            recent.encode(&self.name, id, &mut page.bytes);
+            if page.bytes.len() > budget && page.count > 0 {
+                page.bytes.truncate(before);
+                break;
+            }
+            page.count += 1;
+        }
+        page.more = page.count < range.len();
+        page
+    }
+
+    /// The last messages of a range, the oldest first: at most `most`, and `budget` bytes.
+    pub(crate) fn page_backward(
+        &self,
+        range: core::ops::Range<usize>,
+        most: usize,
+        budget: usize,
+        id: &RequestId,
+    ) -> Page {
+        let mut frames: Vec<Vec<u8>> = Vec::new();
+        let mut bytes = 0;
+        for recent in self.recent.range(range.clone()).rev().take(most) {
+            let mut frame = Vec::new();
+            recent.encode(&self.name, id, &mut frame);
+            if bytes + frame.len() > budget && !frames.is_empty() {
+                break;
+            }
+            bytes += frame.len();
+            frames.push(frame);
+        }
+        let count = frames.len();
+        frames.reverse();
+        Page { bytes: frames.concat(), count, more: count < range.len() }
+    }
+}

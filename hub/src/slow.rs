@@ -1,0 +1,222 @@
+//! Slow receivers: what happens past a limit. A speaker never waits for one, and nobody is left with a silent hole.
+//!
+//! A v0.5 connection is closed. A v1 connection keeps its private frames; everything else that waits is left out, and once
+//! its queue has drained to half the limit it is told exactly what that was. An undecided connection has been shown
+//! nothing yet, so the oldest of what is held for it is forgotten.
+
+use alloc::vec::Vec;
+
+use proto::{Dialect, Event, Seq, encode};
+
+use crate::Hub;
+use crate::block::BlockNo;
+use crate::close::CloseReason;
+use crate::connection::{ConnId, Phase};
+use crate::outbox::{Notice, Outbox};
+use crate::queue::{Chunk, Run};
+use crate::rooms::RoomNo;
+use crate::settings::{BACKLOG_BYTES_MAX, BACKLOG_FRAMES_MAX};
+
+impl Hub {
+    /// More waits for a connection than may.
+    pub(crate) fn fell_behind(&mut self, id: ConnId, out: &mut Outbox) {
+        match self.connections.known(id).phase {
+            Phase::Undecided => self.trim_backlog(id),
+            Phase::Listening | Phase::Native => self.close(id, CloseReason::OutboxFull, out),
+            Phase::Control => self.skip(id, out),
+            Phase::Leaving(_) | Phase::Closing => {}
+        }
+    }
+
+    /// Forgets the oldest runs that are held for an undecided connection, until the rest keeps within the limits.
+    fn trim_backlog(&mut self, id: ConnId) {
+        let limit = BACKLOG_BYTES_MAX.min(self.settings.outbox.unwrap_or(usize::MAX));
+        loop {
+            let connection = self.connections.known(id);
+            let frames = connection.held_frames as usize;
+            if connection.queue.bytes() <= limit && frames <= BACKLOG_FRAMES_MAX {
+                return;
+            }
+            self.forget_oldest_run(id);
+        }
+    }
+
+    fn forget_oldest_run(&mut self, id: ConnId) {
+        let connection = self.connections.known(id);
+        assert_eq!(connection.phase, Phase::Undecided, "only what was never shown is forgotten");
+        match connection.queue.pop_unbegun() {
+            Some(Chunk::Run(run)) => {
+                let frames = self.blocks.get(run.block).frames_in(&run.range());
+                let frames = u32::try_from(frames).expect("a block has fewer frames than bytes");
+                connection.held_frames -= frames;
+                self.blocks.release(run.block);
+            }
+            Some(Chunk::Private(_) | Chunk::Keepalive) | None => {
+                unreachable!(
+                    "an undecided connection is held room runs only, and some when it is over"
+                )
+            }
+        }
+    }
+
+    /// Leaves out every run that waits for a v1 connection; the rest of a frame that has begun stays.
+    fn skip(&mut self, id: ConnId, out: &mut Outbox) {
+        let connection = self.connections.known(id);
+        let (bytes, mut begun) = (connection.queue.bytes(), connection.queue.offset());
+        let chunks = connection.queue.take();
+        self.private_bytes -= core::mem::take(&mut connection.private);
+        for chunk in chunks {
+            match chunk {
+                Chunk::Run(run) => {
+                    let (kept, told) = self.leave_out(id, &run, begun);
+                    self.push_back(id, kept, 0);
+                    self.push_back(id, told, 0);
+                    self.blocks.release(run.block);
+                }
+                Chunk::Private(frames) => self.push_back(id, frames.into_vec(), begun),
+                Chunk::Keepalive => self.push_back(id, crate::queue::KEEPALIVE.to_vec(), begun),
+            }
+            begun = 0;
+        }
+        let connection = self.connections.known(id);
+        assert_eq!(connection.queue.runs().count(), 0, "all runs are left out");
+        let left = connection.queue.bytes();
+        if connection.queue.is_empty() {
+            // It stays on the caller's list, which forgives an entry with nothing to write; progress takes it off.
+            connection.listed = false;
+        }
+        if left < bytes {
+            out.notice(Notice::Skipped { id, bytes: bytes - left });
+        }
+        self.recover(id, out);
+    }
+
+    /// Puts private bytes back at the end of a queue, without those that are written.
+    fn push_back(&mut self, id: ConnId, mut bytes: Vec<u8>, written: u32) {
+        bytes.drain(..written as usize);
+        if bytes.is_empty() {
+            return;
+        }
+        let connection = self.connections.known(id);
+        connection.private += bytes.len();
+        self.private_bytes += bytes.len();
+        connection.queue.push(Chunk::Private(bytes.into_boxed_slice()));
+    }
+
+    /// Leaves a run out. Returns the rest of a frame of it that has begun, and the `gap` to be told in its place where the
+    /// connection was in the room at another time than now.
+    fn leave_out(&mut self, id: ConnId, run: &Run, begun: u32) -> (Vec<u8>, Vec<u8>) {
+        let block = self.blocks.get(run.block);
+        let written = run.from + begun;
+        let end = block.frame_end(written);
+        let kept = block.bytes()[written as usize..end as usize].to_vec();
+        let Some((first, last)) = block.messages_in(&(end..run.to)) else {
+            return (kept, Vec::new());
+        };
+        let room = self.rooms.get_mut(block.room);
+        let Some(room) = room else { return (kept, Vec::new()) };
+        match room.member_mut(id) {
+            Some(member) if first > member.since => {
+                let begins = member.skip_from(first);
+                self.connections.known(id).gaps += u32::from(begins);
+                (kept, Vec::new())
+            }
+            Some(_) | None => {
+                self.counters.gaps += 1;
+                (kept, gap(&room.name, first, last))
+            }
+        }
+    }
+
+    /// A connection that was skipped and has drained to half the limit is told what it missed, and hears its rooms again.
+    pub(crate) fn recover(&mut self, id: ConnId, out: &mut Outbox) {
+        let limit = self.settings.outbox.unwrap_or(usize::MAX);
+        let Some(connection) = self.connections.get(id) else { return };
+        if connection.gaps == 0 || connection.queue.bytes() > limit / 2 {
+            return;
+        }
+        for no in connection.rooms.clone() {
+            self.tell_gap(id, no, out);
+        }
+        let connection = self.connections.known(id);
+        assert!(connection.gaps == 0 || !connection.phase.is_live(), "all gaps are told");
+    }
+
+    /// Tells a connection what of a room was left out, up to what is released now; from there on it hears the room again.
+    pub(crate) fn tell_gap(&mut self, id: ConnId, no: RoomNo, out: &mut Outbox) {
+        let room = self.rooms.known_mut(no);
+        let (name, last) = (room.name.clone(), room.last_released);
+        let Some(member) = room.member_mut(id) else { return };
+        let at = member.dialect.index();
+        let Some(first) = member.take_gap() else { return };
+        assert!(first <= last, "only what is released can be left out");
+        let heard = room.open[at].map_or(0, |block| self.blocks.get(block).len());
+        room.member_mut(id).expect("it is in the room").from = heard;
+        self.connections.known(id).gaps -= 1;
+        self.counters.gaps += 1;
+        self.push_private(id, gap(&name, first, last), out);
+    }
+
+    /// Blocks, each once, and private bytes have one budget. Past it the readers of the oldest blocks are left behind,
+    /// whatever their own queue, until there is some room again; then those with the most private bytes.
+    pub(crate) fn limit_store(&mut self, out: &mut Outbox) {
+        let Some(limit) = self.settings.store else { return };
+        let total = self.blocks.bytes() + self.private_bytes;
+        if total <= limit {
+            return;
+        }
+        out.notice(Notice::MemoryPressure { bytes: total, limit });
+        let newest = self.oldest_to_free(total - limit / 8 * 7);
+        if let Some(newest) = newest {
+            for id in self.connections.ids() {
+                self.free_until(id, newest, out);
+            }
+        }
+        while self.blocks.bytes() + self.private_bytes > limit {
+            let most = self.connections.iter().max_by_key(|connection| connection.private);
+            let id = most.expect("bytes wait for somebody").id;
+            self.close(id, CloseReason::MemoryBudget, out);
+        }
+    }
+
+    /// The newest of the oldest blocks that together have so many bytes.
+    fn oldest_to_free(&self, bytes: usize) -> Option<BlockNo> {
+        let mut freed = 0;
+        let mut newest = None;
+        for (no, block) in self.blocks.iter() {
+            if freed >= bytes {
+                break;
+            }
+            freed += block.weight();
+            newest = Some(no);
+        }
+        newest
+    }
+
+    /// A connection lets go of all blocks up to one.
+    fn free_until(&mut self, id: ConnId, newest: BlockNo, out: &mut Outbox) {
+        let connection = self.connections.known(id);
+        if !connection.queue.runs().any(|run| run.block <= newest) {
+            return;
+        }
+        match connection.phase {
+            Phase::Undecided => {
+                while self.connections.known(id).queue.runs().any(|run| run.block <= newest) {
+                    self.forget_oldest_run(id);
+                }
+            }
+            Phase::Control => self.skip(id, out),
+            Phase::Listening | Phase::Native | Phase::Leaving(_) => {
+                self.close(id, CloseReason::MemoryBudget, out);
+            }
+            Phase::Closing => {}
+        }
+    }
+}
+
+/// The `gap` event.
+fn gap(room: &proto::RoomName, from_seq: Seq, to_seq: Seq) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    encode::event(Dialect::Control, &Event::Gap { room, from_seq, to_seq }, &mut bytes);
+    bytes
+}

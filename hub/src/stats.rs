@@ -1,0 +1,96 @@
+//! What the hub counts, and what it holds.
+
+use proto::encode::DIALECTS;
+use proto::reply::Stats;
+
+use crate::Hub;
+use crate::connection::Phase;
+
+/// What the hub holds for its receivers and senders.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// Bytes of all blocks, each counted once, with the index of their frames.
+    pub blocks_bytes: usize,
+    /// Bytes queued for one connection only.
+    pub private_bytes: usize,
+    /// How many blocks there are.
+    pub blocks: usize,
+    /// How many runs of blocks are queued.
+    pub runs: usize,
+    /// Bytes of unfinished frames, and of those that quotas hold back.
+    pub kept_bytes: usize,
+    /// Bytes of recent messages.
+    pub recent_bytes: usize,
+    /// Armed timers.
+    pub timers: usize,
+}
+
+/// What is counted from the start on.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) accepted: u64,
+    pub(crate) cut_slow: u64,
+    pub(crate) gaps: u64,
+    pub(crate) messages: u64,
+    pub(crate) deliveries: u64,
+    pub(crate) encoded: [u64; DIALECTS],
+    pub(crate) bytes_in: u64,
+    pub(crate) bytes_out: u64,
+}
+
+impl Hub {
+    /// What the server counts.
+    pub fn stats(&self) -> Stats<'_> {
+        let (mut native, mut control, mut undecided) = (0, 0, 0);
+        for connection in self.connections.iter() {
+            match connection.phase {
+                Phase::Undecided => undecided += 1,
+                Phase::Listening | Phase::Native => native += 1,
+                Phase::Control => control += 1,
+                Phase::Leaving(_) | Phase::Closing => {}
+            }
+        }
+        let counters = &self.counters;
+        Stats {
+            server: &self.settings.server_name,
+            version: &self.settings.version,
+            uptime_ms: self.now.since(self.started).as_millis(),
+            connections_native: native,
+            connections_control: control,
+            connections_undecided: undecided,
+            connections_max: self.settings.connections,
+            accepted: counters.accepted,
+            cut_slow: counters.cut_slow,
+            gaps: counters.gaps,
+            rooms: self.rooms.len(),
+            messages: counters.messages,
+            deliveries: counters.deliveries,
+            encoded: counters.encoded.iter().sum(),
+            bytes_in: counters.bytes_in,
+            bytes_out: counters.bytes_out,
+            blocks: self.blocks.len(),
+            block_bytes: self.blocks.bytes(),
+            private_bytes: self.private_bytes,
+            recent_bytes: self.recents.bytes(),
+        }
+    }
+
+    /// What the hub holds; the work grows with the number of connections.
+    pub fn memory(&self) -> Memory {
+        let runs = self.connections.iter().map(|connection| connection.queue.runs().count()).sum();
+        Memory {
+            blocks_bytes: self.blocks.bytes(),
+            private_bytes: self.private_bytes,
+            blocks: self.blocks.len(),
+            runs,
+            kept_bytes: self.kept_bytes,
+            recent_bytes: self.recents.bytes(),
+            timers: self.wheel.len(),
+        }
+    }
+
+    /// Events encoded since the start, by dialect: each at most once for each dialect in which somebody hears it.
+    pub const fn encoded(&self) -> [u64; DIALECTS] {
+        self.counters.encoded
+    }
+}
