@@ -115,7 +115,7 @@ fn a_broadcast_that_would_be_longer_is_split_at_character_boundaries() {
 #[test]
 fn the_length_field_is_at_most_65536_in_both_directions() {
     let mut bytes = Vec::new();
-    native::chat(&[b'x'; 65_530], &mut bytes);
+    native::chat(&vec![b'x'; 65_530], &mut bytes);
     assert_eq!(bytes[..4], 65_536_u32.to_be_bytes());
     assert!(
         matches!(native_item(&bytes), Item::Command(Command::Chat { text }) if text.len() == 65_530)
