@@ -61,6 +61,13 @@ pub(crate) fn split(bytes: &[u8]) -> Split<'_> {
     }
 }
 
+/// The text of a Broadcast as far as it has come, where at least its stamp has.
+pub(crate) fn begun(bytes: &[u8]) -> Option<&[u8]> {
+    let payload = bytes.get(8..)?;
+    let text = short(payload)?.get(2..)?;
+    (text.len() >= STAMP_BYTES).then_some(text)
+}
+
 /// A long string that fills `bytes` exactly.
 fn long(bytes: &[u8]) -> Option<&[u8]> {
     let (length, text) = bytes.split_first_chunk::<2>()?;
@@ -185,6 +192,10 @@ mod tests {
             assert_eq!(split(&bytes[..end]), Split::More);
         }
         assert_eq!(split(&bytes), Split::Frame(Frame::Broadcast { text: b"hi" }, 17));
+        assert_eq!(begun(&bytes), None);
+        bytes.clear();
+        broadcast("bare", &[b'.'; 99], &mut bytes);
+        assert_eq!(begun(&bytes[..50]), Some(&[b'.'; 35][..]));
         bytes.clear();
         keepalive(&mut bytes);
         assert_eq!(split(&bytes), Split::Frame(Frame::Keepalive, 8));
