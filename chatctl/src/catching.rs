@@ -4,7 +4,7 @@
 //! their order. It asks nothing and prints nothing, and does not know what a double is.
 
 use crate::client::Event;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// How many events are held at most; past it the caller had better begin anew.
 pub const HELD_EVENTS_MAX: usize = 100_000;
@@ -14,8 +14,8 @@ pub const HELD_EVENTS_MAX: usize = 100_000;
 pub struct Catching {
     /// The list of rooms has not come yet: every room is held.
     listing: bool,
-    /// Rooms with something to ask for.
-    rooms: BTreeSet<String>,
+    /// Rooms with something to ask for, each up to this sequence number at least.
+    rooms: BTreeMap<String, u64>,
     held: BTreeMap<String, Vec<Event>>,
     count: usize,
 }
@@ -34,13 +34,13 @@ impl Catching {
 
     /// The list has come: these are to be asked about. Gives back what was held for others; they were made
     /// after the list, so nothing of them was missed.
-    pub fn listed(&mut self, rooms: impl Iterator<Item = String>) -> Vec<Event> {
+    pub fn listed(&mut self, rooms: impl Iterator<Item = (String, u64)>) -> Vec<Event> {
         assert!(self.listing, "a list is waited for once");
         self.listing = false;
         self.rooms = rooms.collect();
         let (held, free) = std::mem::take(&mut self.held)
             .into_iter()
-            .partition(|(room, _)| self.rooms.contains(room));
+            .partition(|(room, _)| self.rooms.contains_key(room));
         self.held = held;
         let free: Vec<_> = BTreeMap::into_values(free).flatten().collect();
         self.count -= free.len();
@@ -48,15 +48,21 @@ impl Catching {
         free
     }
 
+    /// Messages of a room were left out, up to this one: what comes live waits until they have been asked for.
+    pub fn missed(&mut self, room: &str, to: u64) {
+        let wanted = self.rooms.entry(room.to_owned()).or_default();
+        *wanted = to.max(*wanted);
+    }
+
     /// The room to ask about now.
     pub fn room(&self) -> Option<&str> {
-        self.rooms.first().map(String::as_str)
+        self.rooms.keys().next().map(String::as_str)
     }
 
     /// Holds a live event of a room that is not caught up yet; gives it back where nothing is to be held.
     pub fn hold(&mut self, event: Event) -> Option<Event> {
         let Some(room) = event.text("room") else { return Some(event) };
-        if !self.listing && !self.rooms.contains(room) {
+        if !self.listing && !self.rooms.contains_key(room) {
             return Some(event);
         }
         self.count += 1;
@@ -64,14 +70,15 @@ impl Catching {
         None
     }
 
-    /// A room is caught up. Gives back what was held for it.
-    pub fn done(&mut self, room: &str) -> Vec<Event> {
-        let known = self.rooms.remove(room);
-        assert!(known, "a room is caught up once");
+    /// A room's history has been asked for to its end. Gives back what was held for it, and up to which
+    /// message there should have been some.
+    pub fn done(&mut self, room: &str) -> (u64, Vec<Event>) {
+        let to = self.rooms.remove(room);
+        assert!(to.is_some(), "a room is caught up once");
         let held = self.held.remove(room).unwrap_or_default();
         self.count -= held.len();
         self.check_invariants();
-        held
+        (to.unwrap_or(0), held)
     }
 
     /// Whether more is held than is wise.
@@ -82,7 +89,7 @@ impl Catching {
     fn check_invariants(&self) {
         let held: usize = self.held.values().map(Vec::len).sum();
         assert_eq!(self.count, held, "what is held is counted");
-        let owed = |room: &String| self.listing || self.rooms.contains(room);
+        let owed = |room: &String| self.listing || self.rooms.contains_key(room);
         assert!(self.held.keys().all(owed), "nothing is held without a reason");
     }
 }
@@ -110,13 +117,16 @@ mod tests {
             assert_eq!(catching.hold(event(Some(room), seq)), None);
         }
         assert!(catching.hold(event(None, 9)).is_some(), "what has no room waits for none");
-        let free = catching.listed(["a", "b"].into_iter().map(str::to_owned));
+        let free = catching.listed([("a".to_owned(), 7), ("b".to_owned(), 8)].into_iter());
         assert_eq!(seqs(&free), [3]);
         assert_eq!(catching.room(), Some("a"));
         assert_eq!(catching.hold(event(Some("b"), 5)), None);
-        assert_eq!(seqs(&catching.done("a")), [1, 4]);
+        let (to, held) = catching.done("a");
+        assert_eq!((to, seqs(&held)), (7, vec![1, 4]));
         assert!(catching.hold(event(Some("a"), 6)).is_some());
-        assert_eq!(seqs(&catching.done("b")), [2, 5]);
+        catching.missed("b", 9);
+        let (to, held) = catching.done("b");
+        assert_eq!((to, seqs(&held)), (9, vec![2, 5]));
         assert_eq!(catching.room(), None);
     }
 

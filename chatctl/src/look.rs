@@ -84,8 +84,9 @@ pub fn status(context: &mut Context) -> Result<(), Failure> {
     for (name, value) in in_order(&stats) {
         let (name, value) = match value {
             Value::Number(number) if name == "uptime_ms" => {
-                let micros = number.as_u64().unwrap_or(0).saturating_mul(1_000);
-                ("uptime".to_owned(), moments::span_shown(micros))
+                let seconds = number.as_u64().unwrap_or(0) / 1_000;
+                let shown = moments::span_shown(seconds.max(1) * 1_000_000);
+                ("uptime".to_owned(), shown.replace(".0", ""))
             }
             Value::Number(number) if name.ends_with("_bytes") || name.starts_with("bytes_") => {
                 (name.replace('_', " "), bytes_shown(number.as_u64().unwrap_or(0)))
@@ -151,7 +152,7 @@ fn list(reply: &Fields, field: &str) -> Vec<Value> {
 }
 
 /// The names in a list of objects (or of plain names).
-pub fn names(reply: &Fields, field: &str, name: &str) -> Vec<String> {
+fn names(reply: &Fields, field: &str, name: &str) -> Vec<String> {
     let entries = list(reply, field);
     let text = |entry: &Value| entry.as_str().or(entry[name].as_str()).map(str::to_owned);
     entries.iter().filter_map(text).collect()

@@ -1,20 +1,21 @@
 //! `chatctl tail`: follows rooms, and goes on where it was when the daemon went away and came back.
 //!
 //! It keeps the last sequence number of each room. After a loss it follows again, holds what comes, asks each
-//! room's history for what it missed, prints that and then what it held; (room, seq) tells doubles.
+//! room's history for what it missed, prints that and then what it held; (room, seq) tells doubles. A gap (it
+//! read too slowly) is filled in the same way; what history no longer has is said, and is the exit status.
 
 use crate::args::{Count, Reconnect, Tail};
 use crate::ask::{Context, hello, of_room, room};
 use crate::catching::Catching;
-use crate::client::{Client, Event, Fields, Happening};
+use crate::client::{Client, Event, Fields, Happening, Refusal};
 use crate::clock;
 use crate::failure::{Exit, Failure};
-use crate::look::names;
 use crate::moments;
 use crate::talk::{Look, is_gone};
 use nix::poll::{PollFd, PollFlags};
+use proto::vocabulary::HISTORY_MESSAGES_MAX;
 use proto::{Now, Span};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The first pause between two tries to reach the daemon; each is twice as long as the one before, up to the last.
@@ -37,6 +38,7 @@ pub fn tail(context: &mut Context, args: &Tail) -> Result<(), Failure> {
         bye: None,
         // All there is, is what was missed since the beginning of the history.
         resuming: args.number == Count::All,
+        found: false,
         context,
         args,
     };
@@ -78,6 +80,8 @@ struct Follower<'a> {
     bye: Option<String>,
     /// Whether following begins where it was, and what was missed is asked for.
     resuming: bool,
+    /// Whether the daemon was lost and found.
+    found: bool,
 }
 
 /// The requests of one connection, by what they are for.
@@ -119,6 +123,7 @@ impl Follower<'_> {
                         None => return self.ended(),
                     }
                     self.resuming = true;
+                    self.found = true;
                 }
             }
         }
@@ -186,12 +191,13 @@ impl Follower<'_> {
         let mut asked = self.begin(client);
         loop {
             while let Some(happening) = client.take() {
-                if let Some(ended) = self.happened(client, &mut asked, happening)? {
+                if let Some(ended) = self.happened(&mut asked, happening)? {
                     return Ok(ended);
                 }
                 if self.left == Some(0) {
                     return Ok(Ended::Done);
                 }
+                self.ask_page(client, &mut asked);
             }
             if self.catching.is_too_much() {
                 self.catching = Catching::default();
@@ -210,7 +216,9 @@ impl Follower<'_> {
             if ready.iter().any(|flags| is_gone(*flags)) {
                 return Err(Failure::quiet());
             }
-            client.expire(clock::now());
+            if client.is_idle() {
+                client.expire(clock::now());
+            }
         }
     }
 
@@ -244,14 +252,18 @@ impl Follower<'_> {
 
     fn happened(
         &mut self,
-        client: &mut Client,
         asked: &mut Asked,
         happening: Happening,
     ) -> Result<Option<Ended>, Failure> {
         match happening {
             Happening::Event(event) => self.event(event)?,
-            Happening::Replied(id, outcome) => return self.replied(client, asked, &id, outcome),
-            Happening::TimedOut(_) => return Err(self.context.no_answer()),
+            Happening::Replied(id, outcome) => return self.replied(asked, &id, outcome),
+            Happening::TimedOut(_) if self.history.is_none() => {
+                return Err(self.context.no_answer());
+            }
+            Happening::TimedOut(_) => {
+                return Ok(Some(Ended::Lost("it does not answer".to_owned())));
+            }
             Happening::Complaint(refusal) if refusal.code == "shutting_down" => {}
             Happening::Complaint(refusal) => return Err(refusal.into()),
             Happening::Lost { reason, .. } => {
@@ -263,10 +275,9 @@ impl Follower<'_> {
 
     fn replied(
         &mut self,
-        client: &mut Client,
         asked: &mut Asked,
         id: &str,
-        outcome: Result<Fields, crate::client::Refusal>,
+        outcome: Result<Fields, Refusal>,
     ) -> Result<Option<Ended>, Failure> {
         let reply = match outcome {
             Ok(reply) => reply,
@@ -280,15 +291,12 @@ impl Follower<'_> {
             self.context.talk.whisper("following", "following");
         } else if id == asked.rooms {
             self.listed(&reply)?;
-            self.ask_page(client, asked);
         } else if let Some(page) = asked.page.take_if(|page| page.id == id) {
             // A page that brings nothing is the last one, whatever it says of more.
             let more = reply.get("more").and_then(Value::as_bool) == Some(true);
             if !more || self.last_seen(&page.room) <= page.after {
-                let held = self.catching.done(&page.room);
-                held.into_iter().try_for_each(|event| self.event(event))?;
+                self.caught_up(&page.room)?;
             }
-            self.ask_page(client, asked);
         }
         Ok(None)
     }
@@ -306,28 +314,45 @@ impl Follower<'_> {
 
     /// The list of rooms: where following begins, or, after a loss, which to ask about.
     fn listed(&mut self, reply: &Fields) -> Result<(), Failure> {
-        let listed = names(reply, "rooms", "room");
-        let wanted = |name: &String| self.rooms.is_empty() || self.rooms.contains(name);
+        let entries = reply.get("rooms").and_then(Value::as_array).into_iter().flatten();
+        let listed = entries.filter_map(|entry| {
+            Some((entry["room"].as_str()?.to_owned(), entry["seq"].as_u64().unwrap_or(0)))
+        });
         if self.catching.is_listing() {
-            let free = self.catching.listed(listed.into_iter().filter(wanted));
+            let all = self.rooms.is_empty();
+            let wanted = listed.filter(|(name, _)| all || self.rooms.contains(name));
+            let free = self.catching.listed(wanted);
             return free.into_iter().try_for_each(|event| self.event(event));
         }
-        let entries = reply.get("rooms").and_then(Value::as_array);
-        for entry in entries.into_iter().flatten() {
-            if let (Some(name), Some(seq)) = (entry["room"].as_str(), entry["seq"].as_u64()) {
-                self.places.entry(name.to_owned()).or_default().base = seq;
-            }
+        for (name, seq) in listed {
+            self.places.entry(name).or_default().base = seq;
         }
         Ok(())
     }
 
     fn ask_page(&mut self, client: &mut Client, asked: &mut Asked) {
+        if asked.page.is_some() || self.catching.is_listing() {
+            return;
+        }
         let Some(room) = self.catching.room().map(str::to_owned) else { return };
         let after = self.last_seen(&room);
         let mut fields = of_room(&room);
         fields.insert("after".to_owned(), Value::from(after));
-        let id = client.ask("history", fields, self.context.deadline());
+        fields.insert("limit".to_owned(), Value::from(HISTORY_MESSAGES_MAX));
+        // Whoever reads our stdout may take their time, and the answer waits behind what they have not read:
+        // it has as long as following has.
+        let id = client.ask("history", fields, Now::from_micros(u64::MAX));
         asked.page = Some(Page { id, room, after });
+    }
+
+    /// A room's missed messages have been printed, as far as history has them: now what came meanwhile.
+    fn caught_up(&mut self, room: &str) -> Result<(), Failure> {
+        let (to, held) = self.catching.done(room);
+        let seen = self.last_seen(room);
+        if to > seen {
+            self.gone(room, seen + 1, to)?;
+        }
+        held.into_iter().try_for_each(|event| self.event(event))
     }
 
     fn last_seen(&self, room: &str) -> u64 {
@@ -344,7 +369,13 @@ impl Follower<'_> {
         let room = event.text("room").unwrap_or("").to_owned();
         match event.name.as_str() {
             "message" => self.message(&room, &event),
-            "gap" => self.missed(&room, &event),
+            "gap" => {
+                let to = event.number("to_seq").unwrap_or(0);
+                if to > self.last_seen(&room) {
+                    self.catching.missed(&room, to);
+                }
+                Ok(())
+            }
             "notice" => {
                 let text = event.text("text").unwrap_or("");
                 self.context.talk.say("notice", &format!("from the operator: {text}"));
@@ -363,11 +394,16 @@ impl Follower<'_> {
 
     fn message(&mut self, room: &str, event: &Event) -> Result<(), Failure> {
         let seq = event.number("seq").unwrap_or(0);
+        let known = self.last_seen(room);
         let place = self.places.entry(room.to_owned()).or_default();
         if seq <= place.seen {
             return Ok(());
         }
         place.seen = seq;
+        // History forgets its oldest messages first: what is missing before the first of a page is gone.
+        if self.catching.room() == Some(room) && seq > known + 1 && self.is_owed_all() {
+            self.gone(room, known + 1, seq - 1)?;
+        }
         if !self.is_wanted_nick(event.text("from")) || !self.is_wanted_text(event) {
             return Ok(());
         }
@@ -375,16 +411,27 @@ impl Follower<'_> {
         self.context.talk.message(event, self.look)
     }
 
-    fn missed(&mut self, room: &str, event: &Event) -> Result<(), Failure> {
-        self.gap = true;
-        let number = |field: &str| event.number(field).unwrap_or(0);
-        let (from, to) = (number("from_seq"), number("to_seq"));
+    /// History does not have these messages any more.
+    fn gone(&mut self, room: &str, from: u64, to: u64) -> Result<(), Failure> {
         let place = self.places.entry(room.to_owned()).or_default();
         place.seen = place.seen.max(to);
-        let text =
-            format!("missed messages {from} to {to} of #{room}: they came too fast, or are gone");
-        self.context.talk.say("gap", &text);
-        if self.args.events { self.context.talk.event(event, self.look) } else { Ok(()) }
+        if !self.is_owed_all() {
+            return Ok(());
+        }
+        self.gap = true;
+        self.context.talk.say("gap", &format!("messages {from} to {to} of #{room} are gone"));
+        if !self.args.events {
+            return Ok(());
+        }
+        let gap = json!({"event": "gap", "room": room, "from_seq": from, "to_seq": to});
+        let line = gap.to_string();
+        let fields = gap.as_object().cloned().unwrap_or_default();
+        self.context.talk.event(&Event { name: "gap".to_owned(), fields, line }, self.look)
+    }
+
+    /// Whether what is missing was owed: who asks for all there is at first gets what there is.
+    fn is_owed_all(&self) -> bool {
+        self.found || self.args.number != Count::All
     }
 
     fn is_wanted_nick(&self, nick: Option<&str>) -> bool {

@@ -407,20 +407,42 @@ fn the_time_to_follow_ends_it_and_a_missing_message_is_status_5() {
     assert_eq!(ran.code, Some(5), "{ran:?}");
 }
 
-#[test]
-fn a_gap_is_told_and_remembered() {
-    let fake = Fake::new(|door| {
+/// A daemon whose receiver was too slow for messages 2 to 8, and whose history begins with `first`.
+fn gap(first: u64) -> Fake {
+    Fake::new(move |door| {
         let mut caller = door.open();
         follow(&mut caller, json!([]));
-        caller.say(&message("lobby", 1, "a", "one"));
+        caller.say(&message("lobby", 1, "a", "1"));
         caller.say(&json!({"event": "gap", "room": "lobby", "from_seq": 2, "to_seq": 8}));
-        caller.say(&message("lobby", 9, "a", "nine"));
+        caller.say(&message("lobby", 9, "a", "9"));
+        let page = caller.hear("history");
+        assert_eq!((&page["room"], &page["after"]), (&json!("lobby"), &json!(1)));
+        for seq in first..=9 {
+            let mut event = message("lobby", seq, "a", &seq.to_string());
+            event["history"] = page["id"].clone();
+            caller.say(&event);
+        }
+        caller.yes(&page, json!({"room": "lobby", "count": 10 - first, "more": false}));
         caller.hung_up();
-    });
-    let ran = fake.run(&["tail", "lobby", "--count", "2"], b"");
+    })
+}
+
+#[test]
+fn a_gap_is_filled_from_history() {
+    let ran = gap(2).run(&["tail", "lobby", "--raw", "--count", "9"], b"");
+    assert_eq!((ran.code, ran.out.as_str()), (Some(0), "1\n2\n3\n4\n5\n6\n7\n8\n9\n"), "{ran:?}");
+    assert_eq!(ran.err, "");
+}
+
+#[test]
+fn what_history_no_longer_has_is_told_and_is_status_6() {
+    let ran = gap(5).run(&["tail", "lobby", "--raw", "--count", "6"], b"");
+    assert_eq!((ran.code, ran.out.as_str()), (Some(6), "1\n5\n6\n7\n8\n9\n"), "{ran:?}");
+    assert!(ran.err.contains("2 to 4 of #lobby are gone"), "{ran:?}");
+    let ran = gap(10).run(&["tail", "lobby", "--json", "--events", "--count", "2"], b"");
     assert_eq!(ran.code, Some(6), "{ran:?}");
-    assert!(ran.err.contains("2 to 8"), "{ran:?}");
-    assert_eq!(ran.out.lines().count(), 2);
+    let gap: Value = serde_json::from_str(ran.out.lines().nth(1).unwrap()).unwrap();
+    assert_eq!(gap, json!({"event": "gap", "room": "lobby", "from_seq": 2, "to_seq": 8}));
 }
 
 #[test]
@@ -531,15 +553,20 @@ fn reconnect_never_and_for_a_while_end_with_status_3() {
 
 #[test]
 fn reconnect_given_waits_for_the_first_daemon_too() {
-    let fake = Fake::new(|door| {
-        door.close();
-        door.reopen();
+    let folder = Folder::new();
+    let args = ["tail", "lobby", "--raw", "--count", "1", "--reconnect", "forever"];
+    let mut child = command(&folder.socket(), &args).spawn().unwrap();
+    let mut said = String::new();
+    BufReader::new(child.stderr.take().unwrap()).read_line(&mut said).unwrap();
+    assert!(said.contains("no daemon yet"), "{said}");
+    let fake = Fake::within(folder, |door| {
         let mut caller = door.open();
         follow(&mut caller, json!([]));
         caller.say(&message("lobby", 1, "a", "here"));
         caller.hung_up();
     });
-    let ran = fake.run(&["tail", "lobby", "--raw", "--count", "1", "--reconnect", "forever"], b"");
+    let ran = ended(child);
+    let ran = fake.end(ran);
     assert_eq!((ran.code, ran.out.as_str()), (Some(0), "here\n"));
 }
 

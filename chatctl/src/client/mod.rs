@@ -103,6 +103,11 @@ impl Client {
         self.outbox.is_empty() && !self.transport.wants_write()
     }
 
+    /// Whether all that happened has been taken.
+    pub fn is_idle(&self) -> bool {
+        self.happened.is_empty()
+    }
+
     /// Whether the connection is gone. Nothing asked from now on has an answer.
     pub fn is_lost(&self) -> bool {
         self.lost

@@ -65,7 +65,11 @@ pub(crate) struct Caller {
 impl Fake {
     /// Begins to listen, and plays the script.
     pub(crate) fn new(script: impl FnOnce(&mut Door) + Send + 'static) -> Self {
-        let folder = Folder::new();
+        Self::within(Folder::new(), script)
+    }
+
+    /// Begins to listen in a folder that is there already.
+    pub(crate) fn within(folder: Folder, script: impl FnOnce(&mut Door) + Send + 'static) -> Self {
         let mut door = Door(UnixListener::bind(folder.socket()).unwrap(), folder.socket());
         let script = thread::spawn(move || script(&mut door));
         Self { folder, script: Some(script) }
@@ -81,8 +85,13 @@ impl Fake {
     }
 
     /// Runs `chatctl` against this daemon, and ends the script.
-    pub(crate) fn run(mut self, args: &[&str], stdin: &[u8]) -> Ran {
+    pub(crate) fn run(self, args: &[&str], stdin: &[u8]) -> Ran {
         let ran = run(&self.folder.socket(), args, stdin);
+        self.end(ran)
+    }
+
+    /// Waits for the end of a run that was begun by hand, and ends the script.
+    pub(crate) fn end(mut self, ran: Ran) -> Ran {
         let script = self.script.take().unwrap().join();
         if let Err(panic) = script {
             let said = panic.downcast_ref::<String>().cloned().unwrap_or_default();
@@ -100,13 +109,9 @@ impl Door {
         Caller { lines: BufReader::new(stream.try_clone().unwrap()), stream }
     }
 
-    /// Nobody listens until `reopen`.
+    /// From now on nobody is found here.
     pub(crate) fn close(&mut self) {
         std::fs::remove_file(&self.1).unwrap();
-    }
-
-    pub(crate) fn reopen(&mut self) {
-        self.0 = UnixListener::bind(&self.1).unwrap();
     }
 }
 
@@ -122,12 +127,12 @@ impl Caller {
 
     /// Says anything.
     pub(crate) fn say(&mut self, value: &Value) {
-        writeln!(self.stream, "{value}").unwrap();
+        self.say_raw(&format!("{value}\n"));
     }
 
-    /// Says bytes as they are.
+    /// Says bytes as they are. The caller may have heard enough and gone.
     pub(crate) fn say_raw(&mut self, line: &str) {
-        self.stream.write_all(line.as_bytes()).unwrap();
+        let _ = self.stream.write_all(line.as_bytes());
     }
 
     /// Says yes, with these fields.
@@ -161,7 +166,10 @@ impl Caller {
     /// Waits until the caller has hung up, or has said that it will say no more.
     pub(crate) fn hung_up(&mut self) {
         let mut rest = Vec::new();
-        self.lines.read_to_end(&mut rest).unwrap();
+        // Whoever goes without having heard everything resets the connection: that is an end too.
+        if let Err(error) = self.lines.read_to_end(&mut rest) {
+            assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+        }
         assert_eq!(String::from_utf8_lossy(&rest), "", "nothing more was to be said");
     }
 }
