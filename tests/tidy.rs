@@ -1,1 +1,312 @@
-//! Placeholder head.
+//! What clippy cannot check: the floors, the size and head of files, leftovers, and documents that promise what is there.
+#![allow(
+    clippy::unwrap_used,
+    missing_docs,
+    reason = "a test that panics is a test that fails"
+)]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use tests::binaries::checkout;
+
+/// A file that is longer has become the place where everything meets.
+const FILE_LINES_MAX: usize = 900;
+
+/// The crates and what each may know of the others.
+const FLOORS: &[(&str, &[&str])] = &[
+    ("proto", &[]),
+    ("hub", &["proto"]),
+    ("chatd", &["proto", "hub"]),
+    ("chatctl", &["proto"]),
+    ("bench", &["proto"]),
+    ("tests", &["proto", "hub", "chatd", "chatctl"]),
+];
+
+/// Every file under the checkout whose name ends so, generated and foreign ones left out.
+fn files(ending: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![checkout().to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if path.is_dir() {
+                if !name.starts_with('.') && name != "target" {
+                    folders.push(path);
+                }
+            } else if name.ends_with(ending) {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn shown(path: &Path) -> String {
+    path.strip_prefix(checkout()).unwrap().display().to_string()
+}
+
+/// Fails with every complaint at once.
+fn none(complaints: &[String]) {
+    assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
+}
+
+/// The names on the left side of a manifest's section.
+fn section(manifest: &str, name: &str) -> Vec<String> {
+    let heading = format!("[{name}]");
+    let lines = manifest.lines().skip_while(|line| line.trim() != heading).skip(1);
+    let lines = lines.take_while(|line| !line.starts_with('['));
+    let names = lines.filter_map(|line| line.split(['.', '=', ' ']).next());
+    names.filter(|name| !name.is_empty() && !name.starts_with('#')).map(str::to_owned).collect()
+}
+
+#[test]
+fn manifests_keep_the_floors() {
+    let mut complaints = Vec::new();
+    for (name, below) in FLOORS {
+        let manifest = read(&checkout().join(name).join("Cargo.toml"));
+        for kind in ["dependencies", "dev-dependencies", "build-dependencies"] {
+            for dependency in section(&manifest, kind) {
+                let ours = FLOORS.iter().any(|(known, _)| *known == dependency);
+                if ours && !below.contains(&dependency.as_str()) {
+                    complaints.push(format!("{name} must not depend on {dependency} ({kind})"));
+                }
+            }
+        }
+        if !manifest.contains("[lints]\nworkspace = true") {
+            complaints.push(format!("{name} does not take the workspace's lints"));
+        }
+    }
+    none(&complaints);
+}
+
+#[test]
+fn every_member_has_a_floor() {
+    let manifest = read(&checkout().join("Cargo.toml"));
+    let members = manifest.lines().find(|line| line.starts_with("members")).unwrap();
+    for member in members.split('"').skip(1).step_by(2) {
+        assert!(FLOORS.iter().any(|(name, _)| *name == member), "{member} has no floor");
+    }
+}
+
+#[test]
+fn imports_keep_the_floors() {
+    let mut complaints = Vec::new();
+    for (name, below) in FLOORS.iter().filter(|(name, _)| *name != "tests") {
+        for path in files(".rs").iter().filter(|path| path.starts_with(checkout().join(name))) {
+            for (number, line) in read(path).lines().enumerate() {
+                for (other, _) in FLOORS.iter().filter(|(other, _)| other != name && *other != "tests") {
+                    let code = line.split("//").next().unwrap_or_default();
+                    if names_crate(code, other) && !below.contains(other) {
+                        complaints.push(format!("{}:{}: uses {other}", shown(path), number + 1));
+                    }
+                }
+            }
+        }
+    }
+    none(&complaints);
+}
+
+/// Whether a line of code has `other::` as the beginning of a path.
+fn names_crate(code: &str, other: &str) -> bool {
+    let path = format!("{other}::");
+    code.match_indices(&path).any(|(at, _)| {
+        let before = code[..at].chars().next_back();
+        !before.is_some_and(|c| c.is_alphanumeric() || matches!(c, '_' | ':' | '"'))
+    })
+}
+
+#[test]
+fn the_pure_floors_have_no_std() {
+    let mut complaints = Vec::new();
+    for name in ["proto", "hub"] {
+        let folder = checkout().join(name).join("src");
+        let root = read(&folder.join("lib.rs"));
+        for attribute in ["#![no_std]", "#![forbid(unsafe_code)]"] {
+            if !root.contains(attribute) {
+                complaints.push(format!("{name}/src/lib.rs lacks {attribute}"));
+            }
+        }
+        for path in files(".rs").iter().filter(|path| path.starts_with(&folder)) {
+            let text = read(path);
+            if let Some(at) = text.find("extern crate std") {
+                if !text[..at].contains("#[cfg(test)]") {
+                    complaints.push(format!("{}: std outside of tests", shown(path)));
+                }
+            }
+        }
+    }
+    none(&complaints);
+}
+
+#[test]
+fn unsafe_lives_in_one_folder() {
+    let complaints: Vec<String> = files(".rs")
+        .iter()
+        .filter(|path| !path.starts_with(checkout().join("chatd/src/sys")))
+        .filter(|path| {
+            let text = read(path);
+            let words = ["unsafe {", "unsafe fn", "unsafe impl", "allow(unsafe_code"];
+            words.iter().any(|word| text.lines().any(|line| line.trim_start().starts_with(word)))
+        })
+        .map(|path| format!("{}: unsafe outside of chatd/src/sys", shown(path)))
+        .collect();
+    none(&complaints);
+}
+
+#[test]
+fn files_are_short_and_say_what_they_own() {
+    let mut complaints = Vec::new();
+    for path in files(".rs") {
+        let text = read(&path);
+        let lines = text.lines().count();
+        if lines > FILE_LINES_MAX {
+            complaints.push(format!("{}: {lines} lines, over {FILE_LINES_MAX}", shown(&path)));
+        }
+        if !text.starts_with("//! ") {
+            complaints.push(format!("{}: does not open with //!", shown(&path)));
+        }
+        if text.starts_with("//! Placeholder") {
+            complaints.push(format!("{}: is a placeholder", shown(&path)));
+        }
+    }
+    none(&complaints);
+}
+
+#[test]
+fn nothing_is_left_over() {
+    let mark = ["FIX", "ME"].concat();
+    let bare = ["#[ign", "ore]"].concat();
+    let mut complaints = Vec::new();
+    for path in files(".rs").into_iter().chain(files("/run")).chain(files(".toml")).chain(files(".md")) {
+        for (number, line) in read(&path).lines().enumerate() {
+            if line.contains(&mark) {
+                complaints.push(format!("{}:{}: {mark}", shown(&path), number + 1));
+            }
+            if line.trim() == bare {
+                complaints.push(format!("{}:{}: ignored without a reason", shown(&path), number + 1));
+            }
+        }
+    }
+    none(&complaints);
+}
+
+#[test]
+fn each_dependency_has_one_line_of_why() {
+    let manifest = read(&checkout().join("Cargo.toml"));
+    let ours: Vec<&str> = FLOORS.iter().map(|(name, _)| *name).collect();
+    let lines = manifest.lines().skip_while(|line| *line != "[workspace.dependencies]").skip(1);
+    let complaints: Vec<String> = lines
+        .take_while(|line| !line.starts_with('['))
+        .filter(|line| !line.is_empty() && !ours.contains(&line.split(' ').next().unwrap()))
+        .filter(|line| !line.contains(" # "))
+        .map(|line| format!("Cargo.toml does not say why: {line}"))
+        .collect();
+    none(&complaints);
+}
+
+#[test]
+fn the_pinned_compiler_is_the_one_that_is_claimed() {
+    let pinned = read(&checkout().join("rust-toolchain.toml"));
+    let manifest = read(&checkout().join("Cargo.toml"));
+    let quoted = |text: &str, key: &str| {
+        let line = text.lines().find(|line| line.starts_with(key)).unwrap().to_owned();
+        line.split('"').nth(1).unwrap().to_owned()
+    };
+    let (channel, claimed) = (quoted(&pinned, "channel"), quoted(&manifest, "rust-version"));
+    assert!(channel == claimed || channel.starts_with(&format!("{claimed}.")), "{channel}, {claimed}");
+}
+
+/// The tables of docs/protocol.md are those of the code: between `<!-- NAME table -->` and `<!-- end -->`.
+#[test]
+fn the_protocol_documents_tables_are_the_codes() {
+    let path = checkout().join("docs/protocol.md");
+    let mut document = read(&path);
+    let tables = [
+        ("requests", proto::docs::request_table()),
+        ("events", proto::docs::event_table()),
+        ("errors", proto::docs::error_table()),
+    ];
+    let mut different = Vec::new();
+    for (name, table) in tables {
+        let begin = format!("<!-- table of {name}, made from the code -->\n");
+        let from = document.find(&begin).unwrap_or_else(|| panic!("no {begin}")) + begin.len();
+        let to = from + document[from..].find("<!-- end -->").unwrap();
+        if document[from..to] != table {
+            document.replace_range(from..to, &table);
+            different.push(name);
+        }
+    }
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::write(path, document).unwrap();
+        return;
+    }
+    assert!(different.is_empty(), "docs/protocol.md, tables of {different:?}: UPDATE_GOLDEN=1 writes them");
+}
+
+#[test]
+fn links_lead_somewhere() {
+    let mut complaints = Vec::new();
+    for path in files(".md") {
+        let text = read(&path);
+        for (at, _) in text.match_indices("](") {
+            let link = text[at + 2..].split([')', '#', ' ']).next().unwrap();
+            let there = link.is_empty() || link.contains("://") || path.parent().unwrap().join(link).exists();
+            if !there {
+                complaints.push(format!("{}: {link} is not there", shown(&path)));
+            }
+        }
+    }
+    none(&complaints);
+}
+
+/// The README's first two commands are the two that everything hangs on, and every package and script it names is there.
+#[test]
+fn the_readmes_commands_are_there() {
+    let readme = read(&checkout().join("README.md"));
+    let commands: Vec<&str> = readme.lines().filter_map(|line| line.strip_prefix("    ")).collect();
+    assert_eq!(commands.first(), Some(&"cargo run --release -p chatd"));
+    assert_eq!(commands.get(1), Some(&"tests/run"));
+    for command in commands {
+        let words: Vec<&str> = command.split_whitespace().collect();
+        if let ["cargo", "run", "--release", "-p", package, ..] = words[..] {
+            assert!(FLOORS.iter().any(|(name, _)| *name == package), "{command}");
+        }
+        if let [script @ ("tests/run" | ".ci/run" | "bench/run"), ..] = words[..] {
+            let mode = checkout().join(script).metadata().unwrap().permissions().mode();
+            assert!(mode & 0o111 != 0, "{script} cannot be run");
+        }
+    }
+}
+
+/// The functions that ARCHITECTURE.md walks through exist, in the crate it says.
+#[test]
+fn the_architectures_functions_are_there() {
+    let text = read(&checkout().join("ARCHITECTURE.md"));
+    let code: BTreeMap<PathBuf, String> = files(".rs").into_iter().map(|path| (path.clone(), read(&path))).collect();
+    let mut functions = 0;
+    for part in text.split('`').skip(1).step_by(2) {
+        let Some((kind, name)) = part.split_once("::") else {
+            if part.ends_with(".rs") {
+                assert!(checkout().join(part).exists(), "ARCHITECTURE.md names {part}, which is not there");
+            }
+            continue;
+        };
+        let is_type = kind.starts_with(char::is_uppercase);
+        if is_type && name.chars().all(|c| c.is_ascii_lowercase() || c == '_') {
+            let defined = format!("fn {name}");
+            let there = code.values().any(|text| text.contains(kind) && text.contains(&defined));
+            assert!(there, "ARCHITECTURE.md names {part}, which is not there");
+            functions += 1;
+        }
+    }
+    assert!(functions >= 6, "a message passes six functions, and {functions} are named");
+}

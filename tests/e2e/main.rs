@@ -1,1 +1,16 @@
-//! Placeholder head.
+//! End to end: the real daemon and the real tool, over real sockets, as people and scripts use them.
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    missing_docs,
+    reason = "a test that panics is a test that fails, and real processes live by the real clock"
+)]
+
+mod bad_input;
+mod configuration;
+mod control_socket;
+mod ending;
+mod first_session;
+mod limits;
+mod slow;
+mod timing;

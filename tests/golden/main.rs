@@ -6,6 +6,7 @@
     clippy::unwrap_used,
     clippy::disallowed_methods,
     missing_docs,
+    unreachable_pub,
     reason = "a test that panics is a test that fails"
 )]
 
@@ -40,14 +41,19 @@ fn scripts() -> Vec<(String, PathBuf)> {
 fn carried_out(name: &str, text: &str) -> String {
     let mut world = World::new(text);
     let mut script = Script::parse(text);
-    for step in &mut script.steps {
+    for at in 0..script.steps.len() {
+        let step = &mut script.steps[at];
+        step.output.clear();
         let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             command::carry_out(&mut world, &step.command);
             world.take_output()
         }));
         match done {
             Ok(output) => step.output = output,
-            Err(_) => panic!("{name}, line {}: `{}` failed", step.line, step.command),
+            Err(_) => {
+                let (line, command) = (step.line, step.command.clone());
+                panic!("{name}, line {line}: `{command}` failed; so far:\n{}", script.shown());
+            }
         }
     }
     world.ends();

@@ -151,10 +151,6 @@ impl World {
         self.hub().wants_read(id)
     }
 
-    pub fn is_open(&mut self, name: &str) -> bool {
-        self.connection(name).open
-    }
-
     pub fn hangs_up(&mut self, name: &str, how: HangUp) {
         let now = self.now;
         let id = self.connection(name).id;

@@ -1,19 +1,18 @@
 //! A real daemon: started with a configuration, waited for, listened to, and never left behind.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::sync::{Arc, Condvar, Mutex};
-use std::thread;
-use std::time::Instant;
+use std::process::{Command, ExitStatus, Output, Stdio};
 
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
-use crate::deadline::{DEADLINE, eventually};
+use crate::program::{self, Program};
 use crate::{Control, Folder, Native, binaries};
+
+/// How much of the log is shown when a test fails.
+const LOG_LINES_SHOWN: usize = 30;
 
 /// How a daemon is started.
 #[derive(Debug, Default)]
@@ -70,17 +69,14 @@ impl Setup {
     /// Starts it, and waits until it serves.
     pub fn start(self) -> Daemon {
         let folder = Folder::new();
-        let mut command = self.command(&folder);
-        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        Daemon::serving(child, folder)
+        let program = Program::start(&mut self.command(&folder));
+        Daemon::serving(program, folder)
     }
 
     /// Lets it run to its end, which is expected soon: its status, and what it printed.
     pub fn run(self) -> Output {
         let folder = Folder::new();
-        let mut command = self.command(&folder);
-        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        output(child)
+        program::run(&mut self.command(&folder), &[])
     }
 
     fn command(self, folder: &Folder) -> Command {
@@ -116,92 +112,10 @@ pub fn at_home(command: &mut Command, folder: &Folder) {
     command.env_remove("CHATD_SERVER").env("TZ", "UTC0").stdin(Stdio::null());
 }
 
-/// Waits for a process that is expected to end soon, and takes what it printed.
-pub fn output(mut child: Child) -> Output {
-    let collect = |stream: Option<Box<dyn Read + Send>>| {
-        thread::spawn(move || {
-            let mut bytes = Vec::new();
-            if let Some(mut stream) = stream {
-                let _ = stream.read_to_end(&mut bytes);
-            }
-            bytes
-        })
-    };
-    let stdout = collect(child.stdout.take().map(|stream| Box::new(stream) as _));
-    let stderr = collect(child.stderr.take().map(|stream| Box::new(stream) as _));
-    let end = Instant::now() + DEADLINE;
-    let status = loop {
-        if let Some(status) = child.try_wait().unwrap() {
-            break Some(status);
-        }
-        if Instant::now() > end {
-            let _ = child.kill();
-            let _ = child.wait();
-            break None;
-        }
-        let _ = nix::poll::poll(&mut [], nix::poll::PollTimeout::from(2_u8));
-    };
-    let (stdout, stderr) = (stdout.join().unwrap(), stderr.join().unwrap());
-    let Some(status) = status else {
-        panic!(
-            "a program that should have ended did not; it said:\n{}\n{}",
-            String::from_utf8_lossy(&stdout),
-            String::from_utf8_lossy(&stderr)
-        )
-    };
-    Output { status, stdout, stderr }
-}
-
-/// Lines that a program has printed so far.
-#[derive(Debug, Default)]
-struct Lines {
-    printed: Mutex<(Vec<String>, bool)>,
-    news: Condvar,
-}
-
-impl Lines {
-    fn follow(stream: impl Read + Send + 'static) -> Arc<Self> {
-        let lines = Arc::new(Self::default());
-        let ours = Arc::clone(&lines);
-        thread::spawn(move || {
-            for line in BufReader::new(stream).split(b'\n') {
-                let Ok(line) = line else { break };
-                ours.printed.lock().unwrap().0.push(String::from_utf8_lossy(&line).into_owned());
-                ours.news.notify_all();
-            }
-            ours.printed.lock().unwrap().1 = true;
-            ours.news.notify_all();
-        });
-        lines
-    }
-
-    /// Waits until `look` finds something in what was printed; none at the end of the stream or after the deadline.
-    fn find<T>(&self, mut look: impl FnMut(&[String]) -> Option<T>) -> Option<T> {
-        let end = Instant::now() + DEADLINE;
-        let mut printed = self.printed.lock().unwrap();
-        loop {
-            if let Some(found) = look(&printed.0) {
-                return Some(found);
-            }
-            let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() || printed.1 {
-                return None;
-            }
-            printed = self.news.wait_timeout(printed, left).unwrap().0;
-        }
-    }
-
-    fn all(&self) -> String {
-        self.printed.lock().unwrap().0.join("\n")
-    }
-}
-
 /// A daemon that serves. It is killed when it is dropped.
 #[derive(Debug)]
 pub struct Daemon {
-    child: Child,
-    printed: Arc<Lines>,
-    log: Arc<Lines>,
+    program: Program,
     tcp: Vec<SocketAddr>,
     control: PathBuf,
     folder: Folder,
@@ -213,20 +127,14 @@ impl Daemon {
         Setup::new().start()
     }
 
-    fn serving(mut child: Child, folder: Folder) -> Self {
-        let printed = Lines::follow(child.stdout.take().unwrap());
-        let log = Lines::follow(child.stderr.take().unwrap());
-        let path = printed.find(|lines| {
-            lines.iter().find_map(|line| line.strip_prefix("chatd: control socket ").map(PathBuf::from))
-        });
-        let Some(control) = path else {
-            let _ = child.kill();
-            let _ = child.wait();
-            panic!("chatd does not serve; it said:\n{}\n{}", printed.all(), log.all());
+    fn serving(program: Program, folder: Folder) -> Self {
+        let path = |line: &String| line.strip_prefix("chatd: control socket ").map(PathBuf::from);
+        let Some(control) = program.stdout.find(|lines| lines.iter().find_map(path)) else {
+            panic!("chatd does not serve:\n{}\n{}", program.stdout.all(), program.stderr.all());
         };
-        let tcp = |line: &String| line.strip_prefix("chatd: listening on ")?.parse().ok();
-        let tcp = printed.find(|lines| Some(lines.iter().filter_map(tcp).collect())).unwrap();
-        Self { child, printed, log, tcp, control, folder }
+        let tcp = |line: &str| line.strip_prefix("chatd: listening on ")?.parse().ok();
+        let tcp = program.stdout.all().lines().filter_map(tcp).collect();
+        Self { program, tcp, control, folder }
     }
 
     /// Where its first listener is.
@@ -271,51 +179,54 @@ impl Daemon {
         let mut command = Command::new(binaries::chatctl());
         at_home(&mut command, &self.folder);
         command.env("CHATD_SERVER", &self.control).args(arguments);
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
 
     /// Runs `chatctl` to its end.
     pub fn ctl(&self, arguments: &[&str]) -> Output {
-        output(self.chatctl(arguments).spawn().unwrap())
+        program::run(&mut self.chatctl(arguments), &[])
+    }
+
+    /// Starts `chatctl tail` with these arguments, and waits until it follows.
+    pub fn follower(&self, arguments: &[&str]) -> Program {
+        let program = Program::start(self.chatctl(&["tail", "-v"]).args(arguments));
+        program.stderr.line_with(&["following"]);
+        program
     }
 
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
-        kill(self.pid(), signal).unwrap();
+        self.program.signal(signal);
     }
 
     /// Its process.
     pub fn pid(&self) -> Pid {
-        Pid::from_raw(i32::try_from(self.child.id()).unwrap())
+        self.program.pid()
     }
 
     /// Waits for its end.
     pub fn ends(&mut self) -> ExitStatus {
-        eventually("the daemon ends", || self.child.try_wait().unwrap())
+        self.program.ends()
     }
 
     /// Whether it still runs.
     pub fn runs(&mut self) -> bool {
-        self.child.try_wait().unwrap().is_none()
+        self.program.runs()
     }
 
     /// Waits until a line of the log has all of these words in it.
     pub fn logs(&self, words: &[&str]) -> String {
-        let found = self.log.find(|lines| {
-            lines.iter().find(|line| words.iter().all(|word| line.contains(word))).cloned()
-        });
-        found.unwrap_or_else(|| panic!("the log never says {words:?}:\n{}", self.log.all()))
+        self.program.stderr.line_with(words)
     }
 
     /// All that it logged so far.
     pub fn log(&self) -> String {
-        self.log.all()
+        self.program.stderr.all()
     }
 
     /// All that it printed so far.
     pub fn printed(&self) -> String {
-        self.printed.all()
+        self.program.stdout.all()
     }
 
     /// The processor time that it took so far, in ticks of a hundredth of a second.
@@ -342,16 +253,12 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        if thread::panicking() {
-            let log = self.log.all();
-            let tail: Vec<&str> = log.lines().rev().take(30).collect();
-            let tail: Vec<&str> = tail.into_iter().rev().collect();
-            let _ = std::io::Write::write_all(
-                &mut std::io::stderr(),
-                format!("the daemon's log ends with:\n{}\n", tail.join("\n")).as_bytes(),
-            );
+        if std::thread::panicking() {
+            let log = self.log();
+            let skipped = log.lines().count().saturating_sub(LOG_LINES_SHOWN);
+            let end: Vec<&str> = log.lines().skip(skipped).collect();
+            let text = format!("the daemon's log ends with:\n{}\n", end.join("\n"));
+            let _ = std::io::Write::write_all(&mut std::io::stderr(), text.as_bytes());
         }
     }
 }

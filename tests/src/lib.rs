@@ -15,10 +15,14 @@ pub mod daemon;
 pub mod deadline;
 pub mod folder;
 pub mod fuzz;
+pub mod left_out;
 pub mod native;
+pub mod program;
 
 pub use control::Control;
 pub use daemon::{Daemon, Setup};
 pub use deadline::{DEADLINE, eventually};
 pub use folder::Folder;
+pub use left_out::left_out;
 pub use native::{Heard, Native};
+pub use program::Program;
