@@ -94,7 +94,7 @@ impl Block {
 /// All blocks, by age.
 #[derive(Debug, Default)]
 pub(crate) struct Blocks {
-    blocks: BTreeMap<BlockNo, Block>,
+    by_age: BTreeMap<BlockNo, Block>,
     next: u64,
     bytes: usize,
 }
@@ -107,21 +107,21 @@ impl Blocks {
 
     /// How many blocks there are.
     pub(crate) fn len(&self) -> usize {
-        self.blocks.len()
+        self.by_age.len()
     }
 
     /// All blocks, the oldest first.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (BlockNo, &Block)> {
-        self.blocks.iter().map(|(no, block)| (*no, block))
+        self.by_age.iter().map(|(no, block)| (*no, block))
     }
 
     /// One block. Whoever has a number has a run in it, or it is open: a missing one is our bug.
     pub(crate) fn get(&self, no: BlockNo) -> &Block {
-        self.blocks.get(&no).expect("a block lives while somebody names it")
+        self.by_age.get(&no).expect("a block lives while somebody names it")
     }
 
     fn get_mut(&mut self, no: BlockNo) -> &mut Block {
-        self.blocks.get_mut(&no).expect("a block lives while somebody names it")
+        self.by_age.get_mut(&no).expect("a block lives while somebody names it")
     }
 
     /// Begins a block.
@@ -130,7 +130,7 @@ impl Blocks {
         self.next += 1;
         let block =
             Block { room, dialect, bytes: Vec::new(), frames: Vec::new(), readers: 0, open: true };
-        let before = self.blocks.insert(no, block);
+        let before = self.by_age.insert(no, block);
         assert!(before.is_none(), "a block's number is never given twice");
         no
     }
@@ -186,7 +186,7 @@ impl Blocks {
             let weight = block.weight();
             assert!(weight <= self.bytes, "the sum has every block in it");
             self.bytes -= weight;
-            self.blocks.remove(&no);
+            self.by_age.remove(&no);
         }
     }
 }

@@ -51,6 +51,45 @@ impl Bucket {
     }
 }
 
+/// What all connections with limits have in common.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rates {
+    /// How often one may speak.
+    pub(crate) messages: Option<Rate>,
+    /// How much one may send.
+    pub(crate) bytes: Option<Rate>,
+}
+
+/// What one connection has used of its share.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Share {
+    messages: Bucket,
+    bytes: Bucket,
+}
+
+impl Share {
+    /// It said something.
+    pub(crate) fn take_message(&mut self, rates: Rates, now: Now) {
+        if let Some(rate) = rates.messages {
+            self.messages.take(rate, 1, now);
+        }
+    }
+
+    /// It sent so many bytes.
+    pub(crate) fn take_bytes(&mut self, rates: Rates, count: usize, now: Now) {
+        if let Some(rate) = rates.bytes {
+            self.bytes.take(rate, count as u64, now);
+        }
+    }
+
+    /// When it may go on; nothing where that is now.
+    pub(crate) fn waits_until(self, rates: Rates, now: Now) -> Option<Now> {
+        let messages = rates.messages.and_then(|rate| self.messages.waits_until(rate, 1, now));
+        let bytes = rates.bytes.and_then(|rate| self.bytes.waits_until(rate, 1, now));
+        messages.max(bytes)
+    }
+}
+
 const fn nanos(now: Now) -> u64 {
     now.as_micros().saturating_mul(NANOS_PER_MICRO)
 }

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use proto::{Dialect, Nick, Now, Session, Span, Transport};
 use slab::Slab;
 
-use crate::bucket::Bucket;
+use crate::bucket::Share;
 use crate::close::CloseReason;
 use crate::queue::OutQueue;
 use crate::rooms::RoomNo;
@@ -116,11 +116,13 @@ impl Phase {
     }
 }
 
-/// Why a connection is not read for a while. Its idle and frame deadlines stand still meanwhile.
+/// Why a connection is not read for a while. Its idle and frame deadlines stand still while it waits for longer than a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pause {
     /// It is read.
     No,
+    /// The turn's frame budget stopped it: what is kept of it goes on without new bytes.
+    Turn,
     /// It said more than its share; there is some of it again at `until`.
     Bucket {
         /// Since when it waits.
@@ -151,18 +153,15 @@ pub(crate) struct Connection {
     pub(crate) phase: Phase,
     pub(crate) dialect: Dialect,
     pub(crate) admin: bool,
-    pub(crate) exempt: bool,
     /// It is on the list of those to be flushed, or the caller knows that it has something to write.
     pub(crate) listed: bool,
-    /// Only the turn's frame budget stopped it: `kept` may have whole frames.
-    pub(crate) carried: bool,
     /// The peer ended its direction: once `kept` has no whole frame, it leaves.
     pub(crate) ended: bool,
-    /// The log has been told that it was paused.
-    pub(crate) pause_noted: bool,
-    /// It follows every room, also those that are made later.
-    pub(crate) tails_all: bool,
     pub(crate) pause: Pause,
+    /// How often it was paused for saying more than its share.
+    pub(crate) pauses: u32,
+    /// What it used of its share; nothing where it has no rate limits.
+    pub(crate) share: Option<Share>,
     pub(crate) session: Session,
     /// What was read and not consumed: an unfinished frame, or what a quota held back.
     pub(crate) kept: Vec<u8>,
@@ -184,8 +183,6 @@ pub(crate) struct Connection {
     pub(crate) last_written: Now,
     /// When it came, or began to leave.
     pub(crate) since: Now,
-    pub(crate) messages: Bucket,
-    pub(crate) bytes: Bucket,
     pub(crate) timer: Option<TimerId>,
     /// When the timer fires.
     pub(crate) armed_at: Now,
@@ -208,13 +205,11 @@ impl Connection {
             phase,
             dialect,
             admin: peer.admin,
-            exempt: peer.exempt,
             listed: false,
-            carried: false,
             ended: false,
-            pause_noted: false,
-            tails_all: false,
             pause: Pause::No,
+            pauses: 0,
+            share: (!peer.exempt).then(Share::default),
             session: Session::new(peer.transport),
             kept: Vec::new(),
             unfinished: None,
@@ -228,8 +223,6 @@ impl Connection {
             last_read: now,
             last_written: now,
             since: now,
-            messages: Bucket::default(),
-            bytes: Bucket::default(),
             timer: None,
             armed_at: now,
             nick: peer.login,
@@ -256,7 +249,7 @@ impl Connection {
     /// It is read again: what stood still moves on by as much as it waited.
     pub(crate) fn go_on(&mut self, now: Now) {
         let since = match self.pause {
-            Pause::No => return,
+            Pause::No | Pause::Turn => return,
             Pause::Bucket { since, .. } | Pause::Store { since } => since,
         };
         let waited: Span = now.since(since);
@@ -264,8 +257,7 @@ impl Connection {
         if let Some(unfinished) = &mut self.unfinished {
             unfinished.since = unfinished.since.after(waited);
         }
-        self.pause = Pause::No;
-        self.carried = !self.kept.is_empty();
+        self.pause = if self.kept.is_empty() { Pause::No } else { Pause::Turn };
     }
 }
 

@@ -70,7 +70,7 @@ fn deadlines(connection: &Connection, settings: &Settings, woke: Now) -> Deadlin
     match connection.pause {
         Pause::Bucket { until, .. } => due.resume = Some(until),
         Pause::Store { .. } => {}
-        Pause::No => {
+        Pause::No | Pause::Turn => {
             // The kernel says when a local peer is gone; a half-open TCP connection is only seen by its silence.
             if connection.phase != Phase::Control {
                 due.idle = from(connection.last_read, settings.idle);

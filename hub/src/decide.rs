@@ -25,7 +25,7 @@ impl Hub {
             Command::SetNickname { request, nick } => self.set_nickname(id, request, nick, out),
             Command::Keepalive | Command::Ignored => {}
             Command::Request { id: request, request: what } => {
-                self.request(id, &request, what, out)
+                self.request(id, &request, what, out);
             }
             Command::BadRequest { id: request, error } => {
                 self.refuse(id, request.as_ref(), &error, out);

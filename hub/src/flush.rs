@@ -57,13 +57,18 @@ impl Hub {
         }
         connection.private -= freed;
         self.private_bytes -= freed;
-        if connection.queue.is_empty() {
+        let drained = connection.queue.is_empty();
+        if drained {
             connection.listed = false;
         }
         assert!(
             connection.listed || connection.queue.is_empty(),
             "what waits is on somebody's list"
         );
+        if drained {
+            // While something waited there was no keepalive to be due, so the timer may be armed for later.
+            self.rearm(id);
+        }
         self.recover(id, out);
         self.check_left(id, out);
     }

@@ -63,7 +63,7 @@ impl Hub {
     /// A connection that has ended leaves when nothing whole is kept of it.
     pub(crate) fn check_ended(&mut self, id: ConnId, out: &mut Outbox) {
         let connection = self.connections.known(id);
-        let waits = connection.carried || connection.pause != Pause::No;
+        let waits = connection.pause != Pause::No;
         if !connection.phase.is_live() || !connection.ended || (waits && !self.course.is_deaf()) {
             return;
         }
@@ -140,7 +140,6 @@ impl Hub {
         let connection = self.connections.known(id);
         self.kept_bytes -= connection.kept.len();
         connection.kept = Vec::new();
-        connection.carried = false;
     }
 
     /// Drops what waits for a connection.
@@ -184,9 +183,7 @@ impl Hub {
     }
 
     fn forget_everywhere(&mut self, connection: &Connection) {
-        if connection.tails_all {
-            self.rooms.everywhere.retain(|other| *other != connection.id);
-        }
+        self.rooms.everywhere.retain(|other| *other != connection.id);
         self.behind_store.retain(|other| *other != connection.id);
     }
 

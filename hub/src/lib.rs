@@ -11,6 +11,10 @@
 #![forbid(unsafe_code)]
 #![warn(clippy::wildcard_enum_match_arm)]
 #![allow(clippy::missing_panics_doc, reason = "a panic is a bug of the hub; no input makes one")]
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, reason = "a test that unwraps wrongly fails, as it should")
+)]
 
 extern crate alloc;
 
@@ -39,6 +43,8 @@ mod slow;
 mod stats;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 pub mod wheel;
 
 pub use close::CloseReason;
@@ -59,7 +65,7 @@ use proto::vocabulary::Error;
 use proto::{Dialect, ErrorCode, MessageId, Now, Span, Transport, WallTime, encode};
 
 use crate::block::Blocks;
-use crate::bucket::Rate;
+use crate::bucket::{Rate, Rates};
 use crate::connection::Connections;
 use crate::leave::Course;
 use crate::names::Names;
@@ -75,9 +81,7 @@ use crate::wheel::Wheel;
 #[derive(Debug)]
 pub struct Hub {
     settings: Settings,
-    /// How often a connection may speak, and how much.
-    message_rate: Option<Rate>,
-    byte_rate: Option<Rate>,
+    rates: Rates,
     /// Names the sequence numbers of this server's memory.
     history: MessageId,
     course: Course,
@@ -119,8 +123,10 @@ impl Hub {
             wheel.plant_cascade_error();
         }
         Self {
-            message_rate: Rate::new(settings.messages_per_s, settings.message_burst),
-            byte_rate: Rate::new(settings.bytes_per_s, settings.byte_burst),
+            rates: Rates {
+                messages: Rate::new(settings.messages_per_s, settings.message_burst),
+                bytes: Rate::new(settings.bytes_per_s, settings.byte_burst),
+            },
             history,
             course: Course::Serving,
             started: now,

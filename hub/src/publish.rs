@@ -13,6 +13,7 @@ use proto::{Dialect, ErrorCode, Event, MessageId, Nick, Now, RequestId, Seq};
 use crate::Hub;
 use crate::close::CloseReason;
 use crate::connection::{ConnId, Pause, Phase};
+use crate::leave::Course;
 use crate::outbox::{Answer, Effect, Notice, Outbox, Record};
 use crate::recent::{Known, Recent};
 use crate::rooms::{Excluded, Fate, Pending, Post, RoomNo, Ticket};
@@ -102,7 +103,8 @@ impl Hub {
     /// Releases a room's queue up to the first post that the store has not answered.
     fn release_ready(&mut self, no: RoomNo, out: &mut Outbox) {
         loop {
-            let room = self.rooms.known_mut(no);
+            // The room is gone where keeping its last message made the recent ones forget that very message.
+            let Some(room) = self.rooms.get_mut(no) else { return };
             match room.queue.front() {
                 None => break,
                 Some(Pending::Post(post)) if post.fate == Fate::Waiting => break,
@@ -212,7 +214,8 @@ impl Hub {
         }
     }
 
-    /// Encodes an event once for each dialect in which somebody hears it, at the end of the room's open block.
+    /// Encodes an event once for each dialect in which somebody hears it, at the end of the room's open block. Once
+    /// everybody was told `bye`, nobody hears anything.
     fn publish(
         &mut self,
         no: RoomNo,
@@ -221,6 +224,9 @@ impl Hub {
         except: Option<ConnId>,
         out: &mut Outbox,
     ) {
+        if self.course == Course::Ending {
+            return;
+        }
         for dialect in Dialect::ALL {
             let room = self.rooms.known(no);
             let except = except

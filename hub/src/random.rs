@@ -2,7 +2,7 @@
 
 use proto::MessageId;
 
-/// SplitMix64, the generator of Guy Steele, Doug Lea and Christine Flood, "Fast splittable pseudorandom number
+/// `SplitMix64`, the generator of Guy Steele, Doug Lea and Christine Flood, "Fast splittable pseudorandom number
 /// generators" (OOPSLA 2014): one word of state, and every seed is a good one. It keeps no secrets.
 #[derive(Debug)]
 pub(crate) struct Random {

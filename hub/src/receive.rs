@@ -8,7 +8,6 @@ use alloc::vec::Vec;
 use proto::{Command, Fault, Item, Protocol};
 
 use crate::Hub;
-use crate::bucket::{Bucket, Rate};
 use crate::close::CloseReason;
 use crate::connection::{ConnId, Pause, Phase, Unfinished};
 use crate::outbox::{Notice, Outbox};
@@ -66,10 +65,7 @@ impl Hub {
     pub fn wants_read(&self, id: ConnId) -> bool {
         !self.course.is_deaf()
             && self.connections.get(id).is_some_and(|connection| {
-                connection.phase.is_live()
-                    && connection.pause == Pause::No
-                    && !connection.carried
-                    && !connection.ended
+                connection.phase.is_live() && connection.pause == Pause::No && !connection.ended
             })
     }
 
@@ -77,7 +73,7 @@ impl Hub {
     pub fn has_kept_work(&self, id: ConnId) -> bool {
         !self.course.is_deaf()
             && self.connections.get(id).is_some_and(|connection| {
-                connection.phase.is_live() && connection.pause == Pause::No && connection.carried
+                connection.phase.is_live() && connection.pause == Pause::Turn
             })
     }
 
@@ -87,12 +83,14 @@ impl Hub {
         loop {
             let rest = &bytes[progress.consumed..];
             let connection = self.connections.known(id);
-            connection.carried = false;
+            if connection.pause == Pause::Turn {
+                connection.pause = Pause::No;
+            }
             if rest.is_empty() || !connection.phase.is_live() {
                 return progress;
             }
             if *frames == 0 {
-                connection.carried = true;
+                connection.pause = Pause::Turn;
                 return progress;
             }
             if self.must_pause(id, out) {
@@ -101,8 +99,8 @@ impl Hub {
             let connection = self.connections.known(id);
             let step = connection.session.feed(rest, self.settings.wire);
             progress.consumed += step.consumed;
-            if let Some(rate) = self.byte_rate.filter(|_| !connection.exempt) {
-                connection.bytes.take(rate, step.consumed as u64, self.now);
+            if let Some(share) = &mut connection.share {
+                share.take_bytes(self.rates, step.consumed, self.now);
             }
             match step.item {
                 Item::More => return progress,
@@ -120,13 +118,12 @@ impl Hub {
 
     /// A command costs its connection one message, unless it says nothing.
     fn charge(&mut self, id: ConnId, command: &Command<'_>) {
-        let connection = self.connections.known(id);
-        let Some(rate) = self.message_rate.filter(|_| !connection.exempt) else { return };
+        let Some(share) = &mut self.connections.known(id).share else { return };
         match command {
             Command::Chat { .. }
             | Command::SetNickname { .. }
             | Command::Request { .. }
-            | Command::BadRequest { .. } => connection.messages.take(rate, 1, self.now),
+            | Command::BadRequest { .. } => share.take_message(self.rates, self.now),
             Command::Keepalive | Command::Ignored => {}
         }
     }
@@ -138,14 +135,11 @@ impl Hub {
         if connection.pause != Pause::No {
             return true;
         }
-        let wait = |bucket: Bucket, rate: Option<Rate>| {
-            rate.filter(|_| !connection.exempt).and_then(|rate| bucket.waits_until(rate, 1, now))
-        };
-        let until = wait(connection.messages, self.message_rate)
-            .max(wait(connection.bytes, self.byte_rate));
+        let until = connection.share.and_then(|share| share.waits_until(self.rates, now));
         if let Some(until) = until {
             connection.pause = Pause::Bucket { since: now, until };
-            if !core::mem::replace(&mut connection.pause_noted, true) {
+            connection.pauses = connection.pauses.saturating_add(1);
+            if connection.pauses == 1 {
                 out.notice(Notice::Paused { id });
             }
             self.rearm(id);
@@ -166,7 +160,7 @@ impl Hub {
         if !connection.phase.is_live() {
             return;
         }
-        let held_back = connection.carried || connection.pause != Pause::No;
+        let held_back = connection.pause != Pause::No;
         let partial = !kept.is_empty() || connection.session.mid_frame();
         connection.unfinished = match connection.unfinished {
             _ if !partial || held_back => None,

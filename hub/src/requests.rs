@@ -108,7 +108,8 @@ impl Hub {
             return Err(no_nickname_here());
         }
         let connection = self.connections.get(id).expect("who asks is there");
-        let limited = |value: Option<u32>| value.filter(|_| !connection.exempt).map(u64::from);
+        let limited =
+            |value: Option<u32>| value.filter(|_| connection.share.is_some()).map(u64::from);
         let settings = &self.settings;
         let limits = HelloLimits {
             message: settings.wire.message,
@@ -369,8 +370,7 @@ impl Hub {
     }
 
     fn follow_everywhere(&mut self, id: ConnId) {
-        let connection = self.connections.known(id);
-        if !core::mem::replace(&mut connection.tails_all, true) {
+        if !self.rooms.everywhere.contains(&id) {
             self.rooms.everywhere.push(id);
         }
     }

@@ -235,7 +235,7 @@ impl Room {
 /// All rooms.
 #[derive(Debug)]
 pub(crate) struct Rooms {
-    rooms: BTreeMap<RoomNo, Room>,
+    by_no: BTreeMap<RoomNo, Room>,
     names: BTreeMap<RoomName, RoomNo>,
     /// The room of every v0.5 connection, which always exists.
     pub(crate) home: RoomNo,
@@ -253,7 +253,7 @@ impl Rooms {
     /// The default room alone.
     pub(crate) fn new(home: RoomName) -> Self {
         let mut rooms = Self {
-            rooms: BTreeMap::new(),
+            by_no: BTreeMap::new(),
             names: BTreeMap::new(),
             home: RoomNo(0),
             next: 0,
@@ -267,7 +267,7 @@ impl Rooms {
 
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
-        self.rooms.len()
+        self.by_no.len()
     }
 
     /// The room of a name.
@@ -277,12 +277,12 @@ impl Rooms {
 
     /// A room, if it is still there.
     pub(crate) fn get(&self, no: RoomNo) -> Option<&Room> {
-        self.rooms.get(&no)
+        self.by_no.get(&no)
     }
 
     /// A room, if it is still there.
     pub(crate) fn get_mut(&mut self, no: RoomNo) -> Option<&mut Room> {
-        self.rooms.get_mut(&no)
+        self.by_no.get_mut(&no)
     }
 
     /// A room that must be there, since something of ours names it.
@@ -302,7 +302,7 @@ impl Rooms {
 
     /// All rooms.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (RoomNo, &Room)> {
-        self.rooms.iter().map(|(no, room)| (*no, room))
+        self.by_no.iter().map(|(no, room)| (*no, room))
     }
 
     /// Makes a room.
@@ -323,17 +323,17 @@ impl Rooms {
             queue: VecDeque::new(),
             recent: VecDeque::new(),
         };
-        let before = (self.names.insert(name, no), self.rooms.insert(no, room));
+        let before = (self.names.insert(name, no), self.by_no.insert(no, room));
         assert!(before.0.is_none() && before.1.is_none(), "a room is made once");
         no
     }
 
     /// Forgets a room in which there is nothing any more.
     pub(crate) fn sweep(&mut self, no: RoomNo) {
-        if no == self.home || !self.rooms.get(&no).is_some_and(Room::is_empty) {
+        if no == self.home || !self.by_no.get(&no).is_some_and(Room::is_empty) {
             return;
         }
-        let room = self.rooms.remove(&no).expect("it was there");
+        let room = self.by_no.remove(&no).expect("it was there");
         self.floor.0 = self.floor.0.max(room.last_taken);
         self.floor.1 = self.floor.1.max(room.last_time);
         let name = room.name;

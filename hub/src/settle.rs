@@ -55,7 +55,7 @@ impl Hub {
             if from == len || member.gap_from().is_some() {
                 continue;
             }
-            if skips && index == 1 && len % 5 == 0 {
+            if skips && index == 1 && len.is_multiple_of(5) {
                 continue;
             }
             let connection = self.connections.known(member.conn);
@@ -79,8 +79,8 @@ impl Hub {
             if connection.has_news(false, self.now) {
                 out.flush.push(member.conn);
             }
-            let limit =
-                if connection.phase == Phase::Undecided { BACKLOG_BYTES_MAX } else { limit };
+            let undecided = connection.phase == Phase::Undecided;
+            let limit = if undecided { limit.min(BACKLOG_BYTES_MAX) } else { limit };
             if connection.queue.bytes() > limit
                 || connection.held_frames > count(BACKLOG_FRAMES_MAX)
             {

@@ -1,1 +1,271 @@
-//! What tests share.
+//! What the hub's tests share: a caller that does what the turn does, over connections that are buffers.
+
+extern crate std;
+
+use std::string::{String, ToString};
+use std::vec;
+use std::vec::Vec;
+
+use proto::{Guid, MessageId, Nick, Now, Span, Transport, WallTime, native};
+
+use crate::{
+    Answer, CloseReason, ConnId, Effect, HangUp, Hub, Notice, Outbox, Peer, Record, Settings,
+    StoreError,
+};
+
+/// What the store does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StoreMode {
+    AtOnce,
+    Holds,
+}
+
+/// The caller of a hub.
+pub(crate) struct Turn {
+    pub(crate) hub: Hub,
+    pub(crate) now: Now,
+    pub(crate) store: StoreMode,
+    pub(crate) held: Vec<Record>,
+    pub(crate) notices: Vec<Notice>,
+    pub(crate) flush: Vec<ConnId>,
+    pub(crate) resumed: Vec<ConnId>,
+    pub(crate) stopped: bool,
+    pub(crate) frames: u32,
+    out: Outbox,
+}
+
+/// Settings without rate limits and keepalives: what a test does not mention does not happen.
+pub(crate) fn quiet() -> Settings {
+    Settings {
+        messages_per_s: None,
+        bytes_per_s: None,
+        keepalive: None,
+        idle: None,
+        stall: None,
+        frame_timeout: None,
+        ..Settings::default()
+    }
+}
+
+impl Turn {
+    pub(crate) fn new(settings: Settings) -> Self {
+        let now = Now::from_micros(7_000_000_000);
+        let mut hub = Hub::new(settings, 1, MessageId([9; 16]), now);
+        hub.wall_is(WallTime::from_micros(1_000_000), now);
+        Self {
+            hub,
+            now,
+            store: StoreMode::AtOnce,
+            held: Vec::new(),
+            notices: Vec::new(),
+            flush: Vec::new(),
+            resumed: Vec::new(),
+            stopped: false,
+            frames: u32::MAX,
+            out: Outbox::default(),
+        }
+    }
+
+    /// A TCP connection that has said nothing.
+    pub(crate) fn dial(&mut self) -> ConnId {
+        self.accept(Transport::Stream, None)
+    }
+
+    /// A v0.5 client that has said something.
+    pub(crate) fn native(&mut self) -> ConnId {
+        let id = self.dial();
+        self.say(id, &keepalive());
+        id
+    }
+
+    /// A connection of the control socket.
+    pub(crate) fn control(&mut self, login: &str) -> ConnId {
+        self.accept(Transport::ControlSocket, Some(login))
+    }
+
+    fn accept(&mut self, transport: Transport, login: Option<&str>) -> ConnId {
+        let peer = Peer {
+            transport,
+            address: "here:1".into(),
+            login: login.map(|login| Nick::parse(login).unwrap()),
+            admin: login == Some("root"),
+            exempt: false,
+        };
+        let id = self.hub.accept(peer, self.now, &mut self.out).unwrap();
+        self.drain();
+        id
+    }
+
+    /// One input of bytes, and the rest of its turn.
+    pub(crate) fn say(&mut self, id: ConnId, bytes: &[u8]) {
+        self.say_more(id, bytes);
+        self.settle();
+    }
+
+    /// One input of bytes in a turn that goes on.
+    pub(crate) fn say_more(&mut self, id: ConnId, bytes: &[u8]) {
+        let mut frames = self.frames;
+        self.hub.receive(id, bytes, &mut frames, self.now, &mut self.out);
+        self.drain();
+    }
+
+    /// One request of v1.
+    pub(crate) fn ask(&mut self, id: ConnId, json: &str) {
+        self.say(id, std::format!("{json}\n").as_bytes());
+    }
+
+    pub(crate) fn hang_up(&mut self, id: ConnId, how: HangUp) {
+        self.hub.hang_up(id, how, self.now, &mut self.out);
+        self.drain();
+        self.settle();
+    }
+
+    pub(crate) fn stop(&mut self) {
+        self.hub.drain(self.now, &mut self.out);
+        self.drain();
+        self.settle();
+    }
+
+    /// The end of the turn.
+    pub(crate) fn settle(&mut self) {
+        self.hub.settle(self.now, &mut self.out);
+        self.drain();
+        self.hub.settle(self.now, &mut self.out);
+        self.drain();
+    }
+
+    /// The store answers its oldest messages.
+    pub(crate) fn answer(&mut self, count: usize, stored: bool) {
+        let outcome = if stored { Ok(()) } else { Err(StoreError) };
+        let answers: Vec<Answer> = self
+            .held
+            .drain(..count)
+            .map(|record| Answer { ticket: record.ticket, outcome })
+            .collect();
+        self.hub.stored(&answers, self.now, &mut self.out);
+        self.drain();
+        self.settle();
+    }
+
+    /// Time goes by, in turns of 10 ms.
+    pub(crate) fn wait(&mut self, millis: u64) {
+        let end = self.now.after(Span::from_millis(millis));
+        while self.now < end {
+            self.now = self.now.after(Span::from_millis(10)).min(end);
+            self.hub.wall_is(WallTime::from_micros(2_000_000), self.now);
+            while self.hub.expire(self.now, 4, &mut self.out) == 4 {
+                self.drain();
+            }
+            self.drain();
+            for id in std::mem::take(&mut self.resumed) {
+                self.say_more(id, &[]);
+            }
+            self.settle();
+        }
+    }
+
+    /// The peer reads all that waits for it.
+    pub(crate) fn read(&mut self, id: ConnId) -> Vec<u8> {
+        self.read_some(id, usize::MAX)
+    }
+
+    /// The peer reads at most so many bytes.
+    pub(crate) fn read_some(&mut self, id: ConnId, most: usize) -> Vec<u8> {
+        let mut taken = Vec::new();
+        while taken.len() < most && self.hub.pending(id) > 0 {
+            let mut slices = vec![&[][..]; 3];
+            let count = self.hub.gather(id, &mut slices);
+            let mut bytes = slices[..count].concat();
+            bytes.truncate(most - taken.len());
+            self.hub.wrote(id, bytes.len(), self.now, &mut self.out);
+            taken.extend(bytes);
+            self.hub.check_invariants();
+        }
+        self.drain();
+        taken
+    }
+
+    /// What a v0.5 client reads: `from: text` of each broadcast, other frames by their type.
+    pub(crate) fn heard(&mut self, id: ConnId) -> Vec<String> {
+        let bytes = self.read(id);
+        spoken(&bytes)
+    }
+
+    /// The lines that a control client reads.
+    pub(crate) fn lines(&mut self, id: ConnId) -> Vec<String> {
+        let bytes = self.read(id);
+        lines(&bytes)
+    }
+
+    /// Why a connection was closed.
+    pub(crate) fn closed(&self, id: ConnId) -> Option<CloseReason> {
+        self.notices.iter().find_map(|notice| match notice {
+            Notice::Closed { id: closed, reason, .. } if *closed == id => Some(reason.clone()),
+            _ => None,
+        })
+    }
+
+    fn drain(&mut self) {
+        self.flush.append(&mut self.out.flush);
+        while let Some(effect) = self.out.effects.pop_front() {
+            match effect {
+                Effect::Store(record) if self.store == StoreMode::AtOnce => {
+                    let answer = Answer { ticket: record.ticket, outcome: Ok(()) };
+                    self.hub.stored(&[answer], self.now, &mut self.out);
+                }
+                Effect::Store(record) => self.held.push(record),
+                Effect::Resume(id) => self.resumed.push(id),
+                Effect::Close(id) => self.hub.reaped(id, self.now, &mut self.out),
+                Effect::Notice(notice) => self.notices.push(notice),
+                Effect::Stop => self.stopped = true,
+            }
+            self.flush.append(&mut self.out.flush);
+        }
+        self.hub.check_invariants();
+    }
+}
+
+pub(crate) fn keepalive() -> Vec<u8> {
+    let mut bytes = Vec::new();
+    native::keepalive(&mut bytes);
+    bytes
+}
+
+pub(crate) fn chat(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    native::chat(text.as_bytes(), &mut bytes);
+    bytes
+}
+
+pub(crate) fn nick(request: u8, name: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    native::set_nickname(Guid([request; 16]), name.as_bytes(), &mut bytes);
+    bytes
+}
+
+pub(crate) fn lines(bytes: &[u8]) -> Vec<String> {
+    String::from_utf8(bytes.to_vec()).unwrap().lines().map(ToString::to_string).collect()
+}
+
+/// Native frames as text; a half one at the end is an error.
+pub(crate) fn spoken(mut bytes: &[u8]) -> Vec<String> {
+    let mut all = Vec::new();
+    while !bytes.is_empty() {
+        let length = u32::from_be_bytes(bytes[..4].try_into().unwrap()) as usize;
+        let kind = u32::from_be_bytes(bytes[4..8].try_into().unwrap());
+        let payload = &bytes[8..4 + length];
+        bytes = &bytes[4 + length..];
+        all.push(match kind {
+            1 => {
+                let from = usize::from(payload[0]);
+                let text = String::from_utf8_lossy(&payload[1 + from + 2..]);
+                std::format!("{}: {text}", String::from_utf8_lossy(&payload[1..=from]))
+            }
+            2 => "keepalive".into(),
+            4 => std::format!("ack {}", payload[0]),
+            5 => std::format!("nak {}", payload[0]),
+            other => std::format!("type {other}"),
+        });
+    }
+    all
+}

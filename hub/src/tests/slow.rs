@@ -1,0 +1,227 @@
+//! Slow receivers and the budgets of memory: a contiguous beginning, then an exact gap or a close; never a silent hole.
+
+extern crate std;
+
+use std::format;
+use std::string::String;
+use std::vec::Vec;
+
+use crate::testing::{Turn, chat, keepalive, lines, quiet, spoken};
+use crate::{CloseReason, Notice, Settings};
+
+/// The numbers that a line is about: a message's one, or a gap's first and last.
+fn numbers(line: &str) -> Vec<u64> {
+    let after = |key: &str| {
+        line.split(key).nth(1).and_then(|rest| {
+            let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+            digits.parse().ok()
+        })
+    };
+    ["\"seq\":", "\"from_seq\":", "\"to_seq\":"].into_iter().filter_map(after).collect()
+}
+
+fn tailing(turn: &mut Turn) -> crate::ConnId {
+    let id = turn.control("bob");
+    turn.ask(id, r#"{"request":"tail","id":"t","rooms":["lobby"]}"#);
+    turn.lines(id);
+    id
+}
+
+#[test]
+fn a_v05_receiver_that_falls_behind_is_closed_with_a_contiguous_beginning() {
+    let mut turn = Turn::new(Settings { outbox: Some(10_000), ..quiet() });
+    let (a, slow, good) = (turn.native(), turn.native(), turn.native());
+    let mut got = Vec::new();
+    for count in 0..40 {
+        turn.say(a, &chat(&format!("{count:500}")));
+        if count < 5 {
+            got.extend(turn.read_some(slow, 400));
+        }
+        assert_eq!(turn.heard(good).len(), 1, "the others miss nothing");
+    }
+    assert_eq!(turn.closed(slow), Some(CloseReason::OutboxFull));
+    assert_eq!(got.len(), 2_000);
+    let frame = 4 + 4 + 1 + "guest-1".len() + 2 + 500;
+    let whole = spoken(&got[..got.len() / frame * frame]);
+    assert!(whole.iter().enumerate().all(|(at, line)| line.ends_with(&format!(" {at}"))));
+}
+
+#[test]
+fn a_v1_receiver_that_falls_behind_is_told_exactly_what_it_missed() {
+    let mut turn = Turn::new(Settings { outbox: Some(4_000), ..quiet() });
+    let a = turn.native();
+    let slow = tailing(&mut turn);
+    let mut got = Vec::new();
+    for count in 1..=100 {
+        turn.say(a, &chat(&format!("message {count}")));
+        if count % 10 == 0 {
+            got.extend(turn.read_some(slow, 333));
+        }
+    }
+    while turn.hub.pending(slow) > 0 {
+        got.extend(turn.read_some(slow, 333));
+    }
+    turn.say(a, &chat("live again"));
+    got.extend(turn.read(slow));
+    let mut next = 1;
+    let mut gaps = 0;
+    for line in lines(&got) {
+        match numbers(&line)[..] {
+            [seq] => {
+                assert_eq!(seq, next, "no silent hole: {line}");
+                next = seq + 1;
+            }
+            [from, to] => {
+                assert_eq!(from, next, "a gap begins with the first that is missing: {line}");
+                assert!(from <= to);
+                gaps += 1;
+                next = to + 1;
+            }
+            _ => panic!("what is this: {line}"),
+        }
+    }
+    assert_eq!(next, 102, "it is live again");
+    assert!(gaps > 0 && turn.closed(slow).is_none());
+    assert_eq!(turn.hub.memory().blocks, 0);
+}
+
+#[test]
+fn the_seam_of_a_gap_inside_a_turn_is_exact() {
+    let mut turn = Turn::new(Settings { outbox: Some(1_500), ..quiet() });
+    let a = turn.native();
+    let slow = tailing(&mut turn);
+    for _ in 0..15 {
+        turn.say(a, &chat("fill"));
+    }
+    assert!(turn.notices.iter().any(|notice| matches!(notice, Notice::Skipped { .. })));
+    turn.say_more(a, &chat("in the open block, before the gap is told"));
+    let mut got = turn.read(slow);
+    turn.say_more(a, &chat("in the open block, after it"));
+    turn.settle();
+    got.extend(turn.read(slow));
+    let last_two: Vec<Vec<u64>> =
+        lines(&got).iter().rev().take(2).map(|line| numbers(line)).collect();
+    let [live, gap] = &last_two[..] else { panic!("two lines") };
+    assert_eq!((live[0], gap[1] + 1), (17, 17), "{last_two:?}");
+}
+
+#[test]
+fn a_frame_that_has_begun_is_finished_before_the_gap() {
+    let mut turn = Turn::new(Settings { outbox: Some(4_000), ..quiet() });
+    let a = turn.native();
+    let slow = tailing(&mut turn);
+    turn.say(a, &chat("first"));
+    let mut got = turn.read_some(slow, 20);
+    for _ in 0..60 {
+        turn.say(a, &chat("more"));
+    }
+    assert!(turn.hub.memory().blocks < 30, "a skipped reader pins nothing");
+    got.extend(turn.read(slow));
+    let all = lines(&got);
+    assert_eq!(numbers(&all[0]), [1]);
+    assert_eq!(numbers(&all[1])[0], 2, "{}", all[1]);
+}
+
+#[test]
+fn replies_are_never_left_out_and_cut_the_connection_where_they_alone_are_too_much() {
+    let mut turn = Turn::new(Settings { outbox: Some(1_000), ..quiet() });
+    let a = turn.control("ada");
+    for count in 0..20 {
+        turn.ask(a, &format!(r#"{{"request":"ping","id":"{count}"}}"#));
+    }
+    assert_eq!(turn.closed(a), None);
+    assert_eq!(turn.lines(a).len(), 20);
+    for count in 0..60 {
+        turn.ask(a, &format!(r#"{{"request":"ping","id":"{count}"}}"#));
+    }
+    assert_eq!(turn.closed(a), Some(CloseReason::OutboxFull));
+}
+
+#[test]
+fn past_the_store_budget_the_readers_of_the_oldest_block_go_first() {
+    let mut turn = Turn::new(Settings { store: Some(20_000), ..quiet() });
+    let (a, slow, good) = (turn.native(), turn.native(), turn.native());
+    let follower = tailing(&mut turn);
+    for count in 0..60 {
+        turn.say(a, &chat(&"x".repeat(500)));
+        let memory = turn.hub.memory();
+        assert!(memory.blocks_bytes + memory.private_bytes <= 20_000);
+        if count > 10 {
+            assert!(!turn.heard(good).is_empty());
+        }
+    }
+    assert_eq!(turn.closed(slow), Some(CloseReason::MemoryBudget));
+    assert_eq!((turn.closed(good), turn.closed(follower)), (None, None));
+    let lines = turn.lines(follower);
+    assert!(lines.iter().any(|line| line.contains("\"event\":\"gap\"")));
+}
+
+#[test]
+fn an_undecided_connection_forgets_its_oldest_before_memory_is_short() {
+    let mut turn = Turn::new(Settings { store: Some(20_000), ..quiet() });
+    let (a, held) = (turn.native(), turn.dial());
+    for count in 0..60 {
+        turn.say(a, &chat(&format!("{count:500}")));
+        assert!(turn.hub.memory().blocks_bytes <= 20_000);
+    }
+    turn.say(held, &keepalive());
+    let heard = turn.heard(held);
+    let first: usize = heard[0][9..].trim().parse().unwrap();
+    assert!(first > 0 && heard.len() == 60 - first, "a contiguous end");
+}
+
+#[test]
+fn leaving_a_room_while_being_skipped_tells_the_gap_first() {
+    let mut turn = Turn::new(Settings { outbox: Some(2_000), ..quiet() });
+    let a = turn.native();
+    let slow = turn.control("bob");
+    turn.ask(slow, r#"{"request":"join","id":"j","room":"lobby"}"#);
+    turn.lines(slow);
+    turn.ask(slow, r#"{"request":"ping","id":"fill1"}"#);
+    for _ in 0..40 {
+        turn.ask(slow, r#"{"request":"ping","id":"fill"}"#);
+    }
+    for _ in 0..10 {
+        turn.say(a, &chat("unheard"));
+    }
+    turn.ask(slow, r#"{"request":"leave","id":"l","room":"lobby"}"#);
+    turn.ask(slow, r#"{"request":"join","id":"j2","room":"lobby"}"#);
+    let all = turn.lines(slow);
+    let at = |what: &str| all.iter().position(|line| line.contains(what));
+    assert!(at("\"gap\"") < at("\"reply\":\"l\""), "{all:?}");
+    assert_eq!(numbers(&all[at("\"gap\"").unwrap()])[1], 10);
+    assert!(all[at("j2").unwrap()].contains("\"seq\":10"));
+}
+
+#[test]
+fn runs_of_a_room_that_was_left_are_told_as_a_gap_in_their_place() {
+    let mut turn = Turn::new(Settings { outbox: Some(4_000), ..quiet() });
+    let (a, slow) = (turn.native(), turn.control("bob"));
+    turn.ask(slow, r#"{"request":"join","id":"j","room":"lobby"}"#);
+    turn.lines(slow);
+    turn.say(a, &chat("1"));
+    turn.say(a, &chat("2"));
+    turn.ask(slow, r#"{"request":"leave","id":"l","room":"lobby"}"#);
+    turn.ask(slow, r#"{"request":"join","id":"k","room":"lobby"}"#);
+    for _ in 0..40 {
+        turn.say(a, &chat("more"));
+    }
+    let all = turn.lines(slow);
+    let gaps: Vec<Vec<u64>> =
+        all.iter().filter(|line| line.contains("gap")).map(|line| numbers(line)).collect();
+    assert_eq!(gaps[..2], [[1, 1], [2, 2]]);
+    assert_eq!(gaps[2][0], 3, "{all:?}");
+}
+
+#[test]
+fn blocks_are_at_most_64_kib_and_everybody_gets_all_of_them() {
+    let mut turn = Turn::new(Settings { outbox: None, store: None, ..quiet() });
+    let (a, b) = (turn.native(), turn.native());
+    for _ in 0..50 {
+        turn.say_more(a, &chat(&"y".repeat(10_000)));
+    }
+    turn.settle();
+    assert!(turn.hub.memory().blocks >= 8);
+    assert_eq!(turn.heard(b).len(), 50);
+    assert_eq!(turn.hub.memory().blocks, 0);
+}
