@@ -32,7 +32,8 @@ fn corpus() {
 fn nearly_right() -> impl Strategy<Value = Vec<u8>> {
     let frame = (0_u32..8, prop::collection::vec(any::<u8>(), 0..40))
         .prop_map(|(kind, payload)| tests::native::frame(kind, &payload));
-    let chat = prop::collection::vec(any::<u8>(), 0..60).prop_map(|text| tests::native::chat(&text));
+    let chat =
+        prop::collection::vec(any::<u8>(), 0..60).prop_map(|text| tests::native::chat(&text));
     let nick = "[ -~]{0,40}".prop_map(|nick| tests::native::set_nickname([3; 16], nick.as_bytes()));
     let line = prop_oneof![
         Just("{\"request\":\"ping\",\"id\":\"1\"}\n"),
@@ -43,8 +44,8 @@ fn nearly_right() -> impl Strategy<Value = Vec<u8>> {
     ]
     .prop_map(|line| line.as_bytes().to_vec());
     let piece = prop_oneof![chat, nick, frame, line];
-    (prop::collection::vec(piece, 0..8), prop::collection::vec((any::<u16>(), any::<u8>()), 0..3)).prop_map(
-        |(pieces, changes)| {
+    (prop::collection::vec(piece, 0..8), prop::collection::vec((any::<u16>(), any::<u8>()), 0..3))
+        .prop_map(|(pieces, changes)| {
             let mut bytes = pieces.concat();
             for (at, byte) in changes {
                 if !bytes.is_empty() {
@@ -53,8 +54,7 @@ fn nearly_right() -> impl Strategy<Value = Vec<u8>> {
                 }
             }
             bytes
-        },
-    )
+        })
 }
 
 proptest! {

@@ -1,9 +1,5 @@
 //! What clippy cannot check: the floors, the size and head of files, leftovers, and documents that promise what is there.
-#![allow(
-    clippy::unwrap_used,
-    missing_docs,
-    reason = "a test that panics is a test that fails"
-)]
+#![allow(clippy::unwrap_used, missing_docs, reason = "a test that panics is a test that fails")]
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -103,7 +99,9 @@ fn imports_keep_the_floors() {
     for (name, below) in FLOORS.iter().filter(|(name, _)| *name != "tests") {
         for path in files(".rs").iter().filter(|path| path.starts_with(checkout().join(name))) {
             for (number, line) in read(path).lines().enumerate() {
-                for (other, _) in FLOORS.iter().filter(|(other, _)| other != name && *other != "tests") {
+                for (other, _) in
+                    FLOORS.iter().filter(|(other, _)| other != name && *other != "tests")
+                {
                     let code = line.split("//").next().unwrap_or_default();
                     if names_crate(code, other) && !below.contains(other) {
                         complaints.push(format!("{}:{}: uses {other}", shown(path), number + 1));
@@ -186,13 +184,19 @@ fn nothing_is_left_over() {
     let mark = ["FIX", "ME"].concat();
     let bare = ["#[ign", "ore]"].concat();
     let mut complaints = Vec::new();
-    for path in files(".rs").into_iter().chain(files("/run")).chain(files(".toml")).chain(files(".md")) {
+    for path in
+        files(".rs").into_iter().chain(files("/run")).chain(files(".toml")).chain(files(".md"))
+    {
         for (number, line) in read(&path).lines().enumerate() {
             if line.contains(&mark) {
                 complaints.push(format!("{}:{}: {mark}", shown(&path), number + 1));
             }
             if line.trim() == bare {
-                complaints.push(format!("{}:{}: ignored without a reason", shown(&path), number + 1));
+                complaints.push(format!(
+                    "{}:{}: ignored without a reason",
+                    shown(&path),
+                    number + 1
+                ));
             }
         }
     }
@@ -222,7 +226,10 @@ fn the_pinned_compiler_is_the_one_that_is_claimed() {
         line.split('"').nth(1).unwrap().to_owned()
     };
     let (channel, claimed) = (quoted(&pinned, "channel"), quoted(&manifest, "rust-version"));
-    assert!(channel == claimed || channel.starts_with(&format!("{claimed}.")), "{channel}, {claimed}");
+    assert!(
+        channel == claimed || channel.starts_with(&format!("{claimed}.")),
+        "{channel}, {claimed}"
+    );
 }
 
 /// The tables of docs/protocol.md are those of the code: between `<!-- NAME table -->` and `<!-- end -->`.
@@ -249,7 +256,10 @@ fn the_protocol_documents_tables_are_the_codes() {
         fs::write(path, document).unwrap();
         return;
     }
-    assert!(different.is_empty(), "docs/protocol.md, tables of {different:?}: UPDATE_GOLDEN=1 writes them");
+    assert!(
+        different.is_empty(),
+        "docs/protocol.md, tables of {different:?}: UPDATE_GOLDEN=1 writes them"
+    );
 }
 
 #[test]
@@ -259,7 +269,9 @@ fn links_lead_somewhere() {
         let text = read(&path);
         for (at, _) in text.match_indices("](") {
             let link = text[at + 2..].split([')', '#', ' ']).next().unwrap();
-            let there = link.is_empty() || link.contains("://") || path.parent().unwrap().join(link).exists();
+            let there = link.is_empty()
+                || link.contains("://")
+                || path.parent().unwrap().join(link).exists();
             if !there {
                 complaints.push(format!("{}: {link} is not there", shown(&path)));
             }
@@ -291,12 +303,16 @@ fn the_readmes_commands_are_there() {
 #[test]
 fn the_architectures_functions_are_there() {
     let text = read(&checkout().join("ARCHITECTURE.md"));
-    let code: BTreeMap<PathBuf, String> = files(".rs").into_iter().map(|path| (path.clone(), read(&path))).collect();
+    let code: BTreeMap<PathBuf, String> =
+        files(".rs").into_iter().map(|path| (path.clone(), read(&path))).collect();
     let mut functions = 0;
     for part in text.split('`').skip(1).step_by(2) {
         let Some((kind, name)) = part.split_once("::") else {
             if part.ends_with(".rs") {
-                assert!(checkout().join(part).exists(), "ARCHITECTURE.md names {part}, which is not there");
+                assert!(
+                    checkout().join(part).exists(),
+                    "ARCHITECTURE.md names {part}, which is not there"
+                );
             }
             continue;
         };

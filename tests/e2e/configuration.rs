@@ -27,13 +27,22 @@ fn a_good_configuration_is_good() {
     let checked = chatd(&folder, &["--config", path, "--check-config"]);
     assert_eq!(checked.status.code(), Some(0), "{}", text(&checked.stderr));
 
-    let effective = text(&chatd(&folder, &["--config", path, "--print-config", "effective"]).stdout);
-    let line = |key: &str| effective.lines().find(|line| line.starts_with(key)).unwrap_or("").to_owned();
-    assert!(line("outbox").contains("2MiB") && line("outbox").contains("chatd.toml:6"), "{effective}");
+    let effective =
+        text(&chatd(&folder, &["--config", path, "--print-config", "effective"]).stdout);
+    let line =
+        |key: &str| effective.lines().find(|line| line.starts_with(key)).unwrap_or("").to_owned();
+    assert!(
+        line("outbox").contains("2MiB") && line("outbox").contains("chatd.toml:6"),
+        "{effective}"
+    );
     assert!(line("stall").contains("default"), "{effective}");
-    let flag = chatd(&folder, &["--config", path, "--listen", "[::1]:5", "--print-config", "effective"]);
+    let flag =
+        chatd(&folder, &["--config", path, "--listen", "[::1]:5", "--print-config", "effective"]);
     let flag = text(&flag.stdout);
-    assert!(flag.contains("[::1]:5") && flag.contains("--listen") && !flag.contains("4444"), "{flag}");
+    assert!(
+        flag.contains("[::1]:5") && flag.contains("--listen") && !flag.contains("4444"),
+        "{flag}"
+    );
 }
 
 #[test]

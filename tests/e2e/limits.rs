@@ -38,13 +38,14 @@ fn one_connection_too_many_is_closed_at_once() {
 #[test]
 fn without_descriptors_it_neither_spins_nor_stays_deaf() {
     let daemon = Setup::new()
-        .config("[limits]\nconnections = \"off\"\n[keepalive]\ninterval = \"500ms\"\nidle = \"60s\"\n")
+        .config(
+            "[limits]\nconnections = \"off\"\n[keepalive]\ninterval = \"500ms\"\nidle = \"60s\"\n",
+        )
         .descriptors_max(32)
         .start();
     let mut ada = daemon.named("Ada");
     let mut bob = daemon.named("Bob");
-    let crowd: Vec<_> =
-        (0..60).filter_map(|_| TcpStream::connect(daemon.address()).ok()).collect();
+    let crowd: Vec<_> = (0..60).filter_map(|_| TcpStream::connect(daemon.address()).ok()).collect();
     daemon.logs(&["cannot accept", "ulimit"]);
 
     // Two seconds by the daemon's own keepalives: it must have slept through nearly all of them.
@@ -84,9 +85,8 @@ fn connections_come_and_go_without_a_trace() {
 
 #[test]
 fn a_flood_is_slowed_and_nobody_else_notices() {
-    let daemon = Setup::new()
-        .config("[limits]\nmessage_burst = 20\nmessages = \"200/s\"\n")
-        .start();
+    let daemon =
+        Setup::new().config("[limits]\nmessage_burst = 20\nmessages = \"200/s\"\n").start();
     let mut flood = daemon.named("Flood");
     let mut ada = daemon.named("Ada");
     let mut bob = daemon.named("Bob");

@@ -20,8 +20,7 @@ fn a_frame_may_come_a_byte_at_a_time() {
 
 #[test]
 fn keepalives_go_both_ways_and_silence_is_closed() {
-    let daemon =
-        Setup::new().config("[keepalive]\ninterval = \"200ms\"\nidle = \"1s\"\n").start();
+    let daemon = Setup::new().config("[keepalive]\ninterval = \"200ms\"\nidle = \"1s\"\n").start();
     let mut lively = daemon.named("Lively");
     let mut silent = daemon.named("Silent");
     // Longer than the idle limit, by the daemon's own clock.

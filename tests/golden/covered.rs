@@ -7,7 +7,10 @@ use crate::scripts;
 /// Error codes that no peer can meet yet, and why.
 const UNREACHABLE: &[(&str, &str)] = &[
     ("no_nickname", "control connections speak as their login name, v0.5 ones need none"),
-    ("nickname_in_use", "v0.5 answers with a Nak; v1 connections that take nicknames are not built yet"),
+    (
+        "nickname_in_use",
+        "v0.5 answers with a Nak; v1 connections that take nicknames are not built yet",
+    ),
     ("rate_limited", "speakers are slowed by not being read; nothing is refused for its rate yet"),
 ];
 /// Events that nothing makes yet, and why.

@@ -127,7 +127,8 @@ fn example(text: &str) -> Vec<u8> {
 
 fn matches_line(heard: &str, expected: &str) {
     let heard: Value = serde_json::from_str(heard).unwrap();
-    let wanted: Value = serde_json::from_str(expected).unwrap_or_else(|e| panic!("{expected}: {e}"));
+    let wanted: Value =
+        serde_json::from_str(expected).unwrap_or_else(|e| panic!("{expected}: {e}"));
     let (fields, wanted) = (heard.as_object().unwrap(), wanted.as_object().unwrap());
     let names: Vec<&String> = fields.keys().collect();
     assert_eq!(names, wanted.keys().collect::<Vec<_>>(), "the fields of {heard}");

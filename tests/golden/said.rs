@@ -25,7 +25,9 @@ impl Said {
             Some(_) => {
                 let bytes = std::mem::take(&mut self.bytes);
                 vec![match std::str::from_utf8(&bytes) {
-                    Ok(text) if !text.starts_with('\x15') => format!("says \"{}\"", text.escape_debug()),
+                    Ok(text) if !text.starts_with('\x15') => {
+                        format!("says \"{}\"", text.escape_debug())
+                    }
                     _ => format!("bytes {}", hex(&bytes)),
                 }]
             }
@@ -46,7 +48,7 @@ impl Said {
             let line: Vec<u8> = self.bytes.drain(..=end).collect();
             let line = String::from_utf8(line).unwrap();
             let _: serde_json::Value = serde_json::from_str(&line).unwrap();
-            said.push(line.trim_end().to_owned());
+            said.push(with_short_runs(line.trim_end()));
         }
         said
     }
@@ -71,4 +73,23 @@ fn guid(request: &[u8; 16]) -> String {
         return format!("{:02x}", request[0]);
     }
     hex(request).replace(' ', "")
+}
+
+/// Long runs of one character as that character and how many there are: `xxx{300}`.
+fn with_short_runs(line: &str) -> String {
+    const RUN_MAX: usize = 40;
+    let mut out = String::new();
+    let mut chars = line.chars().peekable();
+    while let Some(c) = chars.next() {
+        let mut count = 1;
+        while chars.next_if_eq(&c).is_some() {
+            count += 1;
+        }
+        if count <= RUN_MAX {
+            out.extend(std::iter::repeat_n(c, count));
+        } else {
+            out += &format!("{c}{c}{c}{{{count}}}");
+        }
+    }
+    out
 }

@@ -60,6 +60,7 @@ impl Script {
 
 #[test]
 fn a_script_is_shown_as_it_was_written() {
-    let text = "# What it shows.\n> connect ada\nada: nothing\n\n# And then\n> ada keepalive\n\n# end\n";
+    let text =
+        "# What it shows.\n> connect ada\nada: nothing\n\n# And then\n> ada keepalive\n\n# end\n";
     assert_eq!(Script::parse(text).shown(), text);
 }

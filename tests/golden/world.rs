@@ -52,7 +52,11 @@ pub struct World {
 impl World {
     pub fn new(script: &str) -> Self {
         Self {
-            settings: Some(Settings { server_name: "chatd".into(), version: "0".into(), ..Settings::default() }),
+            settings: Some(Settings {
+                server_name: "chatd".into(),
+                version: "0".into(),
+                ..Settings::default()
+            }),
             hub: None,
             now: Now::default().after(Span::from_secs(CLOCK_START_SECS)),
             connections: Vec::new(),
@@ -278,7 +282,7 @@ impl World {
             }
             Notice::Paused { .. } => self.output.push(format!("log: {name} paused")),
             notice if notice.level() > Level::Debug => {
-                self.output.push(format!("log: {} {notice}", notice.kind()));
+                self.output.push(format!("log: {notice}"));
             }
             _ => {}
         }
@@ -328,8 +332,20 @@ impl World {
         self.output.push(line);
     }
 
+    /// What was said since, the same line several times as one.
     pub fn take_output(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.output)
+        let mut output: Vec<(String, usize)> = Vec::new();
+        for line in std::mem::take(&mut self.output) {
+            match output.last_mut() {
+                Some((last, times)) if *last == line => *times += 1,
+                _ => output.push((line, 1)),
+            }
+        }
+        let shown = |(line, times)| match times {
+            1 => line,
+            _ => format!("{line} ({times} times)"),
+        };
+        output.into_iter().map(shown).collect()
     }
 
     /// A script's end is no excuse: nothing may be left half said to a peer that read everything.

@@ -13,7 +13,11 @@ pub type Body = (&'static str, fn(&[u8]));
 pub const BODIES: &[Body] = &[("session", session), ("client_line", client_line), ("hub", hub)];
 
 /// What a session makes of bytes, read in chunks: shown commands up to and with the fault, and the bytes left over.
-fn understood(transport: Transport, bytes: &[u8], chunk: impl Fn(usize) -> usize) -> (Vec<String>, usize) {
+fn understood(
+    transport: Transport,
+    bytes: &[u8],
+    chunk: impl Fn(usize) -> usize,
+) -> (Vec<String>, usize) {
     let mut session = Session::new(transport);
     let (mut seen, mut kept, mut read) = (Vec::new(), Vec::new(), 0);
     loop {
@@ -195,10 +199,14 @@ impl<'a> Driven<'a> {
         let request = self.number();
         let (room, number) = (self.number() % 6, self.number() % 20);
         let room = ["lobby", "a", "b", "c", "d", "e"][room];
-        let fields = format!("\"id\":\"00000000-0000-4000-8000-0000000000{number:02}\",\"room\":\"{room}\"");
-        let names = ["join", "leave", "post", "tail", "history", "members", "rooms", "ping", "stats"];
+        let fields =
+            format!("\"id\":\"00000000-0000-4000-8000-0000000000{number:02}\",\"room\":\"{room}\"");
+        let names =
+            ["join", "leave", "post", "tail", "history", "members", "rooms", "ping", "stats"];
         let name = names[request % names.len()];
-        let line = format!("{{\"request\":\"{name}\",{fields},\"text\":\"{number}\",\"last\":{number}}}\n");
+        let line = format!(
+            "{{\"request\":\"{name}\",{fields},\"text\":\"{number}\",\"last\":{number}}}\n"
+        );
         if let Some(id) = self.some_connection() {
             self.receive(id, line.as_bytes());
         }
@@ -229,8 +237,11 @@ impl<'a> Driven<'a> {
     fn answers(&mut self, count: usize, refused: bool) {
         let count = count.min(self.held.len());
         let outcome = if refused { Err(StoreError) } else { Ok(()) };
-        let answers: Vec<Answer> =
-            self.held.drain(..count).map(|record| Answer { ticket: record.ticket, outcome }).collect();
+        let answers: Vec<Answer> = self
+            .held
+            .drain(..count)
+            .map(|record| Answer { ticket: record.ticket, outcome })
+            .collect();
         self.hub.stored(&answers, self.now, &mut self.outbox);
     }
 

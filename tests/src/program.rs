@@ -165,7 +165,12 @@ pub fn run(command: &mut Command, input: &[u8]) -> Output {
     let (stdout, stderr) = (stdout.join().unwrap(), stderr.join().unwrap());
     drop(fed.join());
     let text = String::from_utf8_lossy;
-    assert!(in_time, "a program did not end in time; it said:\n{}\n{}", text(&stdout), text(&stderr));
+    assert!(
+        in_time,
+        "a program did not end in time; it said:\n{}\n{}",
+        text(&stdout),
+        text(&stderr)
+    );
     Output { status, stdout, stderr }
 }
 
