@@ -57,8 +57,14 @@ fn nearly_right() -> impl Strategy<Value = Vec<u8>> {
         })
 }
 
+/// How many samples each property takes: `PROPTEST_CASES`, or enough for every run of the tests.
+fn samples() -> ProptestConfig {
+    let cases = std::env::var("PROPTEST_CASES").map_or(4_096, |cases| cases.parse().unwrap());
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(512) })]
+    #![proptest_config(samples())]
 
     #[test]
     fn any_chunking_gives_the_same_commands(bytes in nearly_right()) {

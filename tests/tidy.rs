@@ -133,12 +133,18 @@ fn the_pure_floors_have_no_std() {
                 complaints.push(format!("{name}/src/lib.rs lacks {attribute}"));
             }
         }
+        // These two names are what only tests have; the root must say so.
+        for module in ["mod testing;", "mod tests;"] {
+            if root.contains(module) && !root.contains(&format!("#[cfg(test)]\n{module}")) {
+                complaints.push(format!("{name}/src/lib.rs: {module} without #[cfg(test)]"));
+            }
+        }
         for path in files(".rs").iter().filter(|path| path.starts_with(&folder)) {
             let text = read(path);
-            if let Some(at) = text.find("extern crate std") {
-                if !text[..at].contains("#[cfg(test)]") {
-                    complaints.push(format!("{}: std outside of tests", shown(path)));
-                }
+            let is_test = path.starts_with(folder.join("tests")) || path.ends_with("testing.rs");
+            let at = text.find("extern crate std").filter(|_| !is_test);
+            if at.is_some_and(|at| !text[..at].contains("#[cfg(test)]")) {
+                complaints.push(format!("{}: std outside of tests", shown(path)));
             }
         }
     }

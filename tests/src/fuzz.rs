@@ -35,8 +35,9 @@ fn understood(
                 read = next;
             }
             Item::Fault(fault) => {
-                let _ = (fault.farewell(), fault.word());
-                seen.push(format!("{fault}"));
+                // The text may differ: a length can be known to be wrong by its first byte.
+                let _ = fault.to_string();
+                seen.push(format!("{} {:?}", fault.word(), fault.farewell()));
                 return (seen, 0);
             }
             item => {
@@ -157,7 +158,8 @@ impl<'a> Driven<'a> {
             }
             8 => self.passes(),
             9 => {
-                if let Some(id) = self.some_connection() {
+                let waiting = self.some_connection().filter(|id| self.hub.pending(*id) > 0);
+                if let Some(id) = waiting {
                     self.hub.blocked(id, self.now);
                 }
             }
