@@ -141,16 +141,17 @@ impl Hub {
             self.push_keepalive(id, out);
         }
         if is_due(due.resume) {
-            self.resume(id, out);
+            self.go_on(id, out);
         }
     }
 
-    /// There is something in a connection's buckets again: what was held back goes on, then it is read again.
-    fn resume(&mut self, id: ConnId, out: &mut Outbox) {
+    /// A paused connection may speak again: what was held back goes on, then it is read again.
+    pub(crate) fn go_on(&mut self, id: ConnId, out: &mut Outbox) {
         let connection = self.connections.known(id);
         if connection.phase.is_live() {
             connection.go_on(self.now);
             out.effect(Effect::Resume(id));
+            self.check_ended(id, out);
         }
     }
 

@@ -9,7 +9,7 @@ use crate::Hub;
 use crate::block::BlockNo;
 use crate::connection::{Connection, Pause, Phase};
 use crate::leave::Course;
-use crate::rooms::{Fate, Pending, Room, RoomNo, Standing};
+use crate::rooms::{Pending, Room, RoomNo, Standing};
 use crate::settings::KEPT_BYTES_MAX;
 
 impl Hub {
@@ -193,14 +193,7 @@ impl Hub {
             frames.last().is_none_or(|last| *last <= room.last_released),
             "what is recent is released"
         );
-        assert!(
-            !matches!(room.queue.front(), Some(Pending::Post(post)) if post.fate != Fate::Waiting),
-            "what can be released is"
-        );
-        assert!(
-            room.queue.is_empty() || matches!(room.queue.front(), Some(Pending::Post(_))),
-            "only a post makes a room wait"
-        );
+        assert!(room.queue.front().is_none_or(Pending::waits_for_store), "what can be released is");
         let dirty = self.rooms.dirty.contains(&no);
         assert!(
             dirty || room.open.iter().all(Option::is_none),

@@ -239,7 +239,10 @@ impl Hub {
         let heard = heard.map_or(0, |block| self.blocks.get(block).len());
         room.enter(id, connection.dialect, standing, heard);
         let at = connection.rooms.binary_search(&no).expect_err("nobody comes in twice");
-        connection.rooms.reserve_exact(1);
+        if connection.rooms.is_empty() {
+            // Nearly all are in one room for ever.
+            connection.rooms.reserve_exact(1);
+        }
         connection.rooms.insert(at, no);
     }
 }

@@ -19,6 +19,9 @@ use crate::recent::{Known, Recent};
 use crate::rooms::{Excluded, Fate, Pending, Post, RoomNo, Ticket};
 use crate::settings::{STORE_QUEUE_BYTES_MAX, STORE_QUEUE_MESSAGES_MAX};
 
+/// An empty queue of a room keeps room for so many.
+const QUEUE_KEPT: usize = 64;
+
 /// What waits for the store, all rooms together.
 #[derive(Debug, Default)]
 pub(crate) struct StoreQueue {
@@ -280,9 +283,8 @@ impl Hub {
         while let Some(id) = self.behind_store.pop_front() {
             let connection = self.connections.known(id);
             if matches!(connection.pause, Pause::Store { .. }) {
-                connection.go_on(self.now);
+                self.go_on(id, out);
                 self.rearm(id);
-                out.effect(Effect::Resume(id));
             }
         }
     }

@@ -334,11 +334,16 @@ impl Hub {
             self.follow_everywhere(id);
         }
         for name in names {
-            let no = self.room_or_make(name)?;
-            if !rooms.contains(&no) {
-                rooms.push(no);
+            match self.room_or_make(name) {
+                Ok(no) => rooms.push(no),
+                Err(error) => {
+                    rooms.iter().for_each(|no| self.rooms.sweep(*no));
+                    return Err(error);
+                }
             }
         }
+        rooms.sort_unstable();
+        rooms.dedup();
         let most = last.unwrap_or(0).min(HISTORY_MESSAGES_MAX) as usize;
         let mut budget = self.budget_of(id);
         let mut replay = Vec::new();

@@ -153,6 +153,13 @@ pub(crate) enum Pending {
     },
 }
 
+impl Pending {
+    /// Whether it is a post that the store has not answered.
+    pub(crate) fn waits_for_store(&self) -> bool {
+        matches!(self, Self::Post(post) if post.fate == Fate::Waiting)
+    }
+}
+
 /// A room.
 #[derive(Debug)]
 pub(crate) struct Room {

@@ -1,7 +1,7 @@
 //! Slow receivers: what happens past a limit. A speaker never waits for one, and nobody is left with a silent hole.
 //!
 //! A v0.5 connection is closed. A v1 connection keeps its private frames; everything else that waits is left out, and once
-//! its queue has drained to half the limit it is told exactly what that was. An undecided connection has been shown
+//! it takes something again and its queue has drained to half the limit, it is told exactly what that was. An undecided connection has been shown
 //! nothing yet, so the oldest of what is held for it is forgotten.
 
 use alloc::vec::Vec;
@@ -30,11 +30,10 @@ impl Hub {
 
     /// Forgets the oldest runs that are held for an undecided connection, until the rest keeps within the limits.
     fn trim_backlog(&mut self, id: ConnId) {
-        let limit = BACKLOG_BYTES_MAX.min(self.settings.outbox.unwrap_or(usize::MAX));
         loop {
             let connection = self.connections.known(id);
             let frames = connection.held_frames as usize;
-            if connection.queue.bytes() <= limit && frames <= BACKLOG_FRAMES_MAX {
+            if connection.queue.bytes() <= BACKLOG_BYTES_MAX && frames <= BACKLOG_FRAMES_MAX {
                 return;
             }
             self.forget_oldest_run(id);
@@ -81,14 +80,14 @@ impl Hub {
         let connection = self.connections.known(id);
         assert_eq!(connection.queue.runs().count(), 0, "all runs are left out");
         let left = connection.queue.bytes();
-        if connection.queue.is_empty() {
-            // It stays on the caller's list, which forgives an entry with nothing to write; progress takes it off.
-            connection.listed = false;
-        }
         if left < bytes {
             out.notice(Notice::Skipped { id, bytes: bytes - left });
         }
-        self.recover(id, out);
+        if left == 0 {
+            // Nothing is left whose writing would show that it takes something again.
+            connection.listed = false;
+            self.recover(id, out);
+        }
     }
 
     /// Puts private bytes back at the end of a queue, without those that are written.
@@ -128,7 +127,8 @@ impl Hub {
         }
     }
 
-    /// A connection that was skipped and has drained to half the limit is told what it missed, and hears its rooms again.
+    /// A connection that was skipped, takes something again and has drained to half the limit is told what it missed, and
+    /// hears its rooms again.
     pub(crate) fn recover(&mut self, id: ConnId, out: &mut Outbox) {
         let limit = self.settings.outbox.unwrap_or(usize::MAX);
         let Some(connection) = self.connections.get(id) else { return };
@@ -200,13 +200,8 @@ impl Hub {
             return;
         }
         match connection.phase {
-            Phase::Undecided => {
-                while self.connections.known(id).queue.runs().any(|run| run.block <= newest) {
-                    self.forget_oldest_run(id);
-                }
-            }
             Phase::Control => self.skip(id, out),
-            Phase::Listening | Phase::Native | Phase::Leaving(_) => {
+            Phase::Undecided | Phase::Listening | Phase::Native | Phase::Leaving(_) => {
                 self.close(id, CloseReason::MemoryBudget, out);
             }
             Phase::Closing => {}

@@ -199,9 +199,9 @@ impl Turn {
 
     /// Why a connection was closed.
     pub(crate) fn closed(&self, id: ConnId) -> Option<CloseReason> {
-        self.notices.iter().find_map(|notice| match notice {
-            Notice::Closed { id: closed, reason, .. } if *closed == id => Some(reason.clone()),
-            _ => None,
+        self.notices.iter().find_map(|notice| {
+            let Notice::Closed { id: closed, reason, .. } = notice else { return None };
+            (*closed == id).then(|| reason.clone())
         })
     }
 

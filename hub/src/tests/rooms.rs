@@ -184,6 +184,19 @@ fn recent_messages_keep_within_their_limit_and_a_forgotten_room_never_uses_a_num
 }
 
 #[test]
+fn a_room_that_nothing_is_remembered_of_is_forgotten_with_its_last_message() {
+    let mut turn = Turn::new(Settings { recent: Some(0), rooms: Some(2), ..quiet() });
+    let a = turn.control("ada");
+    turn.ask(a, &post(1, "ops", "x"));
+    turn.ask(a, &post(2, "dev", "x"));
+    turn.ask(a, r#"{"request":"tail","id":"t","rooms":["one","two"]}"#);
+    turn.ask(a, &post(3, "ops", "x"));
+    let lines = turn.lines(a);
+    assert!(has(&lines[0], &["\"seq\":1"]) && has(&lines[1], &["\"seq\":2"]));
+    assert!(has(&lines[2], &["limit_reached"]) && has(&lines[3], &["\"seq\":3"]));
+}
+
+#[test]
 fn rooms_and_rooms_joined_have_limits() {
     let mut turn = Turn::new(Settings { rooms: Some(3), rooms_joined: Some(1), ..quiet() });
     let a = turn.control("ada");
