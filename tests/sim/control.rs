@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::clients::Client;
 use crate::following::Marks;
 use crate::native::content;
-use crate::net::Net;
+use crate::net::{Net, Stage};
 use crate::oracle::{LOBBY, Oracle, Post};
 use crate::trace::Kind;
 
@@ -160,12 +160,14 @@ fn post(client: &mut Client, oracle: &mut Oracle, room: &str, at: u64) -> Vec<u8
         let first_post = &oracle.voices[client.no].posts[first];
         let id = first_post.id.expect("a control post has an id");
         if client.rng.chance(600) {
-            let (room, content) = (first_post.room.clone(), first_post.content.clone());
-            return post_line(client, &id, &room, &content, None, Asked::Post(first, true));
+            let first_post = &mut oracle.voices[client.no].posts[first];
+            first_post.resent = true;
+            let asked = Asked::Post(first, true);
+            return post_line(client, first_post, asked);
         }
         let index = oracle.voices[client.no].posts.len();
         let other = content(client, oracle);
-        return post_new(client, oracle, room, at, id, other, Asked::Conflict(index, first));
+        return post_new(client, oracle, (room, at), id, other, Asked::Conflict(index, first));
     }
     let mut id = [0; 16];
     id[..8].copy_from_slice(&client.rng.next().to_be_bytes());
@@ -176,49 +178,34 @@ fn post(client: &mut Client, oracle: &mut Oracle, room: &str, at: u64) -> Vec<u8
     let index = oracle.voices[client.no].posts.len();
     client.control.last_post = Some(index);
     let text = content(client, oracle);
-    post_new(client, oracle, room, at, id, text, Asked::Post(index, false))
+    post_new(client, oracle, (room, at), id, text, Asked::Post(index, false))
 }
 
 fn post_new(
     client: &mut Client,
     oracle: &mut Oracle,
-    room: &str,
-    at: u64,
+    (room, at): (&str, u64),
     id: [u8; 16],
-    text: Vec<u8>,
+    content: Vec<u8>,
     asked: Asked,
 ) -> Vec<u8> {
     let as_nick = client.rng.chance(100).then(|| format!("as-{}", client.no));
-    let line = post_line(client, &id, room, &text, as_nick.as_deref(), asked);
-    let end = at + line.len() as u64;
-    let post = Post {
-        room: room.to_owned(),
-        content: text,
-        id: Some(id),
-        end,
-        message: None,
-        replied: false,
-        as_nick,
-    };
+    let room = room.to_owned();
+    let mut post = Post { room, content, id: Some(id), as_nick, ..Post::default() };
+    let line = post_line(client, &post, asked);
+    post.end = at + line.len() as u64;
     oracle.voices[client.no].posts.push(post);
     line
 }
 
-fn post_line(
-    client: &mut Client,
-    id: &[u8; 16],
-    room: &str,
-    content: &[u8],
-    as_nick: Option<&str>,
-    asked: Asked,
-) -> Vec<u8> {
-    let id = uuid_text(id);
-    let mut request = json!({"request": "post", "id": id, "room": room});
-    match std::str::from_utf8(content) {
+fn post_line(client: &mut Client, post: &Post, asked: Asked) -> Vec<u8> {
+    let id = uuid_text(&post.id.expect("a control post has an id"));
+    let mut request = json!({"request": "post", "id": id, "room": post.room});
+    match std::str::from_utf8(&post.content) {
         Ok(text) => request["text"] = json!(text),
-        Err(_) => request["data"] = json!(base64(content)),
+        Err(_) => request["data"] = json!(base64(&post.content)),
     }
-    if let Some(nick) = as_nick {
+    if let Some(nick) = &post.as_nick {
         request["nick"] = json!(nick);
     }
     client.control.asked.entry(id).or_default().push(asked);
@@ -271,7 +258,7 @@ fn event(client: &mut Client, value: &Value, net: &mut Net, oracle: &mut Oracle)
     match text(value, "event") {
         "message" => {
             let (room, seq) = (text(value, "room"), number(value, "seq"));
-            net.note(Kind::Got, no, seq, 0);
+            net.note_text(Kind::Got, no, &format!("{room} {seq}"));
             check_message(value, oracle);
             if let Some(id) = value.get("history") {
                 let id = id.as_str().expect("the id of a request");
@@ -289,8 +276,9 @@ fn event(client: &mut Client, value: &Value, net: &mut Net, oracle: &mut Oracle)
         }
         "gap" => {
             let (from, to) = (number(value, "from_seq"), number(value, "to_seq"));
-            net.note(Kind::Gap, no, from, to);
-            oracle.gap(no, text(value, "room"), from, to);
+            let room = text(value, "room");
+            net.note_text(Kind::Gap, no, &format!("{room} {from} {to}"));
+            oracle.gap(no, room, from, to);
         }
         "joined" | "left" | "renamed" => {
             assert!(!text(value, "nick").is_empty(), "someone came or went: {value}");
@@ -320,10 +308,12 @@ fn reply(client: &mut Client, value: &Value, net: &mut Net, oracle: &mut Oracle)
     let ok =
         value["ok"].as_bool().unwrap_or_else(|| panic!("#{no} got a reply without ok: {value}"));
     let code = if ok { "" } else { text(value, "error") };
-    net.note(Kind::Replied, no, u64::from(ok), code.len() as u64);
-    let Some(id) = value.get("reply").and_then(Value::as_str) else {
+    let id = value.get("reply").and_then(Value::as_str);
+    net.note_text(Kind::Replied, no, &format!("{} {code} {}", id.unwrap_or("-"), value["seq"]));
+    let Some(id) = id else {
         assert!(!ok, "an answer without an id is an error: {value}");
-        if client.bad_from.is_none() && code != "shutting_down" {
+        // A connection that is refused, or ended for its line, is told so without having asked.
+        if client.bad_from.is_none() && net.links[no].stage != Stage::Closed {
             assert!(client.control.faceless > 0, "#{no} got an answer to nothing: {value}");
             client.control.faceless -= 1;
         }

@@ -33,6 +33,11 @@ impl Oracle {
         self.released(room).last().map_or(0, |number| self.messages[*number].seq)
     }
 
+    /// The last number that a room took.
+    fn last_taken(&self, room: &str) -> u64 {
+        self.rooms[room].by_seq.last_key_value().map_or(0, |(seq, _)| *seq)
+    }
+
     /// The first message of others in a room with a number in `after..before` that was released.
     fn first_of_others(&self, no: usize, room: &str, after: u64, before: u64) -> Option<u64> {
         let log = self.rooms.get(room)?;
@@ -125,7 +130,12 @@ impl Oracle {
 
     /// `join` was granted: what the room says after `seq` comes.
     pub fn joined(&mut self, no: usize, room: &str, seq: u64) {
-        assert!(seq <= self.last_released(room), "{room} has not got to {seq}");
+        // A room that was forgotten and is made anew goes on behind the numbers of all rooms.
+        let highest = self.rooms.keys().map(|other| self.last_taken(other)).max().unwrap_or(0);
+        assert!(seq <= highest, "{room} has not got to {seq}");
+        if self.ears[no].tails_all {
+            self.ears[no].follow(room);
+        }
         if self.ears[no].follows.contains_key(room) {
             self.reply_at(no, room, seq + 1);
         }

@@ -105,8 +105,18 @@ impl Oracle {
     }
 
     fn overflows(&self, held: &[usize]) -> bool {
-        let bytes: usize = held.iter().map(|number| self.messages[*number].native_len()).sum();
-        held.len() > BACKLOG_FRAMES || bytes > BACKLOG_BYTES
+        held.len() > BACKLOG_FRAMES
+            || self.native_bytes(held) > BACKLOG_BYTES.min(self.outbox)
+            || self.memory_short
+    }
+
+    fn native_bytes(&self, messages: &[usize]) -> usize {
+        messages.iter().map(|number| self.messages[*number].native_len()).sum()
+    }
+
+    /// Bytes that a v0.5 client is owed and has not read.
+    pub fn native_owed(&self, no: usize) -> usize {
+        self.native_bytes(&self.released(LOBBY)[self.ears[no].cursor..])
     }
 
     /// At the end, after everything flowed: a v0.5 client that is still there has got all.

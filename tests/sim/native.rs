@@ -109,15 +109,7 @@ fn say(client: &mut Client, oracle: &mut Oracle, at: u64) -> Vec<u8> {
     let text = if empty { Vec::new() } else { content(client, oracle) };
     let bytes = chat(&text);
     let end = at + bytes.len() as u64;
-    let post = Post {
-        room: LOBBY.into(),
-        content: text,
-        id: None,
-        end,
-        message: None,
-        replied: false,
-        as_nick: None,
-    };
+    let post = Post { room: LOBBY.into(), content: text, end, ..Post::default() };
     oracle.voices[client.no].posts.push(post);
     bytes
 }

@@ -143,6 +143,10 @@ impl Net {
         self.trace.note(self.clock.now(), kind, who as u32, a, b);
     }
 
+    pub fn note_text(&mut self, kind: Kind, who: usize, text: &str) {
+        self.trace.note_text(self.clock.now(), kind, who as u32, text);
+    }
+
     /// A system call takes its time.
     pub fn cost(&mut self) {
         let cost = self.rng.below(self.plan.call_cost + 1);

@@ -53,7 +53,7 @@ pub struct RoomLog {
 }
 
 /// One post that a client sent.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Post {
     pub room: String,
     pub content: Vec<u8>,
@@ -61,6 +61,8 @@ pub struct Post {
     /// Where its frame ends in the client's stream.
     pub end: u64,
     pub message: Option<usize>,
+    /// It was sent more than once.
+    pub resent: bool,
     /// Its first reply came.
     pub replied: bool,
     /// Who it says it is from, where that is not the client's own name.
@@ -102,6 +104,10 @@ pub struct Oracle {
     /// The connection whose posts carry no mark, since they are empty.
     pub empty_sayer: Option<usize>,
     pub deliveries: u64,
+    /// The limit of one receiver's queue.
+    pub outbox: usize,
+    /// The daemon's memory was short at some time: what was held for the undecided may be less.
+    pub memory_short: bool,
     /// What was released since the last turn's end, as bytes of the longest dialect.
     pub released_now: usize,
 }
@@ -139,7 +145,7 @@ impl Oracle {
             before.is_none() || before == Some(Fate::Refused) && !voice.native,
             "post {count} of #{author} came to the store twice"
         );
-        let repeated = before.is_some();
+        let repeated = post.resent;
         assert!(
             repeated || count >= voice.submitted,
             "post {count} of #{author} came behind a later one"

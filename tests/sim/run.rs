@@ -43,7 +43,8 @@ pub struct Failure {
 }
 
 thread_local! {
-    static QUIET: Cell<bool> = const { Cell::new(false) };
+    /// While a daemon is simulated on this thread: whether its panics are printed, too.
+    static SIMULATING: Cell<Option<bool>> = const { Cell::new(None) };
     static SAID: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
@@ -53,9 +54,13 @@ fn silence_panics() {
     HOOK.call_once(|| {
         let loud = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
-            if QUIET.get() {
-                SAID.with_borrow_mut(|said| *said = info.to_string());
-            } else {
+            let simulating = SIMULATING.get();
+            if simulating.is_some() {
+                let at = info.location().map(ToString::to_string).unwrap_or_default();
+                let what = info.payload_as_str().unwrap_or("a panic");
+                SAID.with_borrow_mut(|said| *said = format!("{what} ({at})"));
+            }
+            if simulating != Some(false) {
                 loud(info);
             }
         }));
@@ -66,9 +71,9 @@ fn silence_panics() {
 pub fn run(seed: u64, planted: Option<Planted>, whole: bool) -> Result<(Outcome, String), Failure> {
     silence_panics();
     let world: Shared = Rc::new(RefCell::new(World::new(Plan::of(seed), whole)));
-    QUIET.set(true);
+    SIMULATING.set(Some(whole));
     let result = catch_unwind(AssertUnwindSafe(|| drive(&world, planted)));
-    QUIET.set(false);
+    SIMULATING.set(None);
     let world = world.borrow();
     let log = world.net.trace.lines();
     match result {

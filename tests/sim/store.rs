@@ -36,18 +36,20 @@ impl Store for SimStore {
             author: 0,
             fate: Fate::Pending,
         };
-        let seq = message.seq;
+        let named = format!("{} {}", message.room, message.seq);
         let links = &world.net.links;
         let number = world.oracle.submit(message, |no| links[no].read_total);
         let author = world.oracle.messages[number].author;
-        world.net.note(Kind::Submit, author, seq, number as u64);
+        world.net.note_text(Kind::Submit, author, &named);
         world.store_submit(InStore { ticket: record.ticket, number });
     }
 
     fn answers(&mut self, into: &mut Vec<Answer>) {
         let mut world = self.world.borrow_mut();
         for (held, stored) in std::mem::take(&mut world.store.answers) {
-            world.net.note(Kind::Answer, 0, held.number as u64, u64::from(stored));
+            let message = &world.oracle.messages[held.number];
+            let named = format!("{} {} {stored}", message.room, message.seq);
+            world.net.note_text(Kind::Answer, 0, &named);
             world.oracle.answered(held.number, stored);
             let outcome = if stored { Ok(()) } else { Err(StoreError) };
             into.push(Answer { ticket: held.ticket, outcome });

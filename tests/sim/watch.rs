@@ -92,7 +92,7 @@ impl Watch {
         let seen = self.seen[no];
         let slack = SLACK + world.lateness;
         let now = world.woke_at;
-        let age = |since: u64| now.saturating_sub(since);
+        let age = |since: u64| now.saturating_sub(since.max(world.resumed_at));
         if client.sort != Sort::Control {
             let silent = age(link.read_at);
             let allowed = self.limits.idle + seen.paused + slack;
@@ -123,6 +123,16 @@ impl Watch {
         }
     }
 
+    /// The daemon says that its memory is short: it must have had, at the end of the last turn and with
+    /// what was said or asked for since, more than its budget.
+    fn pressed(&self, bytes: usize, limit: usize, world: &World) {
+        assert!(bytes > limit && limit == self.limits.store, "{bytes} bytes are not over {limit}");
+        let asked = world.clients.iter().flat_map(|client| client.control.asked.values().flatten());
+        let pages = asked.filter(|asked| !matches!(asked, Asked::Other)).count();
+        let most = self.queued + world.oracle.released_now + pages * self.limits.outbox;
+        assert!(bytes <= most, "{bytes} bytes are queued, and {most} at most can be");
+    }
+
     /// The daemon says why it closed a connection: the simulator must know that cause.
     fn closed(&self, no: usize, reason: &CloseReason, world: &World) {
         let (link, client) = (&world.net.links[no], &world.clients[no]);
@@ -143,7 +153,7 @@ impl Watch {
             }
             CloseReason::Stall => link.write_blocked && aged(link.wrote_at, limits.stall),
             CloseReason::OutboxFull => pending + more > limits.outbox || paging,
-            CloseReason::MemoryBudget => self.queued + more > limits.store || paging,
+            CloseReason::MemoryBudget => world.oracle.memory_short,
             CloseReason::TooLarge | CloseReason::Fault(_) => {
                 client.bad_from.is_some_and(|from| link.read_total > from)
             }
@@ -206,6 +216,10 @@ impl Log for SimLog {
             about.unwrap_or(0) as u32,
             &notice.to_string(),
         );
+        if let Notice::MemoryPressure { bytes, limit } = notice {
+            world.oracle.memory_short = true;
+            self.watch.borrow().pressed(bytes, limit, &world);
+        }
         if let (Notice::Closed { reason, .. }, Some(no)) = (&notice, about) {
             self.watch.borrow().closed(no, reason, &world);
         }

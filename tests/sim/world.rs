@@ -60,6 +60,8 @@ pub struct World {
     /// How late the last poll woke, and when it did.
     pub lateness: u64,
     pub woke_at: u64,
+    /// When the machine last woke from a sleep of its own.
+    pub resumed_at: u64,
     /// The loop asked to sleep for ever, and nothing would ever happen.
     pub asleep_for_ever: bool,
     pub healed_at: u64,
@@ -78,13 +80,18 @@ impl World {
         let net = Net::new(Clock::new(start), Trace::new(trace_all), rng.fork(), plan.net.clone());
         let mut world = Self {
             net,
-            oracle: Oracle { server_name: "sim.server".into(), ..Oracle::default() },
+            oracle: Oracle {
+                server_name: "sim.server".into(),
+                outbox: plan.limits.outbox,
+                ..Oracle::default()
+            },
             clients: Vec::new(),
             phase: Phase::Chaos,
             store: StoreState::default(),
             stop_signal: false,
             lateness: 0,
             woke_at: start,
+            resumed_at: start,
             asleep_for_ever: false,
             healed_at: 0,
             settled_once: false,
@@ -171,6 +178,9 @@ impl World {
         }
         self.net.clock.advance(until.max(self.net.clock.now()));
         self.lateness = late;
+        if late >= SECOND {
+            self.resumed_at = until;
+        }
     }
 
     fn anything_ready(&self) -> bool {
