@@ -105,20 +105,14 @@ impl Hub {
 
     /// Releases a room's queue up to the first post that the store has not answered.
     fn release_ready(&mut self, no: RoomNo, out: &mut Outbox) {
-        loop {
-            // The room is gone where keeping its last message made the recent ones forget that very message.
-            let Some(room) = self.rooms.get_mut(no) else { return };
-            match room.queue.front() {
-                None => break,
-                Some(Pending::Post(post)) if post.fate == Fate::Waiting => break,
-                Some(_) => {}
+        // The room is gone where keeping its last message made the recent ones forget that very message.
+        while let Some(room) = self.rooms.get_mut(no) {
+            let ready = |pending: &mut Pending| !pending.waits_for_store();
+            let Some(pending) = room.queue.pop_front_if(ready) else { break };
+            if room.queue.is_empty() && room.queue.capacity() > QUEUE_KEPT {
+                room.queue.shrink_to(QUEUE_KEPT);
             }
-            let pending = room.queue.pop_front().expect("it has a front");
             self.release(no, pending, out);
-        }
-        let room = self.rooms.known_mut(no);
-        if room.queue.is_empty() && room.queue.capacity() > 64 {
-            room.queue.shrink_to(64);
         }
         self.rooms.sweep(no);
     }

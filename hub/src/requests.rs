@@ -337,7 +337,9 @@ impl Hub {
             match self.room_or_make(name) {
                 Ok(no) => rooms.push(no),
                 Err(error) => {
-                    rooms.iter().for_each(|no| self.rooms.sweep(*no));
+                    for no in rooms {
+                        self.rooms.sweep(no);
+                    }
                     return Err(error);
                 }
             }
