@@ -2,11 +2,19 @@
 
 use crate::args::Who;
 use crate::ask::{Context, of_room, room};
-use crate::client::{Client, Fields, Happening};
+use crate::client::{Fields, Happening};
 use crate::clock;
 use crate::failure::Failure;
 use crate::moments;
+use crate::server::pause;
+use proto::{Now, Span};
 use serde_json::{Value, json};
+
+/// Between two looks at whether a daemon that is ending is gone.
+const STOP_PAUSE: Span = Span::from_millis(10);
+
+/// How long a daemon has to answer before it is taken for one that is ending.
+const STOP_ANSWER: Span = Span::from_millis(200);
 
 /// `chatctl who`: a line by name, with its rooms where no room was named.
 pub fn who(context: &mut Context, args: &Who) -> Result<(), Failure> {
@@ -117,34 +125,59 @@ pub fn ping(context: &mut Context) -> Result<(), Failure> {
     context.talk.flush()
 }
 
-/// `chatctl stop`: asks the daemon to end, and waits until it has closed its connections.
+/// `chatctl stop`: asks the daemon to end, and waits until it has: until it holds no socket any more and
+/// another one can be started.
 pub fn stop(context: &mut Context) -> Result<(), Failure> {
     let mut client = context.connect()?;
     context.ask(&mut client, "stop", Fields::new(), &mut |_| Ok(()))?;
     context.talk.whisper("stopping", "the daemon is emptying its queues");
-    wait_for_end(context, &mut client)?;
-    context.talk.say("stopped", "the daemon has ended");
-    Ok(())
-}
-
-fn wait_for_end(context: &Context, client: &mut Client) -> Result<(), Failure> {
     let deadline = context.deadline();
-    loop {
+    while !client.is_lost() {
         let now = clock::now();
         if now >= deadline {
-            let waited = moments::span_shown(context.flags.timeout.as_micros());
-            let message = format!("the daemon accepted to stop, and is still at it after {waited}");
-            return Err(Failure::timed_out(message));
+            return Err(still_there(context));
         }
         client
             .step(now, Some(deadline), &[])
             .map_err(|error| Failure::unreachable(error.to_string()))?;
+        while client.take().is_some() {}
+    }
+    while is_ending(context, deadline) {
+        if clock::now() >= deadline {
+            return Err(still_there(context));
+        }
+        pause(STOP_PAUSE)?;
+    }
+    context.talk.say("stopped", "the daemon has ended");
+    Ok(())
+}
+
+/// Whether somebody still holds the socket without answering. Who answers is the next daemon, started by a
+/// service manager.
+fn is_ending(context: &Context, deadline: Now) -> bool {
+    let Ok(mut client) = context.server.connect(deadline) else { return false };
+    let patience = clock::now().after(STOP_ANSWER).min(deadline);
+    client.ask("ping", Fields::new(), patience);
+    loop {
+        if client.step(clock::now(), Some(patience), &[]).is_err() {
+            return true;
+        }
+        client.expire(clock::now());
         while let Some(happening) = client.take() {
-            if matches!(happening, Happening::Lost { .. }) {
-                return Ok(());
+            match happening {
+                Happening::Replied(_, outcome) => return outcome.is_err(),
+                Happening::Event(_) => {}
+                Happening::TimedOut(_) | Happening::Complaint(_) | Happening::Lost { .. } => {
+                    return true;
+                }
             }
         }
     }
+}
+
+fn still_there(context: &Context) -> Failure {
+    let waited = moments::span_shown(context.flags.timeout.as_micros());
+    Failure::timed_out(format!("the daemon agreed to stop, and is still at it after {waited}"))
 }
 
 fn list(reply: &Fields, field: &str) -> Vec<Value> {

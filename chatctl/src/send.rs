@@ -216,7 +216,9 @@ impl Sender<'_> {
 
     /// The connection broke: a new one is made within the timeout, and what has no answer is sent again.
     fn again(&mut self, client: &mut Client, reason: &str) -> Result<(), Failure> {
-        self.context.talk.say("lost", &format!("lost the daemon ({reason}); sending again"));
+        if self.unacknowledged.is_none() {
+            self.context.talk.say("lost", &format!("lost the daemon ({reason}); trying again"));
+        }
         let until = *self.unacknowledged.get_or_insert(self.context.deadline());
         loop {
             // A connection that the daemon closes at once is a loss as well: the pause is before every try.

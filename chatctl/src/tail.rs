@@ -39,6 +39,7 @@ pub fn tail(context: &mut Context, args: &Tail) -> Result<(), Failure> {
         // All there is, is what was missed since the beginning of the history.
         resuming: args.number == Count::All,
         found: false,
+        lost: None,
         context,
         args,
     };
@@ -82,6 +83,8 @@ struct Follower<'a> {
     resuming: bool,
     /// Whether the daemon was lost and found.
     found: bool,
+    /// Since when it is lost.
+    lost: Option<Now>,
 }
 
 /// The requests of one connection, by what they are for.
@@ -147,13 +150,17 @@ impl Follower<'_> {
 
     /// Looks for the daemon until it is found; `None` where the time to follow ends before.
     fn find(&mut self, failure: Failure, what: &str) -> Result<Option<Client>, Failure> {
-        let began = clock::now();
+        let began = if let Some(began) = self.lost {
+            began
+        } else {
+            self.context.talk.say("lost", &format!("{what}; looking for it"));
+            *self.lost.insert(clock::now())
+        };
         let until = match self.args.reconnect.unwrap_or(Reconnect::Forever) {
             Reconnect::Never => return Err(failure),
             Reconnect::Forever => None,
             Reconnect::Within(span) => Some(began.after(span)),
         };
-        self.context.talk.say("lost", &format!("{what}; looking for it"));
         let mut pause = PAUSE_FIRST;
         loop {
             let now = clock::now();
@@ -166,11 +173,7 @@ impl Follower<'_> {
             self.pause(now, [Some(now.after(pause)), self.end, until])?;
             pause = Span::from_micros(pause.as_micros() * 2).min(PAUSE_LAST);
             match self.context.connect() {
-                Ok(client) => {
-                    let gone = moments::span_shown(clock::now().since(began).as_micros());
-                    self.context.talk.say("found", &format!("found the daemon after {gone}"));
-                    return Ok(Some(client));
-                }
+                Ok(client) => return Ok(Some(client)),
                 Err(failure) if failure.exit == Exit::NotReachable => {}
                 Err(failure) => return Err(failure),
             }
@@ -301,8 +304,13 @@ impl Follower<'_> {
         Ok(None)
     }
 
-    /// Sequence numbers mean something within one history only.
+    /// The daemon has answered: one that is ending takes callers too, and says nothing. Sequence numbers mean
+    /// something within one history only.
     fn greeted(&mut self, reply: &Fields) {
+        if let Some(lost) = self.lost.take() {
+            let gone = moments::span_shown(clock::now().since(lost).as_micros());
+            self.context.talk.say("found", &format!("found the daemon after {gone}"));
+        }
         let history = reply.get("history").and_then(Value::as_str).map(str::to_owned);
         if self.history.is_some() && history != self.history {
             self.places.clear();

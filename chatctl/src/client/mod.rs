@@ -180,7 +180,7 @@ impl Client {
                 Err(_) if self.read_all().is_err() => {
                     return Err("it closed the connection".to_owned());
                 }
-                Err(error) => return Err(error.to_string()),
+                Err(error) => return Err(reason(&error)),
             }
         }
         self.outbox.drain(..written);
@@ -203,7 +203,7 @@ impl Client {
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) => return Err(error.to_string()),
+                Err(error) => return Err(reason(&error)),
             }
         }
         Ok(())
@@ -242,6 +242,16 @@ impl Client {
         let unanswered = self.outstanding.abandon().into_iter().map(|(id, ())| id).collect();
         self.happened.push_back(Happening::Lost { reason, unanswered });
         assert!(self.outstanding.is_empty(), "nothing waits on a lost connection");
+    }
+}
+
+/// Why a connection is gone, in words.
+fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
+            "it cut the connection".to_owned()
+        }
+        _ => error.to_string(),
     }
 }
 
