@@ -1,1 +1,27 @@
-//! Placeholder head.
+//! `chatctl` as scripts use it: exit codes and output against the real daemon.
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    missing_docs,
+    unreachable_pub,
+    reason = "a test that panics is a test that fails, and real processes live by the real clock"
+)]
+
+mod looks;
+mod send;
+mod tail;
+
+use std::process::Output;
+
+/// What a program printed, and how it ended.
+pub fn shown(output: &Output) -> (Option<i32>, String, String) {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+/// Fails unless it ended with this code; gives what it printed on stdout and stderr.
+pub fn ended_with(code: i32, output: &Output) -> (String, String) {
+    let (status, stdout, stderr) = shown(output);
+    assert_eq!(status, Some(code), "stdout:\n{stdout}\nstderr:\n{stderr}");
+    (stdout, stderr)
+}
