@@ -30,10 +30,11 @@ impl Hub {
 
     /// Forgets the oldest runs that are held for an undecided connection, until the rest keeps within the limits.
     fn trim_backlog(&mut self, id: ConnId) {
+        let limit = BACKLOG_BYTES_MAX.min(self.settings.outbox.unwrap_or(usize::MAX));
         loop {
             let connection = self.connections.known(id);
             let frames = connection.held_frames as usize;
-            if connection.queue.bytes() <= BACKLOG_BYTES_MAX && frames <= BACKLOG_FRAMES_MAX {
+            if connection.queue.bytes() <= limit && frames <= BACKLOG_FRAMES_MAX {
                 return;
             }
             self.forget_oldest_run(id);

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use crate::testing::{StoreMode, Turn, chat, keepalive, nick};
 use crate::{ConnId, HangUp, Settings};
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 enum Step {
     Dial,
     Control,
