@@ -25,6 +25,16 @@ fn who_was_written_nothing_for_the_interval_gets_one_keepalive() {
 }
 
 #[test]
+fn one_keepalive_comes_an_interval_after_the_other() {
+    let mut turn = Turn::new(Settings { idle: None, ..strict() });
+    let a = turn.native();
+    for _ in 0..4 {
+        turn.wait(5_020);
+        assert_eq!(turn.heard(a), ["keepalive"], "not only when another deadline has the timer fire");
+    }
+}
+
+#[test]
 fn an_idle_connection_is_closed_and_an_active_one_gets_no_keepalive() {
     let mut turn = Turn::new(Settings { stall: None, ..strict() });
     let (a, b) = (turn.native(), turn.native());

@@ -6,7 +6,7 @@ use std::format;
 use std::string::String;
 use std::vec::Vec;
 
-use crate::testing::{Turn, chat, lines, quiet, spoken};
+use crate::testing::{Turn, chat, keepalive, lines, quiet, spoken};
 use crate::{CloseReason, Notice, Settings};
 
 /// The numbers that a line is about: a message's one, or a gap's first and last.
@@ -199,6 +199,20 @@ fn runs_of_a_room_that_was_left_are_told_as_a_gap_in_their_place() {
         all.iter().filter(|line| line.contains("gap")).map(|line| numbers(line)).collect();
     assert_eq!(gaps[..2], [[1, 1], [2, 2]]);
     assert_eq!(gaps[2][0], 3, "{all:?}");
+}
+
+#[test]
+fn what_is_held_for_an_undecided_connection_keeps_within_its_queues_limit() {
+    let mut turn = Turn::new(Settings { outbox: Some(2_000), ..quiet() });
+    let (a, late) = (turn.native(), turn.dial());
+    for count in 0..40 {
+        turn.say(a, &chat(&format!("{count:200}")));
+    }
+    turn.say(late, &keepalive());
+    assert!(turn.hub.pending(late) <= 2_000);
+    let heard = turn.heard(late);
+    assert!(heard.len() > 5 && heard.last().is_some_and(|line| line.ends_with(" 39")));
+    assert_eq!(turn.closed(late), None);
 }
 
 #[test]
