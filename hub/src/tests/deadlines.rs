@@ -30,7 +30,11 @@ fn one_keepalive_comes_an_interval_after_the_other() {
     let a = turn.native();
     for _ in 0..4 {
         turn.wait(5_020);
-        assert_eq!(turn.heard(a), ["keepalive"], "not only when another deadline has the timer fire");
+        assert_eq!(
+            turn.heard(a),
+            ["keepalive"],
+            "not only when another deadline has the timer fire"
+        );
     }
 }
 
