@@ -53,6 +53,15 @@ pub(crate) fn parse<'a>(json: &'a [u8], limits: WireLimits) -> Command<'a> {
             bad_request("The request is not valid UTF-8; send bytes as base64 in `data`."),
         );
     };
+    // An array of the fields' values in their order would be taken as well: only objects are requests.
+    if !json.starts_with('{') {
+        return bad(
+            None,
+            bad_request(
+                "The request is not a JSON object, such as {\"request\":\"ping\",\"id\":\"1\"}.",
+            ),
+        );
+    }
     let mut fields: Fields<'a> = match serde_json::from_str(json) {
         Ok(fields) => fields,
         Err(error) => {
@@ -60,7 +69,7 @@ pub(crate) fn parse<'a>(json: &'a [u8], limits: WireLimits) -> Command<'a> {
             let id = identity.and_then(|identity| identity.id).and_then(|id| RequestId::parse(&id));
             return bad(
                 id,
-                bad_request(format!("The request is not one JSON object as expected: {error}.")),
+                bad_request(format!("The request is not a JSON object as expected: {error}.")),
             );
         }
     };
@@ -189,7 +198,7 @@ fn content<'a>(
         (None, Some(data)) => Cow::Owned(
             STANDARD
                 .decode(data.as_bytes())
-                .map_err(|error| bad_request(format!("`data` is not base64: {error}.")))?,
+                .map_err(|error| bad_request(format!("`data` is not base64: {error}")))?,
         ),
         (Some(_), Some(_)) => return Err(bad_request("A post has `text` or `data`, not both.")),
         (None, None) => {
