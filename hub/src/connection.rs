@@ -4,6 +4,7 @@
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::num::NonZeroU32;
 
 use proto::{Dialect, Nick, Now, Session, Span, Transport};
 use slab::Slab;
@@ -142,8 +143,8 @@ pub(crate) enum Pause {
 pub(crate) struct Unfinished {
     /// When its first byte came.
     pub(crate) since: Now,
-    /// How much of it came.
-    pub(crate) bytes: u32,
+    /// How much of it came, at least one byte.
+    pub(crate) bytes: NonZeroU32,
 }
 
 /// One connection.
@@ -191,7 +192,7 @@ pub(crate) struct Connection {
     pub(crate) address: Box<str>,
 }
 
-const _: () = assert!(size_of::<Connection>() <= 352, "ten thousand idle connections cost little");
+const _: () = assert!(size_of::<Connection>() <= 336, "ten thousand idle connections cost little");
 
 impl Connection {
     /// A connection that has just come.

@@ -76,7 +76,7 @@ fn deadlines(connection: &Connection, settings: &Settings, woke: Now) -> Deadlin
                 due.idle = from(connection.last_read, settings.idle);
             }
             due.frame = connection.unfinished.and_then(|unfinished| {
-                from(unfinished.since, frame_time(settings.frame_timeout, unfinished.bytes))
+                from(unfinished.since, frame_time(settings.frame_timeout, unfinished.bytes.get()))
             });
         }
     }

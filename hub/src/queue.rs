@@ -113,6 +113,10 @@ impl OutQueue {
             assert!(self.rest.is_empty() && self.offset == 0, "an empty queue has no rest");
             self.front = Some(chunk);
         } else {
+            if self.rest.capacity() == 0 {
+                // Two, around an own frame, are what most need at most.
+                self.rest.reserve_exact(1);
+            }
             self.rest.push_back(chunk);
         }
     }

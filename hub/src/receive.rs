@@ -4,6 +4,7 @@
 //! command does is decided in `decide`.
 
 use alloc::vec::Vec;
+use core::num::NonZeroU32;
 
 use proto::{Command, Fault, Item, Protocol};
 
@@ -170,6 +171,7 @@ impl Hub {
             }
             Some(_) | None => {
                 let bytes = u32::try_from(kept.len()).unwrap_or(u32::MAX);
+                let bytes = NonZeroU32::new(bytes).unwrap_or(NonZeroU32::MIN);
                 Some(Unfinished { since: self.now, bytes })
             }
         };
