@@ -3,7 +3,6 @@
     clippy::unwrap_used,
     clippy::disallowed_methods,
     missing_docs,
-    unreachable_pub,
     reason = "a test that panics is a test that fails, and real processes live by the real clock"
 )]
 
@@ -14,13 +13,13 @@ mod tail;
 use std::process::Output;
 
 /// What a program printed, and how it ended.
-pub fn shown(output: &Output) -> (Option<i32>, String, String) {
+pub(crate) fn shown(output: &Output) -> (Option<i32>, String, String) {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (output.status.code(), text(&output.stdout), text(&output.stderr))
 }
 
 /// Fails unless it ended with this code; gives what it printed on stdout and stderr.
-pub fn ended_with(code: i32, output: &Output) -> (String, String) {
+pub(crate) fn ended_with(code: i32, output: &Output) -> (String, String) {
     let (status, stdout, stderr) = shown(output);
     assert_eq!(status, Some(code), "stdout:\n{stdout}\nstderr:\n{stderr}");
     (stdout, stderr)

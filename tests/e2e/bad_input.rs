@@ -86,8 +86,8 @@ fn other_protocols_are_refused_in_their_own_words() {
         assert!(heard.starts_with(words), "{}: {shown}", String::from_utf8_lossy(bytes));
         assert_eq!(words.is_empty(), heard.is_empty(), "{shown}");
         if words.starts_with(b"HTTP") {
-            let (head, body) = shown.split_once("\r\n\r\n").unwrap();
-            assert!(head.contains("Connection: close"), "{head}");
+            let (response, body) = shown.split_once("\r\n\r\n").unwrap();
+            assert!(response.contains("Connection: close"), "{response}");
             let body: Value = serde_json::from_str(body).unwrap();
             assert!(body["error"].is_string(), "{body}");
         }
@@ -161,7 +161,7 @@ fn frames_of_unknown_types_are_skipped() {
     let mut bob = daemon.named("Bob");
     ada.sends(&frame(6, b""));
     ada.sends(&frame(16, b"{\"request\":\"hello\"}"));
-    ada.sends(&frame(0x7fff_ffff, &[0; 200_000]));
+    ada.sends(&frame(0x7fff_ffff, &vec![0; 200_000]));
     ada.sends(&frame(1, b"\x03Bob\0\x02hi"));
     ada.chats("understood");
     bob.hears_that("Ada", "understood");

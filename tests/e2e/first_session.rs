@@ -127,10 +127,8 @@ fn the_readmes_python_client_chats() {
 fn requests_are_answered_in_order_with_others_in_flight() {
     let daemon = Daemon::start();
     let mut ops = daemon.control();
-    let mut lines = String::new();
-    for number in 0..100 {
-        lines += &format!("{{\"request\":\"ping\",\"id\":\"{number}\"}}\n");
-    }
+    let ping = |number| format!("{{\"request\":\"ping\",\"id\":\"{number}\"}}\n");
+    let lines: String = (0..100).map(ping).collect();
     ops.sends(lines.as_bytes());
     for number in 0..100 {
         let reply = ops.line().unwrap();

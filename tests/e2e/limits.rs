@@ -1,5 +1,6 @@
 //! Limits of the whole daemon: connections, descriptors, what a flood gets.
 
+use std::io::Write;
 use std::net::TcpStream;
 
 use serde_json::json;
@@ -8,14 +9,13 @@ use tests::{Daemon, Heard, Native, Setup, eventually};
 /// A connection that the daemon keeps: it got its nickname. None where it was closed instead.
 fn kept(daemon: &Daemon, nick: &str) -> Option<Native> {
     let mut native = Native::over(TcpStream::connect(daemon.address()).ok()?);
-    use std::io::Write;
     let request = tests::native::set_nickname([1; 16], nick.as_bytes());
     native.stream().try_clone().ok()?.write_all(&request).ok()?;
     loop {
-        match native.next()? {
+        match native.next_frame()? {
             Heard::Ack(_) => return Some(native),
             Heard::Keepalive | Heard::Broadcast(_, _) => {}
-            heard => panic!("{heard:?}"),
+            Heard::Nak(_, message) => panic!("{message}"),
         }
     }
 }
@@ -49,10 +49,10 @@ fn without_descriptors_it_neither_spins_nor_stays_deaf() {
     daemon.logs(&["cannot accept", "ulimit"]);
 
     // Two seconds by the daemon's own keepalives: it must have slept through nearly all of them.
-    while ada.next() != Some(Heard::Keepalive) {}
+    while ada.next_frame() != Some(Heard::Keepalive) {}
     let before = daemon.cpu_ticks();
     for _ in 0..4 {
-        while ada.next() != Some(Heard::Keepalive) {}
+        while ada.next_frame() != Some(Heard::Keepalive) {}
     }
     let spent = daemon.cpu_ticks() - before;
     assert!(spent <= 20, "{spent} hundredths of a second of work in two seconds");

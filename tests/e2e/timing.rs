@@ -25,10 +25,10 @@ fn keepalives_go_both_ways_and_silence_is_closed() {
     let mut silent = daemon.named("Silent");
     // Longer than the idle limit, by the daemon's own clock.
     for _ in 0..12 {
-        assert_eq!(lively.next(), Some(Heard::Keepalive));
+        assert_eq!(lively.next_frame(), Some(Heard::Keepalive));
         lively.sends(&tests::native::frame(2, &[]));
     }
-    let heard: Vec<_> = std::iter::from_fn(|| silent.next()).collect();
+    let heard: Vec<_> = std::iter::from_fn(|| silent.next_frame()).collect();
     assert!((2..=8).contains(&heard.len()), "{heard:?}");
     assert!(heard.iter().all(|heard| *heard == Heard::Keepalive));
     daemon.logs(&["Silent", "idle"]);

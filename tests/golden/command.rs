@@ -37,7 +37,7 @@ pub fn carry_out(world: &mut World, command: &str) {
     let words: Vec<&str> = tokens
         .iter()
         .map(|token| match token {
-            Token::Word(word) => word.as_str(),
+            Token::Word(text) => text.as_str(),
             Token::Bytes(_) => "\"",
         })
         .collect();

@@ -48,13 +48,11 @@ fn carried_out(name: &str, text: &str) -> String {
             command::carry_out(&mut world, &step.command);
             world.take_output()
         }));
-        match done {
-            Ok(output) => step.output = output,
-            Err(_) => {
-                let (line, command) = (step.line, step.command.clone());
-                panic!("{name}, line {line}: `{command}` failed; so far:\n{}", script.shown());
-            }
-        }
+        let Ok(output) = done else {
+            let (line, command) = (step.line, step.command.clone());
+            panic!("{name}, line {line}: `{command}` failed; so far:\n{}", script.shown());
+        };
+        step.output = output;
     }
     world.ends();
     script.shown()

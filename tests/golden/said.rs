@@ -88,7 +88,8 @@ fn with_short_runs(line: &str) -> String {
         if count <= RUN_MAX {
             out.extend(std::iter::repeat_n(c, count));
         } else {
-            out += &format!("{c}{c}{c}{{{count}}}");
+            out.extend([c, c, c]);
+            out.push_str(&["{", &count.to_string(), "}"].concat());
         }
     }
     out

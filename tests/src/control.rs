@@ -97,7 +97,7 @@ impl Control {
 
     /// The next line; none at the end of the stream.
     pub fn line(&mut self) -> Option<Value> {
-        let mut buffer = [0; 65_536];
+        let mut buffer = [0; 16_384];
         let end = Instant::now() + DEADLINE;
         loop {
             if let Some(at) = self.kept.iter().position(|byte| *byte == b'\n') {

@@ -20,7 +20,11 @@ impl Folder {
             if DirBuilder::new().mode(0o700).create(&path).is_ok() {
                 return Self(path);
             }
-            assert!(number < 1_000_000, "no folder can be made in {:?}", std::env::temp_dir());
+            assert!(
+                number < 1_000_000,
+                "no folder can be made in {}",
+                std::env::temp_dir().display()
+            );
         }
     }
 

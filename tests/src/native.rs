@@ -142,8 +142,8 @@ impl Native {
     }
 
     /// The next frame, keepalives included; none at the end of the stream.
-    pub fn next(&mut self) -> Option<Heard> {
-        let mut buffer = [0; 65_536];
+    pub fn next_frame(&mut self) -> Option<Heard> {
+        let mut buffer = [0; 16_384];
         let end = Instant::now() + DEADLINE;
         loop {
             if let Some(heard) = take_frame(&mut self.kept).unwrap() {
@@ -166,7 +166,7 @@ impl Native {
     /// The next frame that is no keepalive.
     pub fn hears(&mut self) -> Heard {
         loop {
-            match self.next() {
+            match self.next_frame() {
                 Some(Heard::Keepalive) => {}
                 Some(heard) => return heard,
                 None => panic!("the server closed the connection"),
@@ -189,7 +189,9 @@ impl Native {
 
     /// The server closes; everything before is returned, keepalives left out.
     pub fn until_closed(&mut self) -> Vec<Heard> {
-        std::iter::from_fn(|| self.next()).filter(|heard| *heard != Heard::Keepalive).collect()
+        std::iter::from_fn(|| self.next_frame())
+            .filter(|heard| *heard != Heard::Keepalive)
+            .collect()
     }
 
     /// All bytes up to the end of the stream, whatever they are.
