@@ -6,7 +6,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::{Path, PathBuf};
 
@@ -44,6 +44,7 @@ impl Control {
     pub fn bind(path: &Path, users: Users) -> io::Result<Self> {
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+            refuse_foreign(folder)?;
         }
         let lock = lock(path)?;
         refuse_live(path)?;
@@ -84,6 +85,22 @@ impl Drop for Control {
         // A file that is gone already, or a folder that is, is what is wished.
         let _ = fs::remove_file(&self.path);
     }
+}
+
+/// Refuses a folder in which somebody else could put a socket of their own in our place: somebody who made it before us in a
+/// folder where all may write, say.
+fn refuse_foreign(folder: &Path) -> io::Result<()> {
+    let ours = |found: &fs::Metadata| found.uid() == Uid::effective().as_raw() || found.uid() == 0;
+    let (entry, target) = (fs::symlink_metadata(folder)?, fs::metadata(folder)?);
+    let everybodys = target.mode() & 0o002 != 0 && target.mode() & 0o1000 == 0;
+    if ours(&entry) && ours(&target) && !everybodys {
+        return Ok(());
+    }
+    let text = format!(
+        "others may put files into {}; choose a --control in a folder of your own",
+        folder.display()
+    );
+    Err(io::Error::new(ErrorKind::PermissionDenied, text))
 }
 
 /// Takes the lock beside the socket. The file stays: removing it would let two daemons hold two locks of one name.
@@ -210,5 +227,27 @@ mod tests {
         fs::write(&path, "precious").expect("a file");
         assert_eq!(refusal(&path).kind(), ErrorKind::AlreadyExists);
         assert_eq!(fs::read_to_string(&path).expect("it is there"), "precious");
+    }
+    #[test]
+    fn a_folder_that_everybody_may_write_is_refused_unless_it_is_sticky() {
+        let folder = Folder::new("foreign");
+        let path = folder.0.join("control");
+        let all = |mode| fs::set_permissions(&folder.0, fs::Permissions::from_mode(mode));
+        all(0o777).expect("it is ours");
+        assert_eq!(refusal(&path).kind(), ErrorKind::PermissionDenied);
+        all(0o1777).expect("it is ours");
+        assert!(Control::bind(&path, Users::default()).is_ok());
+    }
+
+    #[test]
+    fn a_folder_of_somebody_else_is_refused() {
+        if !Uid::effective().is_root() {
+            return;
+        }
+        let folder = Folder::new("else");
+        let theirs = folder.0.join("theirs");
+        fs::create_dir(&theirs).expect("a folder in the test's");
+        std::os::unix::fs::chown(&theirs, Some(1), None).expect("root may give it away");
+        assert_eq!(refusal(&theirs.join("control")).kind(), ErrorKind::PermissionDenied);
     }
 }

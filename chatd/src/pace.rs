@@ -16,6 +16,8 @@ const FLUSH_MIN: Span = Span::from_micros(50);
 pub(crate) struct Pace {
     enabled: bool,
     state: State,
+    /// What the passes of the flush have taken so far.
+    taken: Span,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,13 +32,15 @@ enum State {
 
 impl Pace {
     pub(crate) const fn new(enabled: bool) -> Self {
-        Self { enabled, state: State::Free }
+        Self { enabled, state: State::Free, taken: Span::from_micros(0) }
     }
 
-    /// A flush is over.
-    pub(crate) fn flushed(&mut self, begun: Now, ended: Now) {
-        let took = ended.since(begun);
-        self.state = if self.enabled && took >= FLUSH_MIN {
+    /// A pass of the flush is over; with `whole`, nobody is left to be written, and so is the flush.
+    pub(crate) fn flushed(&mut self, begun: Now, ended: Now, whole: bool) {
+        let took = self.taken.as_micros().saturating_add(ended.since(begun).as_micros());
+        let took = Span::from_micros(took);
+        self.taken = if whole { Span::default() } else { took };
+        self.state = if whole && self.enabled && took >= FLUSH_MIN {
             State::Look(ended.after(took.min(PAUSE_MAX)))
         } else {
             State::Free
@@ -84,7 +88,7 @@ mod tests {
     #[test]
     fn a_busy_room_is_paced_by_as_long_as_its_flush_took() {
         let mut pace = Pace::new(true);
-        pace.flushed(at(1_000), at(1_900));
+        pace.flushed(at(1_000), at(1_900), true);
         assert!(pace.looks());
         pace.looked(true);
         assert_eq!(pace.holds_until(), Some(at(2_800)));
@@ -96,15 +100,25 @@ mod tests {
     #[test]
     fn a_pause_is_five_milliseconds_at_most() {
         let mut pace = Pace::new(true);
-        pace.flushed(at(0), at(80_000));
+        pace.flushed(at(0), at(80_000), true);
         pace.looked(true);
         assert_eq!(pace.holds_until(), Some(at(85_000)));
     }
 
     #[test]
+    fn a_flush_of_several_passes_counts_as_one() {
+        let mut pace = Pace::new(true);
+        pace.flushed(at(0), at(1_000), false);
+        assert!(!pace.looks() && pace.lets_flush(at(1_000)));
+        pace.flushed(at(1_000), at(1_500), true);
+        pace.looked(true);
+        assert_eq!(pace.holds_until(), Some(at(3_000)));
+    }
+
+    #[test]
     fn a_lone_speaker_who_waits_for_each_answer_is_never_held_up() {
         let mut pace = Pace::new(true);
-        pace.flushed(at(0), at(4_000));
+        pace.flushed(at(0), at(4_000), true);
         pace.looked(false);
         pace.looked(true);
         assert!(pace.lets_flush(at(4_001)));
@@ -113,7 +127,7 @@ mod tests {
     #[test]
     fn without_pacing_every_flush_is_at_once() {
         let mut pace = Pace::new(false);
-        pace.flushed(at(0), at(4_000));
+        pace.flushed(at(0), at(4_000), true);
         pace.looked(true);
         assert!(!pace.looks() && pace.lets_flush(at(4_000)));
     }

@@ -5,110 +5,31 @@
 //! The sockets are behind [`Driver`]: the one that ships is [`crate::driver::MioDriver`], and the simulator has its own, so that
 //! what ships is what is simulated. What a message means is the hub's business.
 
+mod accept;
+mod flush;
+mod read;
+mod seam;
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
-use std::io::{self, ErrorKind, IoSlice};
+use std::io;
 use std::time::Duration;
 
-use hub::{Answer, ConnId, Effect, HangUp, Hub, Level, Notice, Outbox, Peer, Planted, Record};
-use proto::{Now, Span, WallTime};
+use hub::{Answer, ConnId, Effect, Hub, Outbox, Planted};
+use proto::{Now, Span};
 
+pub use self::seam::{Driver, ListenerId, Log, Ready, Store};
+
+use self::accept::Listening;
 use crate::pace::Pace;
 
 /// The one buffer that all sockets are read into, and the most that is read from one of them in a turn.
 const SCRATCH_BYTES: usize = 64 * 1024;
-/// The most frames that are decided in a turn: what everybody else may have to wait for.
-const FRAMES_MAX: u32 = 256;
-/// The most frames of one connection in a turn, so that four busy ones share it.
-const FRAMES_BY_CONNECTION_MAX: u32 = FRAMES_MAX / 4;
-/// The most connections that are accepted in a turn.
-const ACCEPTS_MAX: usize = 256;
 /// The most timers that fire in a turn.
 const EXPIRIES_MAX: usize = 256;
 /// The most connections that are closed in a turn.
 const CLOSES_MAX: usize = 256;
-/// The most writes of one flush: some 5 ms of kernel time.
-const WRITES_MAX: usize = 1024;
-/// The most parts of one write. A queue has one run for each room and block, so a few are usual.
-const SLICES_MAX: usize = 64;
-/// The most connections that are turned away by the reserve descriptor before the listener rests.
-const SHEDS_MAX: usize = 16;
-/// How long a listener rests when there are no descriptors left: no edge would wake it.
-const LISTENER_REST: Span = Span::from_millis(100);
-/// How often the lack of descriptors is logged.
-const EMFILE_NOTICE: Span = Span::from_secs(10);
-
-const _: () = assert!(FRAMES_BY_CONNECTION_MAX > 0 && SLICES_MAX <= 1024, "IOV_MAX is 1024");
-
-/// Names one listener, in the order in which the driver has them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ListenerId(pub usize);
-
-/// Something that [`Driver::poll`] saw: one edge for each change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ready {
-    /// Connections wait.
-    Listener(ListenerId),
-    /// A connection changed.
-    Connection {
-        /// Which; perhaps one that is no more.
-        id: ConnId,
-        /// There are bytes to read.
-        readable: bool,
-        /// There is room to write.
-        writable: bool,
-        /// The peer will send no more.
-        read_closed: bool,
-        /// Both directions are gone, or the connection broke.
-        hang_up: bool,
-    },
-    /// The process was told to end.
-    Stop,
-    /// Another thread has something for the loop.
-    Waker,
-}
-
-/// The sockets and the clock, as the turn needs them. Nothing here blocks but `poll`.
-pub trait Driver {
-    /// A connection that is accepted and not registered.
-    type Stream;
-
-    /// Waits for at most `timeout`, for ever without one, and adds what happened to `ready`. Interrupted is nothing happened.
-    fn poll(&mut self, timeout: Option<Duration>, ready: &mut Vec<Ready>) -> io::Result<()>;
-    /// Takes one waiting connection. `PermissionDenied`: there was one, and it has been told that it may not.
-    fn accept(&mut self, listener: ListenerId) -> io::Result<(Self::Stream, Peer)>;
-    /// Watches a connection from now on, both directions at once, edge triggered.
-    fn register(&mut self, stream: Self::Stream, id: ConnId) -> io::Result<()>;
-    /// Turns a connection away: at most one write, then it is closed.
-    fn refuse(&mut self, stream: Self::Stream, words: &[u8]);
-    /// Turns the first waiting connection away when no descriptors are left, by means of one kept in reserve.
-    fn shed(&mut self, listener: ListenerId) -> io::Result<()>;
-    /// Reads what is there.
-    fn read(&mut self, id: ConnId, into: &mut [u8]) -> io::Result<usize>;
-    /// Writes what there is room for.
-    fn write_vectored(&mut self, id: ConnId, from: &[IoSlice<'_>]) -> io::Result<usize>;
-    /// Closes both directions, and forgets the connection.
-    fn shutdown(&mut self, id: ConnId);
-    /// The monotonic clock.
-    fn now(&self) -> Now;
-    /// The wall clock.
-    fn wall(&self) -> WallTime;
-}
-
-/// Where messages go before they are acknowledged.
-pub trait Store {
-    /// Takes one message.
-    fn submit(&mut self, record: Record);
-    /// Adds what has been decided about messages since.
-    fn answers(&mut self, into: &mut Vec<Answer>);
-}
-
-/// Where notices go. It never blocks.
-pub trait Log {
-    /// Something that the hub noticed.
-    fn notice(&mut self, notice: Notice);
-    /// Something that the hub knows nothing of: how much it matters, one word, and a text for people.
-    fn line(&mut self, level: Level, kind: &'static str, text: String);
-}
 
 /// What an operator can set about the turn itself.
 #[derive(Clone, Copy, Debug)]
@@ -154,17 +75,6 @@ struct Slot {
     to_flush: bool,
 }
 
-/// What a listener waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Listening {
-    /// An edge.
-    Idle,
-    /// Its turn: accepting has not ended in `WouldBlock`.
-    Ready,
-    /// Descriptors.
-    Resting(Now),
-}
-
 /// Where the daemon is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Life {
@@ -189,13 +99,15 @@ pub struct Server<D: Driver, S: Store, L: Log> {
     listeners: Vec<Listening>,
     to_read: VecDeque<ConnId>,
     to_flush: VecDeque<ConnId>,
+    /// How many of these are of the flush that is going on; who became dirty since is of the next one.
+    flush_left: usize,
     to_close: VecDeque<ConnId>,
     /// More timers were due than a turn lets fire.
     overdue: bool,
     /// Posts that went to the store in this turn.
     posted: usize,
-    /// When the lack of descriptors was logged last.
-    emfile_noticed: Option<Now>,
+    /// When it was logged last that a listener rests.
+    rest_noticed: Option<Now>,
     ready: Vec<Ready>,
     outbox: Outbox,
     answers: Vec<Answer>,
@@ -219,10 +131,11 @@ impl<D: Driver, S: Store, L: Log> Server<D, S, L> {
             listeners: Vec::new(),
             to_read: VecDeque::new(),
             to_flush: VecDeque::new(),
+            flush_left: 0,
             to_close: VecDeque::new(),
             overdue: false,
             posted: 0,
-            emfile_noticed: None,
+            rest_noticed: None,
             ready: Vec::new(),
             outbox: Outbox::default(),
             answers: Vec::new(),
@@ -321,15 +234,6 @@ impl<D: Driver, S: Store, L: Log> Server<D, S, L> {
         Some(Duration::from_micros(next.since(self.driver.now()).as_micros()))
     }
 
-    fn listener_ready(&mut self, index: usize) {
-        if self.listeners.len() <= index {
-            self.listeners.resize(index + 1, Listening::Idle);
-        }
-        if self.listeners[index] == Listening::Idle {
-            self.listeners[index] = Listening::Ready;
-        }
-    }
-
     fn connection_ready(&mut self, id: ConnId, readable: bool, writable: bool, hung_up: bool) {
         let Some(id) = self.current(id) else { return };
         let slot = self.slot(id).expect("a current connection has a slot");
@@ -346,7 +250,7 @@ impl<D: Driver, S: Store, L: Log> Server<D, S, L> {
 
     /// The connection that an event is for; none where the event is for one that is no more.
     fn current(&self, id: ConnId) -> Option<ConnId> {
-        let holder = self.slots.get(index(id))?.id?;
+        let holder = self.slots.get(id.index())?.id?;
         if self.hub.settings().plants(Planted::StaleToken) {
             return Some(holder);
         }
@@ -354,7 +258,7 @@ impl<D: Driver, S: Store, L: Log> Server<D, S, L> {
     }
 
     fn slot(&mut self, id: ConnId) -> Option<&mut Slot> {
-        self.slots.get_mut(index(id)).filter(|slot| slot.id == Some(id))
+        self.slots.get_mut(id.index()).filter(|slot| slot.id == Some(id))
     }
 
     fn queue_read(&mut self, id: ConnId) {
@@ -377,159 +281,6 @@ impl<D: Driver, S: Store, L: Log> Server<D, S, L> {
         }
     }
 
-    /// Takes waiting connections, from each ready listener in turn.
-    fn accept(&mut self) {
-        let mut left = ACCEPTS_MAX;
-        for index in 0..self.listeners.len() {
-            if let Listening::Resting(until) = self.listeners[index]
-                && until <= self.now
-            {
-                self.listeners[index] = Listening::Ready;
-            }
-            while left > 0 && self.listeners[index] == Listening::Ready {
-                left -= 1;
-                self.accept_one(ListenerId(index));
-            }
-        }
-    }
-
-    fn accept_one(&mut self, listener: ListenerId) {
-        match self.driver.accept(listener) {
-            Ok((stream, peer)) => self.admit(stream, peer),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                self.listeners[listener.0] = Listening::Idle;
-            }
-            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
-                self.log.line(Level::Warn, "forbidden", error.to_string());
-            }
-            Err(error) if is_exhaustion(&error) => self.shed(listener, &error),
-            // The connection went away while it waited, or a signal came.
-            Err(_) => {}
-        }
-    }
-
-    fn admit(&mut self, stream: D::Stream, peer: Peer) {
-        match self.hub.accept(peer, self.now, &mut self.outbox) {
-            Ok(id) => {
-                if self.slots.len() <= index(id) {
-                    self.slots.resize(index(id) + 1, Slot::default());
-                }
-                let slot = &mut self.slots[index(id)];
-                assert!(slot.id.is_none(), "a place is free before it is given again");
-                *slot = Slot { id: Some(id), writable: true, ..Slot::default() };
-                if self.driver.register(stream, id).is_err() {
-                    self.hub.hang_up(id, HangUp::Reset, self.now, &mut self.outbox);
-                }
-            }
-            Err(refusal) => self.driver.refuse(stream, &refusal.words),
-        }
-        self.drain_outbox();
-    }
-
-    /// No descriptors are left: those who wait are told so by a close, and the listener rests, since no edge will come for them.
-    fn shed(&mut self, listener: ListenerId, cause: &io::Error) {
-        let due = self.emfile_noticed.is_none_or(|last| self.now >= last.after(EMFILE_NOTICE));
-        if due {
-            self.emfile_noticed = Some(self.now);
-            let text = format!(
-                "cannot accept: {cause}; new connections are closed at once. Raise LimitNOFILE= (ulimit -n), or lower \
-                 [limits] connections"
-            );
-            self.log.line(Level::Error, "descriptors", text);
-        }
-        for _ in 0..SHEDS_MAX {
-            if let Err(error) = self.driver.shed(listener) {
-                if error.kind() == ErrorKind::WouldBlock {
-                    self.listeners[listener.0] = Listening::Idle;
-                    return;
-                }
-                break;
-            }
-        }
-        self.listeners[listener.0] = Listening::Resting(self.now.after(LISTENER_REST));
-    }
-
-    /// Reads each connection that has something to say, within the turn's and its own budget.
-    fn read(&mut self) {
-        let mut frames = FRAMES_MAX;
-        for _ in 0..self.to_read.len() {
-            if frames == 0 {
-                break;
-            }
-            let Some(id) = self.to_read.pop_front() else { break };
-            let Some(slot) = self.slot(id) else { continue };
-            slot.to_read = false;
-            let mut share = frames.min(FRAMES_BY_CONNECTION_MAX);
-            let before = share;
-            let more = self.read_one(id, &mut share);
-            frames -= before - share;
-            if more && !self.hub.settings().plants(Planted::LostCarryOver) {
-                self.queue_read(id);
-            }
-            self.look_for_hang_up(id);
-        }
-        self.pace.looked(self.posted > 0);
-    }
-
-    /// Reads one connection until it has no more, may say no more, or its budget is spent: then there is more.
-    fn read_one(&mut self, id: ConnId, frames: &mut u32) -> bool {
-        let mut bytes = SCRATCH_BYTES;
-        loop {
-            if self.hub.has_kept_work(id) {
-                self.hub.receive(id, &[], frames, self.now, &mut self.outbox);
-                self.drain_outbox();
-                if *frames == 0 || self.hub.has_kept_work(id) {
-                    return true;
-                }
-            }
-            let readable = self.slot(id).is_some_and(|slot| slot.readable);
-            if !readable || !self.hub.wants_read(id) {
-                return false;
-            }
-            if bytes == 0 || *frames == 0 {
-                return true;
-            }
-            match self.driver.read(id, &mut self.scratch[..bytes]) {
-                Ok(0) => self.end_reading(id, HangUp::Eof),
-                Ok(count) => {
-                    bytes -= count;
-                    self.hub.receive(
-                        id,
-                        &self.scratch[..count],
-                        frames,
-                        self.now,
-                        &mut self.outbox,
-                    );
-                    self.drain_outbox();
-                }
-                Err(error) => match error.kind() {
-                    ErrorKind::WouldBlock => {
-                        self.slot(id).expect("it is being read").readable = false;
-                    }
-                    ErrorKind::Interrupted => {}
-                    _ => self.end_reading(id, HangUp::Reset),
-                },
-            }
-        }
-    }
-
-    fn end_reading(&mut self, id: ConnId, how: HangUp) {
-        if let Some(slot) = self.slot(id) {
-            slot.readable = false;
-        }
-        self.hub.hang_up(id, how, self.now, &mut self.outbox);
-        self.drain_outbox();
-    }
-
-    /// A speaker that its quota has silenced is not read, so that only this tells that it is gone.
-    fn look_for_hang_up(&mut self, id: ConnId) {
-        let gone = self.slot(id).is_some_and(|slot| slot.hung_up);
-        if gone && !self.hub.wants_read(id) && !self.hub.has_kept_work(id) {
-            self.hub.hang_up(id, HangUp::Reset, self.now, &mut self.outbox);
-            self.drain_outbox();
-        }
-    }
-
     /// Lets due timers fire.
     fn expire(&mut self) {
         let fired = self.hub.expire(self.now, EXPIRIES_MAX, &mut self.outbox);
@@ -544,60 +295,25 @@ impl<D: Driver, S: Store, L: Log> Server<D, S, L> {
         self.drain_outbox();
     }
 
-    /// Writes each connection that has something queued, once; or not yet, where a pause makes the writes larger.
-    fn flush(&mut self) {
-        if self.to_flush.is_empty() || !self.pace.lets_flush(self.now) {
-            return;
-        }
-        let begun = self.driver.now();
-        for _ in 0..self.to_flush.len().min(WRITES_MAX) {
-            let Some(id) = self.to_flush.pop_front() else { break };
-            let Some(slot) = self.slot(id) else { continue };
-            slot.to_flush = false;
-            self.write_one(id);
-        }
-        if self.to_flush.is_empty() {
-            self.pace.flushed(begun, self.driver.now());
-        }
-    }
-
-    fn write_one(&mut self, id: ConnId) {
-        let mut parts: [&[u8]; SLICES_MAX] = [&[]; SLICES_MAX];
-        let count = self.hub.gather(id, &mut parts);
-        if count == 0 {
-            self.slot(id).expect("it is being written").dirty = self.hub.pending(id) > 0;
-            return;
-        }
-        let slices = parts.map(IoSlice::new);
-        match self.driver.write_vectored(id, &slices[..count]) {
-            Ok(written) => self.hub.wrote(id, written, self.now, &mut self.outbox),
-            Err(error) => match error.kind() {
-                ErrorKind::WouldBlock => {
-                    self.slot(id).expect("it is being written").writable = false;
-                    self.hub.blocked(id, self.now);
-                }
-                ErrorKind::Interrupted => {}
-                _ => self.hub.hang_up(id, HangUp::Reset, self.now, &mut self.outbox),
-            },
-        }
-        let pending = self.hub.pending(id) > 0;
-        if let Some(slot) = self.slot(id) {
-            slot.dirty = pending;
-        }
-        self.drain_outbox();
-        self.queue_flush(id);
-    }
-
     /// Closes what is to be closed: both directions, and only here.
     fn reap(&mut self) {
         let count = self.to_close.len().min(CLOSES_MAX);
+        let mut waited = false;
         for _ in 0..count {
             let Some(id) = self.to_close.pop_front() else { break };
             let slot = self.slot(id).expect("a connection is closed once");
+            waited |= slot.to_read || slot.to_flush;
             *slot = Slot::default();
             self.driver.shutdown(id);
             self.hub.reaped(id, self.now, &mut self.outbox);
             self.drain_outbox();
+        }
+        if waited {
+            let slots = &self.slots;
+            let lives = |id: &ConnId| slots[id.index()].id == Some(*id);
+            self.to_read.retain(lives);
+            self.to_flush.retain(lives);
+            self.flush_left = self.flush_left.min(self.to_flush.len());
         }
         if count > 0 {
             self.settle();
@@ -615,7 +331,7 @@ impl<D: Driver, S: Store, L: Log> Server<D, S, L> {
                 Effect::Resume(id) => self.queue_read(id),
                 Effect::Close(id) => self.to_close.push_back(id),
                 Effect::Notice(notice) => self.log.notice(notice),
-                Effect::Stop => self.stop(),
+                Effect::Stop => self.drain(),
             }
         }
         let mut flush = std::mem::take(&mut self.outbox.flush);
@@ -640,16 +356,20 @@ impl<D: Driver, S: Store, L: Log> Server<D, S, L> {
         self.answers = answers;
     }
 
-    /// Begins to end; at the second time, ends at once.
+    /// The operator's wish by signal: it begins the end, and the second time ends at once.
     fn stop(&mut self) {
         match self.life {
-            Life::Serving => {
-                self.life = Life::Draining(self.now.after(self.shutdown_timeout));
-                self.hub.drain(self.now, &mut self.outbox);
-                self.drain_outbox();
-            }
+            Life::Serving => self.drain(),
             Life::Draining(_) => self.abandon(),
             Life::Abandoned => {}
+        }
+    }
+
+    fn drain(&mut self) {
+        if self.life == Life::Serving {
+            self.life = Life::Draining(self.now.after(self.shutdown_timeout));
+            self.hub.drain(self.now, &mut self.outbox);
+            self.drain_outbox();
         }
     }
 
@@ -659,7 +379,7 @@ impl<D: Driver, S: Store, L: Log> Server<D, S, L> {
         self.drain_outbox();
     }
 
-    /// What must hold between two turns.
+    /// What must hold between two turns: the cheap part always, all of it where assertions are to find bugs.
     fn check(&self) {
         assert!(
             self.outbox.effects.is_empty() && self.outbox.flush.is_empty(),
@@ -667,17 +387,33 @@ impl<D: Driver, S: Store, L: Log> Server<D, S, L> {
         );
         assert!(self.to_read.len() <= self.slots.len(), "a connection waits to be read once");
         assert!(self.to_flush.len() <= self.slots.len(), "a connection waits to be written once");
+        if cfg!(debug_assertions) {
+            self.check_invariants();
+        }
     }
-}
 
-/// A connection's place in tables: the lower half of its number.
-fn index(id: ConnId) -> usize {
-    usize::try_from(id.as_u64() & u64::from(u32::MAX)).expect("32 bits are an index")
-}
-
-/// Whether an accept failed for want of descriptors or memory, so that it will fail again.
-fn is_exhaustion(error: &io::Error) -> bool {
-    use nix::errno::Errno;
-    let exhausted = [Errno::EMFILE, Errno::ENFILE, Errno::ENOBUFS, Errno::ENOMEM];
-    error.raw_os_error().is_some_and(|code| exhausted.contains(&Errno::from_raw(code)))
+    /// Whether the queues and the flags of all connections tell the same story.
+    fn check_invariants(&self) {
+        let holds = |flag: fn(&Slot) -> bool, queue: &VecDeque<ConnId>| {
+            let flagged = self.slots.iter().filter(|slot| flag(slot)).count();
+            let there = queue.iter().all(|id| {
+                let slot = &self.slots[id.index()];
+                slot.id == Some(*id) && flag(slot)
+            });
+            there && flagged == queue.len()
+        };
+        assert!(holds(|slot| slot.to_read, &self.to_read), "who is to be read waits, once");
+        assert!(holds(|slot| slot.to_flush, &self.to_flush), "who is to be written waits, once");
+        for slot in &self.slots {
+            assert_eq!(
+                slot.to_flush,
+                slot.dirty && slot.writable,
+                "what can be written waits for it"
+            );
+            assert!(
+                slot.id.is_some() || !(slot.to_read || slot.dirty),
+                "a free place wants nothing"
+            );
+        }
+    }
 }

@@ -133,7 +133,7 @@ impl MioDriver {
     }
 
     fn stream(&mut self, id: ConnId) -> io::Result<&mut Stream> {
-        let found = self.streams.get_mut(index(id)).and_then(Option::as_mut);
+        let found = self.streams.get_mut(id.index()).and_then(Option::as_mut);
         found.ok_or_else(|| io::Error::from(ErrorKind::NotConnected))
     }
 
@@ -192,10 +192,10 @@ impl Driver for MioDriver {
             token,
             Interest::READABLE | Interest::WRITABLE,
         )?;
-        if self.streams.len() <= index(id) {
-            self.streams.resize_with(index(id) + 1, || None);
+        if self.streams.len() <= id.index() {
+            self.streams.resize_with(id.index() + 1, || None);
         }
-        let place = &mut self.streams[index(id)];
+        let place = &mut self.streams[id.index()];
         assert!(place.is_none(), "a place is free before it is given again");
         *place = Some(stream);
         Ok(())
@@ -226,7 +226,7 @@ impl Driver for MioDriver {
     }
 
     fn shutdown(&mut self, id: ConnId) {
-        if let Some(stream) = self.streams.get_mut(index(id)).and_then(Option::take) {
+        if let Some(stream) = self.streams.get_mut(id.index()).and_then(Option::take) {
             // Closing takes it out of epoll, too: no other descriptor names this socket.
             stream.shutdown();
         }
@@ -253,9 +253,4 @@ fn connection(number: usize, event: &Event) -> Ready {
 
 fn reserve() -> io::Result<File> {
     File::open("/dev/null")
-}
-
-/// A connection's place in tables: the lower half of its number.
-fn index(id: ConnId) -> usize {
-    usize::try_from(id.as_u64() & u64::from(u32::MAX)).expect("32 bits are an index")
 }

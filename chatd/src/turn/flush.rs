@@ -1,0 +1,68 @@
+//! The turn's one place that writes: each connection with something queued once, one vectored write each.
+
+use std::io::{ErrorKind, IoSlice};
+
+use hub::ConnId;
+
+use super::{Driver, Log, Server, Store};
+
+/// The most writes of one pass: some 5 ms of kernel time.
+const WRITES_MAX: usize = 1024;
+/// The most parts of one write. A queue has one run for each room and block, so a few are usual.
+const SLICES_MAX: usize = 64;
+
+const _: () = assert!(SLICES_MAX <= 1024, "IOV_MAX is 1024");
+
+impl<D: Driver, S: Store, L: Log> Server<D, S, L> {
+    /// Writes each connection that has something queued, once; or not yet, where a pause makes the writes larger.
+    pub(super) fn flush(&mut self) {
+        if self.to_flush.is_empty() || !self.pace.lets_flush(self.now) {
+            return;
+        }
+        if self.flush_left == 0 {
+            self.flush_left = self.to_flush.len();
+        }
+        let begun = self.driver.now();
+        for _ in 0..self.flush_left.min(WRITES_MAX) {
+            self.flush_left -= 1;
+            let Some(id) = self.to_flush.pop_front() else { break };
+            self.slot(id).expect("who waits to be written is there").to_flush = false;
+            self.write_one(id);
+        }
+        assert!(self.flush_left <= self.to_flush.len(), "who is left to be written waits");
+        self.pace.flushed(begun, self.driver.now(), self.flush_left == 0);
+    }
+
+    fn write_one(&mut self, id: ConnId) {
+        let mut parts: [&[u8]; SLICES_MAX] = [&[]; SLICES_MAX];
+        let count = self.hub.gather(id, &mut parts);
+        if count > 0 {
+            let slices = parts.map(IoSlice::new);
+            match self.driver.write_vectored(id, &slices[..count]) {
+                Ok(written) => self.hub.wrote(id, written, self.now, &mut self.outbox),
+                Err(error) => match error.kind() {
+                    ErrorKind::WouldBlock => {
+                        self.slot(id).expect("it is being written").writable = false;
+                        self.hub.blocked(id, self.now);
+                    }
+                    ErrorKind::Interrupted => {}
+                    _ => self.end_writing(id),
+                },
+            }
+        }
+        let pending = self.hub.pending(id) > 0;
+        assert!(count > 0 || !pending, "what waits is written");
+        self.slot(id).expect("it is being written").dirty = pending;
+        self.drain_outbox();
+        self.queue_flush(id);
+    }
+
+    /// Nobody is there to write to. What the peer said before it went counts, so it is read to its end, and then closed.
+    fn end_writing(&mut self, id: ConnId) {
+        let slot = self.slot(id).expect("it is being written");
+        slot.writable = false;
+        slot.readable = true;
+        slot.hung_up = true;
+        self.queue_read(id);
+    }
+}

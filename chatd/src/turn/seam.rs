@@ -1,0 +1,81 @@
+//! The seams of the turn: what it needs from the machine ([`Driver`]), from whatever keeps messages ([`Store`]) and from whatever
+//! writes notices down ([`Log`]).
+//!
+//! Nothing is decided here. The daemon fills these with sockets, memory and a thread, the simulator with a world of its own.
+
+use std::io::{self, IoSlice};
+use std::time::Duration;
+
+use hub::{Answer, ConnId, Level, Notice, Peer, Record};
+use proto::{Now, WallTime};
+
+/// Names one listener, in the order in which the driver has them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ListenerId(pub usize);
+
+/// Something that [`Driver::poll`] saw: one edge for each change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ready {
+    /// Connections wait.
+    Listener(ListenerId),
+    /// A connection changed.
+    Connection {
+        /// Which; perhaps one that is no more.
+        id: ConnId,
+        /// There are bytes to read.
+        readable: bool,
+        /// There is room to write.
+        writable: bool,
+        /// The peer will send no more.
+        read_closed: bool,
+        /// Both directions are gone, or the connection broke.
+        hang_up: bool,
+    },
+    /// The process was told to end.
+    Stop,
+    /// Another thread has something for the loop.
+    Waker,
+}
+
+/// The sockets and the clock, as the turn needs them. Nothing here blocks but `poll`.
+pub trait Driver {
+    /// A connection that is accepted and not registered.
+    type Stream;
+
+    /// Waits for at most `timeout`, for ever without one, and adds what happened to `ready`. Interrupted is nothing happened.
+    fn poll(&mut self, timeout: Option<Duration>, ready: &mut Vec<Ready>) -> io::Result<()>;
+    /// Takes one waiting connection. `PermissionDenied`: there was one, and it has been told that it may not.
+    fn accept(&mut self, listener: ListenerId) -> io::Result<(Self::Stream, Peer)>;
+    /// Watches a connection from now on, both directions at once, edge triggered.
+    fn register(&mut self, stream: Self::Stream, id: ConnId) -> io::Result<()>;
+    /// Turns a connection away: at most one write, then it is closed.
+    fn refuse(&mut self, stream: Self::Stream, words: &[u8]);
+    /// Turns the first waiting connection away when no descriptors are left, by means of one kept in reserve.
+    fn shed(&mut self, listener: ListenerId) -> io::Result<()>;
+    /// Reads what is there.
+    fn read(&mut self, id: ConnId, into: &mut [u8]) -> io::Result<usize>;
+    /// Writes what there is room for.
+    fn write_vectored(&mut self, id: ConnId, from: &[IoSlice<'_>]) -> io::Result<usize>;
+    /// Closes both directions, and forgets the connection.
+    fn shutdown(&mut self, id: ConnId);
+    /// The monotonic clock.
+    fn now(&self) -> Now;
+    /// The wall clock.
+    fn wall(&self) -> WallTime;
+}
+
+/// Where messages go before they are acknowledged.
+pub trait Store {
+    /// Takes one message.
+    fn submit(&mut self, record: Record);
+    /// Adds what has been decided about messages since.
+    fn answers(&mut self, into: &mut Vec<Answer>);
+}
+
+/// Where notices go. It never blocks.
+pub trait Log {
+    /// Something that the hub noticed.
+    fn notice(&mut self, notice: Notice);
+    /// Something that the hub knows nothing of: how much it matters, one word, and a text for people.
+    fn line(&mut self, level: Level, kind: &'static str, text: String);
+}
