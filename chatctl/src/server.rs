@@ -85,7 +85,9 @@ impl Server {
                 }
                 Err(errno @ (Errno::EACCES | Errno::EPERM)) => {
                     let (path, why) = (path.display(), errno.desc());
-                    let message = format!("may not open the control socket {path} ({why})");
+                    let message = format!(
+                        "may not open the control socket {path} ({why}); root and the user that chatd runs as may"
+                    );
                     return Err(Failure::new(Exit::NotPermitted, "forbidden", message));
                 }
                 Err(errno) => tried.push(format!("{} ({})", path.display(), reason(errno))),
