@@ -24,6 +24,12 @@ struct Frame {
     seq: Seq,
 }
 
+impl Frame {
+    fn is_message(&self) -> bool {
+        self.seq != Seq(0)
+    }
+}
+
 /// Encoded frames.
 #[derive(Debug)]
 pub(crate) struct Block {
@@ -31,6 +37,8 @@ pub(crate) struct Block {
     pub(crate) dialect: Dialect,
     bytes: Vec<u8>,
     frames: Vec<Frame>,
+    /// How many of the frames are messages.
+    messages: u32,
     /// How many runs of queues lie in it.
     readers: u32,
     open: bool,
@@ -63,11 +71,20 @@ impl Block {
     }
 
     /// How many frames lie in a range that begins and ends between frames.
-    pub(crate) fn frames_in(&self, range: &Range<u32>) -> usize {
+    pub(crate) fn count_frames(&self, range: &Range<u32>) -> u32 {
+        count(self.frames_in(range).len())
+    }
+
+    /// How many of them are messages.
+    pub(crate) fn count_messages(&self, range: &Range<u32>) -> u32 {
         if *range == (0..self.len()) {
-            return self.frames.len();
+            return self.messages;
         }
-        self.index_at(range.end) - self.index_at(range.start)
+        count(self.frames_in(range).iter().filter(|frame| frame.is_message()).count())
+    }
+
+    fn frames_in(&self, range: &Range<u32>) -> &[Frame] {
+        &self.frames[self.index_at(range.start)..self.index_at(range.end)]
     }
 
     /// Where the frame ends that a position lies in; the position itself where it is between frames.
@@ -79,10 +96,9 @@ impl Block {
 
     /// The first and the last message in a range that begins and ends between frames.
     pub(crate) fn messages_in(&self, range: &Range<u32>) -> Option<(Seq, Seq)> {
-        let frames = &self.frames[self.index_at(range.start)..self.index_at(range.end)];
-        let mut messages = frames.iter().map(|frame| frame.seq).filter(|seq| *seq != Seq(0));
-        let first = messages.next()?;
-        Some((first, messages.next_back().unwrap_or(first)))
+        let mut messages = self.frames_in(range).iter().filter(|frame| frame.is_message());
+        let first = messages.next()?.seq;
+        Some((first, messages.next_back().map_or(first, |last| last.seq)))
     }
 
     /// How many frames end at or before a position.
@@ -128,8 +144,8 @@ impl Blocks {
     pub(crate) fn open(&mut self, room: RoomNo, dialect: Dialect) -> BlockNo {
         let no = BlockNo(self.next);
         self.next += 1;
-        let block =
-            Block { room, dialect, bytes: Vec::new(), frames: Vec::new(), readers: 0, open: true };
+        let (bytes, frames) = (Vec::new(), Vec::new());
+        let block = Block { room, dialect, bytes, frames, messages: 0, readers: 0, open: true };
         let before = self.by_age.insert(no, block);
         assert!(before.is_none(), "a block's number is never given twice");
         no
@@ -153,6 +169,7 @@ impl Blocks {
         block.bytes.extend_from_slice(frame);
         let end = u32::try_from(block.bytes.len()).expect("a block is a frame or at most 64 KiB");
         block.frames.push(Frame { end, seq: seq.unwrap_or(Seq(0)) });
+        block.messages += u32::from(seq.is_some());
         self.bytes += frame.len() + size_of::<Frame>();
         start..end
     }
@@ -191,6 +208,11 @@ impl Blocks {
     }
 }
 
+/// So many frames of one block: it has fewer than bytes.
+fn count(frames: usize) -> u32 {
+    u32::try_from(frames).expect("a block is a frame or at most 64 KiB")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -212,9 +234,8 @@ mod tests {
         assert_eq!(block.messages_in(&(3..6)), Some((Seq(6), Seq(6))));
         assert_eq!(block.messages_in(&(3..5)), None);
         assert_eq!([0, 1, 2, 3, 4, 5, 6].map(|at| block.frame_end(at)), [0, 3, 3, 3, 5, 5, 6]);
-        assert_eq!(block.frames_in(&(0..6)), 3);
-        assert_eq!(block.frames_in(&(3..6)), 2);
-        assert_eq!(block.frames_in(&(3..3)), 0);
+        let counts = |range| (block.count_frames(&range), block.count_messages(&range));
+        assert_eq!([0..6, 3..6, 3..3].map(counts), [(3, 2), (2, 1), (0, 0)]);
     }
 
     #[test]

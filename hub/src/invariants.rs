@@ -112,12 +112,8 @@ impl Hub {
                 );
                 assert_eq!((connection.private, queue.offset()), (0, 0), "and is told nothing");
                 let frames =
-                    queue.runs().map(|run| self.blocks.get(run.block).frames_in(&run.range()));
-                assert_eq!(
-                    frames.sum::<usize>(),
-                    connection.held_frames as usize,
-                    "held frames are counted"
-                );
+                    queue.runs().map(|run| self.blocks.get(run.block).count_frames(&run.range()));
+                assert_eq!(frames.sum::<u32>(), connection.held_frames, "held frames are counted");
             }
             Phase::Listening => assert!(connection.nick.is_none(), "a listener is not shown"),
             Phase::Native => assert!(connection.nick.is_some(), "who speaks has a name"),

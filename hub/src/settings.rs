@@ -11,7 +11,7 @@ use crate::planted::Planted;
 /// What an undecided connection is held of the lobby at most, in bytes: what one block may have.
 pub(crate) const BACKLOG_BYTES_MAX: usize = BLOCK_BYTES_MAX;
 /// What an undecided connection is held of the lobby at most, in frames.
-pub(crate) const BACKLOG_FRAMES_MAX: usize = 256;
+pub(crate) const BACKLOG_FRAMES_MAX: u32 = 256;
 /// A block of several frames has at most so many bytes: a reader pins at most its queue and one block.
 pub(crate) const BLOCK_BYTES_MAX: usize = 64 * 1024;
 /// Unfinished frames and what quotas hold back, all connections together; past it the largest goes.

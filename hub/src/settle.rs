@@ -3,10 +3,14 @@
 //! This is the only loop over members. It encodes nothing, formats nothing, writes nothing and, for receivers that keep up,
 //! allocates nothing: a run is three numbers.
 
+use core::ops::Range;
+
 use proto::{Dialect, Now};
 
 use crate::Hub;
-use crate::connection::{ConnId, Phase};
+use crate::block::{Block, BlockNo};
+use crate::connection::{ConnId, Connection, Phase};
+use crate::deadlines::arm_by;
 use crate::outbox::Outbox;
 use crate::planted::Planted;
 use crate::rooms::{Excluded, RoomNo};
@@ -44,7 +48,7 @@ impl Hub {
         excluded.sort_unstable();
         let mut own = if across { &[][..] } else { &excluded[..] };
         let mut runs = 0;
-        let mut delivered = 0;
+        let mut messages = 0;
         for (index, member) in room.members.iter_mut().enumerate() {
             if member.dialect != dialect {
                 continue;
@@ -63,32 +67,24 @@ impl Hub {
                 continue;
             }
             let was_empty = connection.queue.is_empty();
-            for range in gaps_between(from..len, mine) {
-                runs += u32::from(connection.queue.push_run(block_no, &range));
-                delivered += block.frames_in(&range);
-                if connection.phase == Phase::Undecided {
-                    connection.held_frames += count(block.frames_in(&range));
-                }
-            }
+            let given = give(connection, block_no, block, from..len, mine);
+            runs += given.runs;
+            messages += given.messages;
             if was_empty && !connection.queue.is_empty() {
                 connection.waiting_since = self.now;
                 if let Some(at) = self.settings.stall.map(|stall| self.now.after(stall)) {
-                    crate::deadlines::arm_by(connection, &mut self.wheel, at);
+                    arm_by(connection, &mut self.wheel, at);
                 }
             }
             if connection.has_news(false, self.now) {
                 out.flush.push(member.conn);
             }
-            let undecided = connection.phase == Phase::Undecided;
-            let limit = if undecided { limit.min(BACKLOG_BYTES_MAX) } else { limit };
-            if connection.queue.bytes() > limit
-                || connection.held_frames > count(BACKLOG_FRAMES_MAX)
-            {
+            if is_past_limit(connection, limit) {
                 self.past_limit.push(member.conn);
             }
         }
         excluded.clear();
-        self.counters.deliveries += delivered as u64;
+        self.counters.deliveries += messages;
         self.blocks.read_by(block_no, runs);
         while let Some(id) = self.past_limit.pop() {
             self.fell_behind(id, out);
@@ -114,23 +110,16 @@ impl Hub {
                 continue;
             };
             let from = core::mem::replace(&mut member.from, block.len());
-            let mut runs = 0;
-            if member.gap_from().is_none() && from < member.from {
+            if member.gap_from().is_none() {
                 let mine = excluded.iter().filter(|own| own.conn == id);
-                for range in gaps_between(from..member.from, mine) {
-                    runs += u32::from(connection.queue.push_run(block_no, &range));
-                    self.counters.deliveries += block.frames_in(&range) as u64;
-                    if connection.phase == Phase::Undecided {
-                        connection.held_frames += count(block.frames_in(&range));
-                    }
-                }
+                let given = give(connection, block_no, block, from..block.len(), mine);
+                self.counters.deliveries += given.messages;
+                self.blocks.read_by(block_no, given.runs);
             }
             room.excluded[dialect] = excluded;
-            self.blocks.read_by(block_no, runs);
         }
         let queued = was_empty && !connection.queue.is_empty();
-        let limit = self.settings.outbox.unwrap_or(usize::MAX);
-        let past_limit = connection.queue.bytes() > limit;
+        let past_limit = is_past_limit(connection, self.settings.outbox.unwrap_or(usize::MAX));
         if queued {
             self.queued(id, true, out);
         }
@@ -138,6 +127,42 @@ impl Hub {
             self.fell_behind(id, out);
         }
     }
+}
+
+/// What a connection was given.
+#[derive(Clone, Copy, Debug, Default)]
+struct Given {
+    /// Runs that became chunks of its queue.
+    runs: u32,
+    messages: u64,
+}
+
+/// Queues a range of a block for a connection, without its own frames.
+fn give<'a>(
+    connection: &mut Connection,
+    no: BlockNo,
+    block: &Block,
+    range: Range<u32>,
+    own: impl IntoIterator<Item = &'a Excluded>,
+) -> Given {
+    let mut given = Given::default();
+    for range in gaps_between(range, own) {
+        given.runs += u32::from(connection.queue.push_run(no, &range));
+        given.messages += u64::from(block.count_messages(&range));
+        if connection.phase == Phase::Undecided {
+            connection.held_frames += block.count_frames(&range);
+        }
+    }
+    given
+}
+
+/// Whether more waits for a connection than may.
+fn is_past_limit(connection: &Connection, limit: usize) -> bool {
+    if connection.phase != Phase::Undecided {
+        return connection.queue.bytes() > limit;
+    }
+    connection.queue.bytes() > limit.min(BACKLOG_BYTES_MAX)
+        || connection.held_frames > BACKLOG_FRAMES_MAX
 }
 
 /// A connection's own frames at the beginning of a list sorted by connection, and those of the connections after it.
@@ -152,9 +177,9 @@ fn own_frames(list: &[Excluded], conn: ConnId) -> (&[Excluded], &[Excluded]) {
 
 /// The parts of a range that lie between some frames, which are in order.
 fn gaps_between<'a>(
-    range: core::ops::Range<u32>,
+    range: Range<u32>,
     frames: impl IntoIterator<Item = &'a Excluded>,
-) -> impl Iterator<Item = core::ops::Range<u32>> {
+) -> impl Iterator<Item = Range<u32>> {
     let mut from = range.start;
     let to = range.end;
     let mut frames = frames.into_iter();
@@ -178,9 +203,4 @@ fn gaps_between<'a>(
             }
         }
     })
-}
-
-/// A number of frames; a turn has far fewer than 2^32.
-fn count(frames: usize) -> u32 {
-    u32::try_from(frames).unwrap_or(u32::MAX)
 }

@@ -33,7 +33,7 @@ impl Hub {
         let limit = BACKLOG_BYTES_MAX.min(self.settings.outbox.unwrap_or(usize::MAX));
         loop {
             let connection = self.connections.known(id);
-            let frames = connection.held_frames as usize;
+            let frames = connection.held_frames;
             if connection.queue.bytes() <= limit && frames <= BACKLOG_FRAMES_MAX {
                 return;
             }
@@ -46,9 +46,7 @@ impl Hub {
         assert_eq!(connection.phase, Phase::Undecided, "only what was never shown is forgotten");
         match connection.queue.pop_unbegun() {
             Some(Chunk::Run(run)) => {
-                let frames = self.blocks.get(run.block).frames_in(&run.range());
-                let frames = u32::try_from(frames).expect("a block has fewer frames than bytes");
-                connection.held_frames -= frames;
+                connection.held_frames -= self.blocks.get(run.block).count_frames(&run.range());
                 self.blocks.release(run.block);
             }
             Some(Chunk::Private(_) | Chunk::Keepalive) | None => {

@@ -1,0 +1,189 @@
+//! Requests about messages: posting them, past ones, and following rooms.
+
+use alloc::borrow::Cow;
+use alloc::vec::Vec;
+
+use proto::reply::Reply;
+use proto::vocabulary::{Error, HISTORY_MESSAGES_MAX, HistoryRange};
+use proto::{Dialect, ErrorCode, MessageId, Nick, RequestId, RoomName, encode};
+
+use crate::Hub;
+use crate::connection::ConnId;
+use crate::outbox::Outbox;
+use crate::publish::Draft;
+use crate::recent::Known;
+use crate::rooms::{Pending, Room, Standing};
+
+/// How many messages `history` gives where the client names no limit.
+const HISTORY_MESSAGES_DEFAULT: u32 = 100;
+
+impl Hub {
+    /// A post whose id is known is no second message: it gets the first one's reply, unless it is another message.
+    pub(super) fn post_request(
+        &mut self,
+        id: ConnId,
+        request: &RequestId,
+        name: &RoomName,
+        (message_id, content): (MessageId, Cow<'_, [u8]>),
+        nick: Option<Nick>,
+        out: &mut Outbox,
+    ) -> Result<(), Error> {
+        let connection = self.connections.get(id).expect("who asks is there");
+        if nick.is_some() && !connection.admin {
+            return Err(Error::new(
+                ErrorCode::Forbidden,
+                "Only administrators may speak as somebody else.",
+            ));
+        }
+        let from = nick.or_else(|| connection.nick.clone());
+        let from =
+            from.ok_or_else(|| Error::new(ErrorCode::NoNickname, "The connection has no name."))?;
+        if let Some(known) = self.recents.ids.get(&message_id).copied() {
+            return self.repeat(id, request, known, (name, &from, &content), out);
+        }
+        let room = self.room_or_make(name)?;
+        let reply = Some(request.clone());
+        self.post(Draft { room, message_id, from, content: &content, author: id, reply }, out);
+        Ok(())
+    }
+
+    pub(super) fn repeat(
+        &mut self,
+        id: ConnId,
+        request: &RequestId,
+        known: Known,
+        (name, from, content): (&RoomName, &Nick, &[u8]),
+        out: &mut Outbox,
+    ) -> Result<(), Error> {
+        let conflict = || {
+            let text = "Another message has this id; make a new UUID for each message.";
+            Error::new(ErrorCode::IdConflict, text)
+        };
+        let room = self.rooms.known_mut(known.room);
+        if room.name != *name {
+            return Err(conflict());
+        }
+        if let Some(recent) = room.recent_at(known.seq) {
+            if *recent.content != *content || recent.from != *from {
+                return Err(conflict());
+            }
+            let mut bytes = Vec::new();
+            let reply = Reply::Post { room: name.as_str(), seq: recent.seq, time: recent.time };
+            encode::reply(Dialect::Control, Some(request), &reply, &mut bytes);
+            self.push_private(id, bytes, out);
+            return Ok(());
+        }
+        let mut waiting = room.queue.iter_mut().filter_map(|pending| match pending {
+            Pending::Post(post) => Some(post),
+            Pending::Joined { .. } | Pending::Left { .. } | Pending::Renamed { .. } => None,
+        });
+        let post =
+            waiting.find(|post| post.seq == known.seq).expect("a known id is recent or waits");
+        if *post.content != *content || post.from != *from {
+            return Err(conflict());
+        }
+        post.repeats.push((id, request.clone()));
+        self.connections.known(id).owed += 1;
+        Ok(())
+    }
+
+    /// Follows rooms. What is replayed comes before the reply, what is live after it, without gap or double.
+    pub(super) fn tail(
+        &mut self,
+        id: ConnId,
+        request: &RequestId,
+        names: &[RoomName],
+        last: Option<u32>,
+        out: &mut Outbox,
+    ) -> Result<(), Error> {
+        let mut rooms = Vec::new();
+        if names.is_empty() {
+            rooms.extend(self.rooms.by_name().map(|(_, no)| no));
+            self.follow_everywhere(id);
+        }
+        for name in names {
+            match self.room_or_make(name) {
+                Ok(no) => rooms.push(no),
+                Err(error) => {
+                    for no in rooms {
+                        self.rooms.sweep(no);
+                    }
+                    return Err(error);
+                }
+            }
+        }
+        rooms.sort_unstable();
+        rooms.dedup();
+        let most = last.unwrap_or(0).min(HISTORY_MESSAGES_MAX) as usize;
+        let mut budget = self.budget_of(id);
+        let mut replay = Vec::new();
+        for no in &rooms {
+            let room = self.rooms.known(*no);
+            if most > 0 && budget > 0 {
+                let page = room.page_backward(0..room.recent.len(), most, budget, request);
+                budget = budget.saturating_sub(page.bytes.len());
+                replay.extend(page.bytes);
+            }
+        }
+        self.settle_connection(id, out);
+        if !self.connections.known(id).phase.is_live() {
+            return Ok(());
+        }
+        for no in &rooms {
+            match self.rooms.known(*no).member(id).map(|member| member.standing) {
+                None => self.enter(id, *no, Standing::Following),
+                Some(Standing::Joined) => {
+                    self.rooms.known_mut(*no).stand(id, Standing::JoinedAndFollowing);
+                }
+                Some(Standing::Held | Standing::Following | Standing::JoinedAndFollowing) => {}
+            }
+        }
+        let names = rooms.iter().map(|no| self.rooms.known(*no).name.as_str()).collect();
+        encode::reply(Dialect::Control, Some(request), &Reply::Tail { rooms: names }, &mut replay);
+        self.push_private(id, replay, out);
+        Ok(())
+    }
+
+    pub(super) fn follow_everywhere(&mut self, id: ConnId) {
+        if !self.rooms.everywhere.contains(&id) {
+            self.rooms.everywhere.push(id);
+        }
+    }
+
+    pub(super) fn history(
+        &mut self,
+        id: ConnId,
+        request: &RequestId,
+        name: &RoomName,
+        range: HistoryRange,
+        out: &mut Outbox,
+    ) -> Result<(), Error> {
+        let room = self.rooms.known(self.existing_room(name)?);
+        let places = places_in(room, &range);
+        let most =
+            range.limit.unwrap_or(HISTORY_MESSAGES_DEFAULT).min(HISTORY_MESSAGES_MAX) as usize;
+        let budget = self.budget_of(id);
+        let mut page = if range.after.is_some() {
+            room.page_forward(places, most, budget, request)
+        } else {
+            room.page_backward(places, most, budget, request)
+        };
+        let reply = Reply::History { room: name.as_str(), count: page.count, more: page.more };
+        encode::reply(Dialect::Control, Some(request), &reply, &mut page.bytes);
+        self.push_private(id, page.bytes, out);
+        Ok(())
+    }
+}
+
+/// The places in memory of the messages that a request means.
+fn places_in(room: &Room, range: &HistoryRange) -> core::ops::Range<usize> {
+    let begin = room.recent.partition_point(|recent| {
+        range.after.is_some_and(|after| recent.seq <= after)
+            || range.since.is_some_and(|since| recent.time < since)
+    });
+    let end = room.recent.partition_point(|recent| {
+        range.before.is_none_or(|before| recent.seq < before)
+            && range.until.is_none_or(|until| recent.time < until)
+    });
+    begin..end.max(begin)
+}
