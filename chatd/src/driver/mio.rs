@@ -58,10 +58,13 @@ impl Stream {
         }
     }
 
+    /// One part alone is a plain write: the kernel then has no list of parts to copy.
     fn write_vectored(&mut self, from: &[IoSlice<'_>]) -> io::Result<usize> {
-        match self {
-            Self::Tcp(stream) => stream.write_vectored(from),
-            Self::Unix(stream) => stream.write_vectored(from),
+        match (self, from) {
+            (Self::Tcp(stream), [part]) => stream.write(part),
+            (Self::Unix(stream), [part]) => stream.write(part),
+            (Self::Tcp(stream), parts) => stream.write_vectored(parts),
+            (Self::Unix(stream), parts) => stream.write_vectored(parts),
         }
     }
 
@@ -253,4 +256,114 @@ fn connection(number: usize, event: &Event) -> Ready {
 
 fn reserve() -> io::Result<File> {
     File::open("/dev/null")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpStream as Client;
+
+    use super::*;
+
+    const TCP: ListenerId = ListenerId(0);
+    /// Long enough on any machine, and never waited for in full.
+    const DEADLINE: Duration = Duration::from_secs(10);
+
+    fn driver() -> (MioDriver, std::net::SocketAddr) {
+        let local = "127.0.0.1:0".parse().unwrap();
+        let listener = Listener::tcp(local, None, Box::new(|_| false)).unwrap();
+        let address = listener.address().unwrap();
+        let signals = Signals::block().unwrap();
+        (MioDriver::new(vec![listener], signals, Clock::start()).unwrap(), address)
+    }
+
+    /// Polls until something was seen that fits.
+    fn await_ready(driver: &mut MioDriver, fits: impl Fn(&Ready) -> bool) {
+        let mut seen = Vec::new();
+        let until = driver.now().as_micros() + u64::try_from(DEADLINE.as_micros()).unwrap();
+        while !seen.iter().any(&fits) {
+            assert!(driver.now().as_micros() < until, "not seen: {seen:?}");
+            driver.poll(Some(DEADLINE), &mut seen).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_connection_is_told_by_its_edges_and_closed_in_both_directions() {
+        let (mut driver, address) = driver();
+        let mut client = Client::connect(address).unwrap();
+        client.set_read_timeout(Some(DEADLINE)).unwrap();
+        await_ready(&mut driver, |ready| *ready == Ready::Listener(TCP));
+        let (stream, peer) = driver.accept(TCP).unwrap();
+        assert_eq!(*peer.address, client.local_addr().unwrap().to_string());
+        assert_eq!(driver.accept(TCP).map(drop).unwrap_err().kind(), ErrorKind::WouldBlock);
+        let id = ConnId::from_u64(7 << 32 | 3);
+        driver.register(stream, id).unwrap();
+        client.write_all(b"hello").unwrap();
+        let readable = |ready: &Ready| matches!(ready, Ready::Connection { id: who, readable: true, .. } if *who == id);
+        await_ready(&mut driver, readable);
+        let mut bytes = [0; 16];
+        assert_eq!(driver.read(id, &mut bytes).unwrap(), 5);
+        assert_eq!(driver.read(id, &mut bytes).unwrap_err().kind(), ErrorKind::WouldBlock);
+        let parts = [IoSlice::new(b"he"), IoSlice::new(b"llo")];
+        assert_eq!(driver.write_vectored(id, &parts).unwrap(), 5);
+        client.read_exact(&mut bytes[..5]).unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        await_ready(&mut driver, |ready| {
+            matches!(ready, Ready::Connection { read_closed: true, hang_up: false, .. })
+        });
+        driver.shutdown(id);
+        assert_eq!(client.read(&mut bytes).unwrap(), 0);
+        assert_eq!(driver.read(id, &mut bytes).unwrap_err().kind(), ErrorKind::NotConnected);
+    }
+
+    #[test]
+    fn a_broken_connection_is_told_as_hung_up() {
+        let (mut driver, address) = driver();
+        let client = Client::connect(address).unwrap();
+        await_ready(&mut driver, |ready| *ready == Ready::Listener(TCP));
+        let (stream, _) = driver.accept(TCP).unwrap();
+        let id = ConnId::from_u64(0);
+        driver.register(stream, id).unwrap();
+        driver.write_vectored(id, &[IoSlice::new(b"unread bytes make the close a reset")]).unwrap();
+        let mut byte = [0];
+        assert_eq!(client.peek(&mut byte).unwrap(), 1);
+        drop(client);
+        await_ready(&mut driver, |ready| matches!(ready, Ready::Connection { hang_up: true, .. }));
+    }
+
+    #[test]
+    fn the_reserve_descriptor_turns_one_away_and_is_there_again() {
+        let (mut driver, address) = driver();
+        for _ in 0..3 {
+            let mut client = Client::connect(address).unwrap();
+            client.set_read_timeout(Some(DEADLINE)).unwrap();
+            await_ready(&mut driver, |ready| *ready == Ready::Listener(TCP));
+            driver.shed(TCP).unwrap();
+            assert!(matches!(client.read(&mut [0]), Ok(0) | Err(_)));
+            assert!(driver.reserve.is_some());
+            assert_eq!(driver.shed(TCP).unwrap_err().kind(), ErrorKind::WouldBlock);
+        }
+    }
+
+    #[test]
+    fn who_is_refused_gets_the_words_before_the_end() {
+        let (mut driver, address) = driver();
+        let mut client = Client::connect(address).unwrap();
+        client.set_read_timeout(Some(DEADLINE)).unwrap();
+        await_ready(&mut driver, |ready| *ready == Ready::Listener(TCP));
+        let (stream, _) = driver.accept(TCP).unwrap();
+        driver.refuse(stream, b"no room");
+        let mut words = String::new();
+        client.read_to_string(&mut words).unwrap();
+        assert_eq!(words, "no room");
+    }
+
+    #[test]
+    fn a_pause_shorter_than_epolls_step_is_neither_cut_nor_forgotten() {
+        let (mut driver, _) = driver();
+        for micros in [300, 1_700] {
+            let begun = driver.now().as_micros();
+            driver.poll(Some(Duration::from_micros(micros)), &mut Vec::new()).unwrap();
+            assert!(driver.now().as_micros() - begun >= micros);
+        }
+    }
 }

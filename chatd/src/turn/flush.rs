@@ -8,7 +8,7 @@ use super::{Driver, Log, Server, Store};
 
 /// The most writes of one pass: some 5 ms of kernel time.
 const WRITES_MAX: usize = 1024;
-/// The most parts of one write. A queue has one run for each room and block, so a few are usual.
+/// The most parts of one write: as many as replies that a connection can cause in a turn. One run by room and block is usual.
 const SLICES_MAX: usize = 64;
 
 const _: () = assert!(SLICES_MAX <= 1024, "IOV_MAX is 1024");
