@@ -9,7 +9,7 @@ use crate::clients::Client;
 use crate::following::Marks;
 use crate::native::content;
 use crate::net::{Net, Stage};
-use crate::oracle::{LOBBY, Oracle, Post};
+use crate::oracle::{Fate, LOBBY, Oracle, Post};
 use crate::trace::Kind;
 
 /// Rooms that control clients speak in.
@@ -303,6 +303,24 @@ fn check_message(value: &Value, oracle: &Oracle) {
     }
 }
 
+/// Posts under one id are answered when the store has answered, or at once: which of them is this?
+fn which_is_answered(no: usize, asked: &[Asked], value: &Value, oracle: &Oracle) -> usize {
+    let fate = |post: usize| {
+        let number = oracle.voices[no].posts[post].message?;
+        Some((oracle.messages[number].seq, oracle.messages[number].fate))
+    };
+    let fits = |one: &Asked| {
+        let (Asked::Post(post, _) | Asked::Conflict(post, _)) = one else { return true };
+        match (value["error"].as_str(), fate(*post)) {
+            (None, Some((seq, Fate::Stored))) => value["seq"].as_u64() == Some(seq),
+            (Some("store_unavailable"), fate) => matches!(fate, Some((_, Fate::Refused))),
+            (Some(_), fate) => fate.is_none(),
+            (None, _) => false,
+        }
+    };
+    asked.iter().position(fits).unwrap_or(0)
+}
+
 fn reply(client: &mut Client, value: &Value, net: &mut Net, oracle: &mut Oracle) {
     let no = client.no;
     let ok =
@@ -321,9 +339,8 @@ fn reply(client: &mut Client, value: &Value, net: &mut Net, oracle: &mut Oracle)
     };
     let asked = client.control.asked.get_mut(id);
     let asked = asked.unwrap_or_else(|| panic!("#{no} got a reply to {id}, which it did not ask"));
-    // Posts under one id are answered when the store has the first; a conflict at once.
-    let conflict = |one: &Asked| matches!(one, Asked::Conflict(..)) == (code == "id_conflict");
-    let first = asked.remove(asked.iter().position(conflict).unwrap_or(0));
+    let which = which_is_answered(no, asked, value, oracle);
+    let first = asked.remove(which);
     if asked.is_empty() {
         client.control.asked.remove(id);
     }

@@ -156,12 +156,14 @@ impl Oracle {
     /// past messages that came with it.
     pub fn tailing(&mut self, no: usize, rooms: &[String], before: &Marks, shown: &Marks) {
         let known = self.marks();
-        if rooms.is_empty() {
-            self.ears[no].tails_all = true;
-        }
+        let all_before = self.ears[no].tails_all;
+        self.ears[no].tails_all |= rooms.is_empty();
         let all: Vec<&String> = known.keys().collect();
         let rooms = if rooms.is_empty() { all } else { rooms.iter().collect() };
         for room in rooms {
+            if all_before {
+                self.ears[no].follow(room);
+            }
             let (exact, from) = (shown.get(room), before.get(room).copied().unwrap_or(0));
             let by = known.get(room).copied().unwrap_or(0);
             let begin = || match exact {
@@ -216,9 +218,8 @@ impl Oracle {
         let fate = |post: usize| {
             self.voices[no].posts[post].message.map(|number| self.messages[number].fate)
         };
-        if fate(first) == Some(Fate::Stored) {
-            assert!(seq.is_none(), "#{no}: one id got two messages, posts {first} and {post}");
-        }
+        let both = fate(first) == Some(Fate::Stored) && fate(post) == Some(Fate::Stored);
+        assert!(!both, "#{no}: one id got two messages, posts {first} and {post}");
         self.post_answered(no, post, true, seq, code);
     }
 

@@ -21,6 +21,8 @@ pub struct Ear {
     /// Bytes of the message under the cursor that came in earlier frames.
     part: usize,
     begun: bool,
+    /// Empty messages that came before it was known where it begins.
+    blanks: usize,
     /// What the lobby had released when the daemon first wrote to this connection.
     pub shown_at: Option<usize>,
     /// Rooms that a control connection follows.
@@ -48,9 +50,10 @@ impl Oracle {
     pub fn broadcast(&mut self, no: usize, from: &str, text: &str) {
         self.deliveries += 1;
         self.skip_own(no);
-        if !self.ears[no].begun {
-            self.find_beginning(no, from, text);
+        if !self.ears[no].begun && !self.find_beginning(no, from, text) {
+            return;
         }
+        self.skip_own(no);
         let ear = &self.ears[no];
         let Some(&number) = self.released(LOBBY).get(ear.cursor) else {
             panic!("#{no} got a message that was not released to it: {from}: {}", brief(text));
@@ -91,32 +94,51 @@ impl Oracle {
     }
 
     /// The first message of a v0.5 client is the first since it was accepted, unless more was said
-    /// than is held for an undecided connection: then it may begin later.
-    fn find_beginning(&mut self, no: usize, from: &str, text: &str) {
+    /// than is held for an undecided connection: then it may begin later. False where that place cannot
+    /// be told from an empty text; it is looked for with the next one.
+    fn find_beginning(&mut self, no: usize, from: &str, text: &str) -> bool {
         let ear = &self.ears[no];
         let released = self.released(LOBBY);
-        let held = &released[ear.start..ear.shown_at.unwrap_or(released.len())];
-        if !self.overflows(held) {
-            return;
+        let shown_at = ear.shown_at.unwrap_or(released.len());
+        if !self.overflows(no, &released[ear.start..shown_at]) {
+            return true;
         }
-        let fits = |message: &Message| message.from == from && message.text.starts_with(text);
-        let found = held.iter().position(|number| fits(&self.messages[*number]));
-        self.ears[no].cursor += found.unwrap_or(held.len());
+        if text.is_empty() {
+            self.ears[no].blanks += 1;
+            return false;
+        }
+        let theirs = |at: &usize| self.messages[released[*at]].author != no;
+        let fits = |at: &usize| {
+            let message = &self.messages[released[*at]];
+            let begins = message.text.starts_with(text) && text.len() > NATIVE_LENGTH_MAX / 2;
+            message.from == from && (message.text == text || begins) && theirs(at)
+        };
+        let found = (ear.start..shown_at).find(fits).unwrap_or(shown_at);
+        let mut before = (ear.start..found).rev().filter(theirs);
+        for _ in 0..ear.blanks {
+            let blank = before.next().is_some_and(|at| self.messages[released[at]].text.is_empty());
+            assert!(blank, "#{no} got empty messages that nobody said there");
+        }
+        self.ears[no].cursor = found;
+        true
     }
 
-    fn overflows(&self, held: &[usize]) -> bool {
-        held.len() > BACKLOG_FRAMES
-            || self.native_bytes(held) > BACKLOG_BYTES.min(self.outbox)
+    fn overflows(&self, no: usize, held: &[usize]) -> bool {
+        let of_others = |number: &&usize| self.messages[**number].author != no;
+        let frames = held.iter().filter(of_others).count();
+        frames > BACKLOG_FRAMES
+            || self.bytes_for(no, held) > BACKLOG_BYTES.min(self.outbox)
             || self.memory_short
     }
 
-    fn native_bytes(&self, messages: &[usize]) -> usize {
-        messages.iter().map(|number| self.messages[*number].native_len()).sum()
+    fn bytes_for(&self, no: usize, messages: &[usize]) -> usize {
+        let messages = messages.iter().map(|number| &self.messages[*number]);
+        messages.filter(|message| message.author != no).map(Message::native_len).sum()
     }
 
     /// Bytes that a v0.5 client is owed and has not read.
     pub fn native_owed(&self, no: usize) -> usize {
-        self.native_bytes(&self.released(LOBBY)[self.ears[no].cursor..])
+        self.bytes_for(no, &self.released(LOBBY)[self.ears[no].cursor..])
     }
 
     /// At the end, after everything flowed: a v0.5 client that is still there has got all.
@@ -125,7 +147,7 @@ impl Oracle {
         let ear = &self.ears[no];
         let released = self.released(LOBBY);
         let missing = released.len() - ear.cursor;
-        let excused = !ear.begun && self.overflows(&released[ear.start..]);
+        let excused = !ear.begun && self.overflows(no, &released[ear.start..]);
         assert!(missing == 0 || excused, "#{no} is owed {missing} messages that never came");
     }
 }

@@ -145,13 +145,17 @@ impl Plan {
         let limits = limits(rng);
         let store = store(rng);
         let temper = temper(rng, &limits);
-        let net = network(rng, &limits);
-        let wide = rng.below(4) == 0;
+        let net = network(rng, &limits, temper.size);
+        let clients = if rng.below(4) == 0 { rng.size(16, 40) } else { rng.size(2, 14) };
+        // About so many acts of clients in all, however long they think.
+        let acts = rng.scale(150, 1_200);
+        let chaos = acts * (temper.think.0 + temper.think.1) / 2 / clients as u64;
+        let chaos = chaos.clamp(SECOND / 2, 30 * SECOND);
         Self {
             seed,
-            chaos: rng.scale(SECOND, 24 * SECOND),
-            clients: if wide { rng.size(16, 40) } else { rng.size(2, 14) },
-            arrivals: rng.scale(MS, 600 * MS),
+            chaos,
+            clients,
+            arrivals: rng.scale(MS, 600 * MS).min(chaos / clients as u64),
             mute: if rng.below(3) == 0 { 200 } else { 30 },
             control: if rng.below(4) == 0 { 0 } else { rng.range(100, 600) },
             foreign: if rng.below(4) == 0 { 150 } else { 0 },
@@ -214,7 +218,7 @@ fn temper(rng: &mut Rng, limits: &Limits) -> Temper {
         keepalive: limits.idle / 3,
         silence: sometimes(rng, 3, 300),
         size,
-        burst: rng.scale(2, if size > 1_000 { 8 } else { 120 }),
+        burst: rng.scale(2, if size > 1_000 { 8 } else { 300 }),
         apart: rng.scale(1, 200 * MS),
         half: sometimes(rng, 2, 200),
         abandon: sometimes(rng, 2, 800),
@@ -227,13 +231,13 @@ fn temper(rng: &mut Rng, limits: &Limits) -> Temper {
     }
 }
 
-fn network(rng: &mut Rng, limits: &Limits) -> NetPlan {
+fn network(rng: &mut Rng, limits: &Limits, size: u64) -> NetPlan {
     let shortest = rng.scale(1, 20 * MS) - 1;
     NetPlan {
         delay: (shortest, shortest + rng.scale(1, 50 * MS)),
         call_cost: if rng.below(2) == 0 { rng.scale(1, 40) } else { 0 },
         late: if rng.below(2) == 0 { rng.scale(1, 3 * MS) } else { 0 },
-        segment_max: rng.scale(40, 64 * 1024) as usize,
+        segment_max: rng.scale(40 + size / 8, 64 * 1024) as usize,
         inbox_max: rng.scale(512, 64 * 1024) as usize,
         send_max: rng.scale(256, 64 * 1024) as usize,
         client_inbox_max: rng.scale(256, 64 * 1024) as usize,

@@ -20,6 +20,12 @@ use crate::world::{Phase, World};
 const SLACK: u64 = 20 * MS;
 /// The most that one read takes.
 const READ_BYTES_MAX: usize = 64 * 1024;
+/// The longest answer to a wish for a nickname.
+const ANSWER_BYTES_MAX: usize = 300;
+/// The longest `gap`.
+const GAP_BYTES_MAX: usize = 160;
+/// Whoever has said something has its turn in this time.
+const FORGOTTEN_MAX: u64 = 2 * SECOND;
 /// No frame may take longer than this.
 const FRAME_TIMEOUT_MAX: u64 = 30 * SECOND;
 
@@ -30,6 +36,8 @@ struct Seen {
     pending: usize,
     /// How long the daemon has chosen not to read it, in all.
     paused: u64,
+    /// Since when it has bytes or whole frames that the daemon might take.
+    work_since: Option<u64>,
 }
 
 /// What is remembered between turns.
@@ -39,12 +47,14 @@ pub struct Watch {
     turn_at: u64,
     /// Blocks and private bytes at the end of the last turn.
     queued: usize,
+    /// Gaps told so far.
+    gaps: u64,
 }
 
 impl Watch {
     /// A watch over a run of this plan.
     pub fn new(plan: &Plan) -> Self {
-        Self { limits: plan.limits.clone(), seen: Vec::new(), turn_at: 0, queued: 0 }
+        Self { limits: plan.limits.clone(), seen: Vec::new(), turn_at: 0, queued: 0, gaps: 0 }
     }
 
     /// A turn has ended.
@@ -64,6 +74,7 @@ impl Watch {
             self.seen[no].pending = pending;
             let limit = self.limits.outbox;
             assert!(pending <= limit, "#{no} has {pending} bytes queued, the limit is {limit}");
+            self.no_work_forgotten(hub, id, no, world);
             if !hub.wants_read(id) {
                 self.seen[no].paused += passed;
             } else if world.phase != Phase::Stopping {
@@ -73,11 +84,30 @@ impl Watch {
         world.oracle.released_now = 0;
     }
 
+    /// What the daemon could read or decide does not lie there.
+    fn no_work_forgotten(&mut self, hub: &Hub, id: ConnId, no: usize, world: &World) {
+        let waits = hub.wants_read(id) && !world.net.links[no].inbox.is_empty();
+        let since = &mut self.seen[no].work_since;
+        if !waits && !hub.has_kept_work(id) {
+            *since = None;
+            return;
+        }
+        let since = (*since.get_or_insert(world.woke_at)).max(world.resumed_at);
+        let forgotten = world.woke_at.saturating_sub(since);
+        assert!(
+            forgotten <= FORGOTTEN_MAX,
+            "#{no} has said something, forgotten for {forgotten} us"
+        );
+    }
+
     fn memory_in_limits(&mut self, hub: &Hub, world: &World) {
         let memory = hub.memory();
         self.queued = memory.blocks_bytes + memory.private_bytes;
+        // A gap is told when its receiver takes something, which is after the budget was looked at.
+        let gaps = std::mem::replace(&mut self.gaps, hub.stats().gaps);
+        let told = (self.gaps - gaps) as usize * GAP_BYTES_MAX;
         let (queued, limit) = (self.queued, self.limits.store);
-        assert!(queued <= limit, "{queued} bytes are queued, the limit is {limit}");
+        assert!(queued <= limit + told, "{queued} bytes are queued, the limit is {limit}");
         let frame = (6 * self.limits.message + 4_096).max(66 * 1024);
         let kept_max = world.net.by_token.len() * (READ_BYTES_MAX + frame);
         let kept = memory.kept_bytes;
@@ -127,8 +157,8 @@ impl Watch {
     /// what was said or asked for since, more than its budget.
     fn pressed(&self, bytes: usize, limit: usize, world: &World) {
         assert!(bytes > limit && limit == self.limits.store, "{bytes} bytes are not over {limit}");
-        let asked = world.clients.iter().flat_map(|client| client.control.asked.values().flatten());
-        let pages = asked.filter(|asked| !matches!(asked, Asked::Other)).count();
+        let asked = |client: &Client| client.control.asked.len() + client.control.faceless as usize;
+        let pages: usize = world.clients.iter().map(asked).sum();
         let most = self.queued + world.oracle.released_now + pages * self.limits.outbox;
         assert!(bytes <= most, "{bytes} bytes are queued, and {most} at most can be");
     }
@@ -143,7 +173,11 @@ impl Watch {
         let pages = client.control.asked.values().flatten();
         let paging =
             pages.into_iter().any(|asked| matches!(asked, Asked::History | Asked::Tail(..)));
-        let more = world.oracle.released_now;
+        // What is held for an undecided connection is not yet counted as queued.
+        let held = if link.wrote_total == 0 { world.oracle.native_owed(no) } else { 0 };
+        let voice = &world.oracle.voices[no];
+        let answers = (voice.wishes.len() - voice.answered) * ANSWER_BYTES_MAX;
+        let more = world.oracle.released_now + held + answers;
         let believable = match reason {
             CloseReason::PeerClosed => link.fin_seen,
             CloseReason::Reset => link.reset,
@@ -161,10 +195,11 @@ impl Watch {
             CloseReason::Drain => world.phase == Phase::Stopping,
             CloseReason::InputBudget => false,
         };
+        let sort = client.sort;
         assert!(
             believable,
-            "#{no} ({:?}) was closed for {reason:?} without that cause",
-            client.sort
+            "#{no} ({sort:?}) was closed for {reason:?} without that cause, {pending} bytes were queued \
+             and {more} more may be"
         );
     }
 }
