@@ -495,22 +495,22 @@ fn a_blocked_receiver_is_written_again_only_at_its_edge() {
 }
 
 #[test]
-fn the_closed_leave_no_place_in_the_queues_to_those_who_come_after() {
-    let mut scene = Scene::new(|settings| settings.connections = Some(8));
-    for round in 0..20 {
-        let ids = scene.dial(CONTROL, 8);
-        assert_eq!(ids.len(), 8, "round {round}");
-        for id in &ids {
-            scene.say(*id, &pings(70));
-            // Whoever is read fails at the second time, while others still wait for their turn.
-            let reset = [ErrorKind::Interrupted, ErrorKind::ConnectionReset];
-            scene.change(|world| world.pipes.get_mut(id).unwrap().read_errors.extend(reset));
-        }
-        for _ in 0..6 {
-            scene.turn();
-        }
-        assert!(ids.iter().all(|id| !scene.is_open(*id)), "round {round}");
+fn who_is_closed_while_it_waits_to_be_read_leaves_no_place_in_the_queue() {
+    let mut scene = Scene::new(|settings| settings.idle = Some(Span::from_secs(1)));
+    let busy = scene.dial(CONTROL, 4);
+    let silent = scene.dial(TCP, 1)[0];
+    for id in &busy {
+        scene.say(*id, &pings(200));
     }
+    scene.say(silent, &chats(1));
+    scene.change(|world| world.now += 1_500_000);
+    scene.turn();
+    assert!(!scene.is_open(silent), "its deadline came before its turn");
+    let newborn = scene.dial(TCP, 1)[0];
+    assert_eq!(newborn.index(), silent.index());
+    scene.turn();
+    assert!(scene.is_open(newborn));
+    assert_eq!(scene.change(|world| world.closed.clone()), ["idle"]);
 }
 
 #[test]
