@@ -91,15 +91,11 @@ pub struct MioDriver {
 }
 
 impl MioDriver {
-    /// A driver of these listeners, which are registered here, in their order.
+    /// A driver of these listeners, which are registered here, in their order. A signal that came before is told by the first poll.
     ///
     /// # Errors
     /// Those of epoll and timerfd: the process has no descriptors left.
-    pub fn new(
-        mut listeners: Vec<Listener>,
-        mut signals: Signals,
-        clock: Clock,
-    ) -> io::Result<Self> {
+    pub fn new(mut listeners: Vec<Listener>, signals: Signals, clock: Clock) -> io::Result<Self> {
         let poll = Poll::new()?;
         for (index, listener) in listeners.iter_mut().enumerate() {
             poll.registry().register(
@@ -122,7 +118,6 @@ impl MioDriver {
             TIMER,
             Interest::READABLE,
         )?;
-        signals.drain();
         Ok(Self {
             poll,
             events: Events::with_capacity(EVENTS),
@@ -262,6 +257,8 @@ fn reserve() -> io::Result<File> {
 mod tests {
     use std::net::TcpStream as Client;
 
+    use nix::sys::signal::{Signal, raise};
+
     use super::*;
 
     const TCP: ListenerId = ListenerId(0);
@@ -355,6 +352,14 @@ mod tests {
         let mut words = String::new();
         client.read_to_string(&mut words).unwrap();
         assert_eq!(words, "no room");
+    }
+
+    #[test]
+    fn a_signal_that_came_before_the_first_poll_is_not_lost() {
+        let signals = Signals::block().unwrap();
+        raise(Signal::SIGTERM).unwrap();
+        let mut driver = MioDriver::new(Vec::new(), signals, Clock::start()).unwrap();
+        await_ready(&mut driver, |ready| *ready == Ready::Stop);
     }
 
     #[test]
