@@ -106,8 +106,8 @@ pub struct Server<D: Driver, S: Store, L: Log> {
     overdue: bool,
     /// Posts that went to the store in this turn.
     posted: usize,
-    /// When it was logged last that a listener rests.
-    rest_noticed: Option<Now>,
+    /// When it was logged last that nobody can be taken in.
+    complained: Option<Now>,
     ready: Vec<Ready>,
     outbox: Outbox,
     answers: Vec<Answer>,
@@ -135,7 +135,7 @@ impl<D: Driver, S: Store, L: Log> Server<D, S, L> {
             to_close: VecDeque::new(),
             overdue: false,
             posted: 0,
-            rest_noticed: None,
+            complained: None,
             ready: Vec::new(),
             outbox: Outbox::default(),
             answers: Vec::new(),
@@ -238,10 +238,14 @@ impl<D: Driver, S: Store, L: Log> Server<D, S, L> {
         let Some(id) = self.current(id) else { return };
         let slot = self.slot(id).expect("a current connection has a slot");
         slot.readable |= readable;
+        let unblocked = writable && slot.dirty && !slot.writable;
         slot.writable |= writable;
         slot.hung_up |= hung_up;
         if readable {
             self.queue_read(id);
+        }
+        if unblocked {
+            self.hub.unblocked(id, self.now);
         }
         if writable {
             self.queue_flush(id);

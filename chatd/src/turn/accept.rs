@@ -16,8 +16,8 @@ const ACCEPTS_MAX: usize = 256;
 const SHEDS_MAX: usize = 16;
 /// How long a listener rests that cannot accept: no edge would wake it while connections wait already.
 pub(super) const LISTENER_REST: Span = Span::from_millis(100);
-/// How often it is logged that a listener rests.
-const REST_NOTICE: Span = Span::from_secs(10);
+/// How often it is logged that nobody can be taken in.
+const COMPLAINT_EVERY: Span = Span::from_secs(10);
 
 /// What a listener waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +77,8 @@ impl<D: Driver, S: Store, L: Log> Server<D, S, L> {
             Err(error) if is_exhaustion(&error) => self.shed(listener, &error),
             Err(error) if is_passing(&error) => {}
             Err(error) => {
-                self.rest(listener, || format!("cannot accept: {error}"));
+                self.complain(|| format!("cannot accept: {error}"));
+                self.rest(listener);
             }
         }
     }
@@ -103,6 +104,12 @@ impl<D: Driver, S: Store, L: Log> Server<D, S, L> {
 
     /// No descriptors are left: those who wait are told so by a close, and the listener rests, since no edge will come for them.
     fn shed(&mut self, listener: ListenerId, cause: &io::Error) {
+        self.complain(|| {
+            format!(
+                "cannot accept: {cause}; new connections are closed at once. Raise LimitNOFILE= (ulimit -n), or lower \
+                 [limits] connections"
+            )
+        });
         for _ in 0..SHEDS_MAX {
             match self.driver.shed(listener) {
                 Ok(()) => {}
@@ -113,20 +120,19 @@ impl<D: Driver, S: Store, L: Log> Server<D, S, L> {
                 Err(_) => break,
             }
         }
-        self.rest(listener, || {
-            format!(
-                "cannot accept: {cause}; new connections are closed at once. Raise LimitNOFILE= (ulimit -n), or lower \
-                 [limits] connections"
-            )
-        });
+        self.rest(listener);
     }
 
-    /// Lets a listener be for a while, and says why, though not each time.
-    fn rest(&mut self, listener: ListenerId, why: impl FnOnce() -> String) {
+    fn rest(&mut self, listener: ListenerId) {
+        assert_eq!(self.listeners[listener.0], Listening::Ready, "who accepts may have to rest");
         self.listeners[listener.0] = Listening::Resting(self.now.after(LISTENER_REST));
-        if self.rest_noticed.is_none_or(|last| self.now >= last.after(REST_NOTICE)) {
-            self.rest_noticed = Some(self.now);
-            self.log.line(Level::Error, "listener_rests", why());
+    }
+
+    /// Says why nobody is taken in, though not each time.
+    fn complain(&mut self, why: impl FnOnce() -> String) {
+        if self.complained.is_none_or(|last| self.now >= last.after(COMPLAINT_EVERY)) {
+            self.complained = Some(self.now);
+            self.log.line(Level::Error, "cannot_accept", why());
         }
     }
 }
