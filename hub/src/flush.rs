@@ -84,6 +84,17 @@ impl Hub {
         }
     }
 
+    /// The kernel has room for a connection again: its peer took something, even if nothing could be written since. A
+    /// loop that wakes late must not take what is its own doing for a stall.
+    pub fn unblocked(&mut self, id: ConnId, now: Now) {
+        self.tick(now);
+        let now = self.now;
+        if let Some(connection) = self.connections.get_mut(id) {
+            assert!(connection.waiting_since <= now, "nobody waits since later than now");
+            connection.waiting_since = now;
+        }
+    }
+
     /// Queues frames for one connection, behind everything that its rooms said before.
     pub(crate) fn push_private(&mut self, id: ConnId, bytes: Vec<u8>, out: &mut Outbox) {
         self.settle_connection(id, out);

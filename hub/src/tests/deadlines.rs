@@ -79,6 +79,20 @@ fn a_frame_must_be_complete_in_time_not_merely_grow() {
 }
 
 #[test]
+fn who_made_room_before_the_loop_woke_is_not_closed_for_a_stall() {
+    let mut turn = Turn::new(Settings { idle: None, ..strict() });
+    let (a, slow) = (turn.native(), turn.native());
+    turn.say(a, &chat("some words"));
+    turn.wait(9_900);
+    assert!(turn.hub.pending(slow) > 0);
+    turn.hub.unblocked(slow, turn.now);
+    turn.wait(9_900);
+    assert_eq!(turn.closed(slow), None);
+    turn.wait(200);
+    assert_eq!(turn.closed(slow), Some(CloseReason::Stall));
+}
+
+#[test]
 fn who_takes_nothing_is_closed_and_who_takes_a_little_is_not() {
     let mut turn = Turn::new(Settings { idle: None, ..strict() });
     let (a, stuck, slow) = (turn.native(), turn.native(), turn.native());
