@@ -2,7 +2,7 @@
 //! manner of reading. What a client says and understands is in `native` and `control`.
 
 use crate::clock::{MS, SECOND, Wake};
-use crate::net::{Net, Stage};
+use crate::net::{Net, Stage, take};
 use crate::oracle::Oracle;
 use crate::rng::Rng;
 use crate::swarm::Temper;
@@ -266,7 +266,7 @@ impl Client {
         };
         let link = &mut net.links[no];
         let count = link.client_inbox.len().min(bytes);
-        self.heard.extend(link.client_inbox.drain(..count));
+        self.heard.extend(take(&mut link.client_inbox, count));
         if count > 0 {
             match self.sort {
                 Sort::Native | Sort::Mute => native::hear(self, net, oracle),

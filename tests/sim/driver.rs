@@ -10,9 +10,13 @@ use chatd::turn::{Driver, ListenerId, Ready};
 use hub::{ConnId, Peer};
 use proto::{Now, Transport, WallTime};
 
+use crate::clock::MS;
 use crate::net::Errno;
 use crate::trace::Kind;
 use crate::world::{CONTROL, TCP, World};
+
+/// A loop that woke later than this gets everything that is ready.
+const PARTIAL_LATENESS_MAX: u64 = 10 * MS;
 
 /// The world, shared by driver, store and log of one daemon on one thread.
 pub type Shared = Rc<RefCell<World>>;
@@ -59,7 +63,9 @@ impl Driver for SimDriver {
         let timeout =
             timeout.map(|timeout| u64::try_from(timeout.as_micros()).unwrap_or(u64::MAX / 2));
         world.sleep(timeout);
-        let (edges, listeners) = world.net.take_edges();
+        // After a long sleep the kernel tells all at once: a daemon may then rely on having heard it.
+        let partial = world.lateness < PARTIAL_LATENESS_MAX;
+        let (edges, listeners) = world.net.take_edges(partial);
         for (listener, edge) in [TCP, CONTROL].into_iter().zip(listeners) {
             if edge {
                 ready.push(Ready::Listener(ListenerId(listener)));

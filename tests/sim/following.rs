@@ -157,7 +157,10 @@ impl Oracle {
     pub fn tailing(&mut self, no: usize, rooms: &[String], before: &Marks, shown: &Marks) {
         let known = self.marks();
         let all_before = self.ears[no].tails_all;
-        self.ears[no].tails_all |= rooms.is_empty();
+        if rooms.is_empty() {
+            self.ears[no].tails_all = true;
+            self.ears[no].follows.values_mut().for_each(|follow| follow.tailing = true);
+        }
         let all: Vec<&String> = known.keys().collect();
         let rooms = if rooms.is_empty() { all } else { rooms.iter().collect() };
         for room in rooms {

@@ -2,7 +2,7 @@
 //! ones, and readiness that is reported once per change. It works on the connections of `net`.
 
 use crate::clock::{SECOND, Wake};
-use crate::net::{Edge, Errno, Net, Stage};
+use crate::net::{Edge, Errno, Net, Stage, take};
 use crate::trace::Kind;
 
 impl Net {
@@ -104,9 +104,7 @@ impl Net {
             count = self.rng.scale(1, count as u64) as usize;
         }
         let link = &mut self.links[no];
-        for (place, byte) in into.iter_mut().zip(link.inbox.drain(..count)) {
-            *place = byte;
-        }
+        into[..count].copy_from_slice(&take(&mut link.inbox, count));
         link.read_total += count as u64;
         link.read_at = now;
         link.reads.push((link.read_total, now));
@@ -246,11 +244,11 @@ impl Net {
         !self.edges.is_empty() || self.listener_edges.contains(&true)
     }
 
-    /// Some of what is ready, in some order; the rest comes with the next poll.
-    pub fn take_edges(&mut self) -> (Vec<Edge>, [bool; 2]) {
+    /// What is ready, in some order; `partial`: perhaps only some of it, the rest with the next poll.
+    pub fn take_edges(&mut self, partial: bool) -> (Vec<Edge>, [bool; 2]) {
         let mut edges = std::mem::take(&mut self.edges);
         self.rng.shuffle(&mut edges);
-        if edges.len() > 1 && self.rng.chance(self.plan.partial_polls) {
+        if partial && edges.len() > 1 && self.rng.chance(self.plan.partial_polls) {
             let kept = self.rng.size(1, edges.len());
             self.edges = edges.split_off(kept);
         }

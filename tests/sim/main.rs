@@ -70,6 +70,7 @@ fn tell(failure: &Failure) -> String {
 /// Runs seeds on all threads, until some have failed; the failures, the lowest seed first.
 fn campaign(seeds: u64) -> Vec<Failure> {
     let next = AtomicU64::new(0);
+    let (turns, deliveries) = (AtomicU64::new(0), AtomicU64::new(0));
     let failures = Mutex::new(Vec::new());
     thread::scope(|scope| {
         for _ in 0..THREADS {
@@ -79,7 +80,12 @@ fn campaign(seeds: u64) -> Vec<Failure> {
                     if seed >= seeds {
                         break;
                     }
-                    if let Err(failure) = run(seed, None, false) {
+                    let result = run(seed, None, false);
+                    if let Ok((outcome, _)) = &result {
+                        turns.fetch_add(outcome.turns, Ordering::Relaxed);
+                        deliveries.fetch_add(outcome.deliveries, Ordering::Relaxed);
+                    }
+                    if let Err(failure) = result {
                         let mut failures = failures.lock().unwrap();
                         failures.push(failure);
                         if failures.len() >= FAILURES_MAX {
@@ -90,6 +96,8 @@ fn campaign(seeds: u64) -> Vec<Failure> {
             });
         }
     });
+    let (turns, deliveries) = (turns.into_inner(), deliveries.into_inner());
+    println!("{seeds} seeds: {turns} turns, {deliveries} deliveries");
     let mut failures = failures.into_inner().unwrap();
     failures.sort_by_key(|failure| failure.seed);
     failures

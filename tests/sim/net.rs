@@ -97,6 +97,15 @@ pub enum Errno {
     Aborted,
 }
 
+/// Takes bytes from the front of a buffer, whole slices at a time.
+pub fn take(from: &mut VecDeque<u8>, count: usize) -> Vec<u8> {
+    let (front, back) = from.as_slices();
+    let mut taken = front[..count.min(front.len())].to_vec();
+    taken.extend_from_slice(&back[..count - taken.len()]);
+    from.drain(..count);
+    taken
+}
+
 /// All connections and listeners of a world.
 pub struct Net {
     pub clock: Clock,
@@ -278,7 +287,8 @@ impl Net {
                     if room == 0 {
                         break;
                     }
-                    link.inbox.extend(bytes.drain(..room));
+                    let part = take(bytes, room);
+                    link.inbox.extend(&part);
                     data = true;
                     if !bytes.is_empty() {
                         break;
@@ -336,7 +346,8 @@ impl Net {
         }
         let room = self.plan.client_inbox_max.saturating_sub(link.client_inbox.len());
         let count = room.min(link.sendq.len()).min(chunk);
-        link.client_inbox.extend(link.sendq.drain(..count));
+        let part = take(&mut link.sendq, count);
+        link.client_inbox.extend(&part);
         self.note(Kind::Delivered, no, count as u64, 0);
         self.freed(no);
         self.pump(no);

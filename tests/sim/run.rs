@@ -23,6 +23,11 @@ const SETTLE_MAX: u64 = 300 * SECOND;
 /// More turns than this within a millisecond of virtual time is a loop that spins.
 const TURNS_PER_MS_MAX: u32 = 5_000;
 
+/// Faults end after so many turns or events, so that no seed takes the time of fifty others.
+const TURNS_MAX: u64 = 2_000;
+/// See `TURNS_MAX`.
+const EVENTS_MAX: u64 = 20_000;
+
 /// A run that found nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outcome {
@@ -107,7 +112,8 @@ fn drive(world: &Shared, planted: Option<Planted>) -> Outcome {
         let now = world.borrow().net.clock.now();
         (at_once, since) = if now > since + MS { (0, now) } else { (at_once + 1, since) };
         assert!(at_once < TURNS_PER_MS_MAX, "the loop spins");
-        phases(&server, world);
+        let enough = turns > TURNS_MAX || world.borrow().net.trace.sum().1 > EVENTS_MAX;
+        phases(&server, world, enough);
     }
     check_end(&server, world);
     let world = world.borrow();
@@ -117,10 +123,11 @@ fn drive(world: &Shared, planted: Option<Planted>) -> Outcome {
 }
 
 /// Goes from chaos to healing to the drain when the time has come.
-fn phases(server: &SimServer, world: &Shared) {
+fn phases(server: &SimServer, world: &Shared, enough: bool) {
     let mut world = world.borrow_mut();
     assert!(!world.asleep_for_ever, "the loop sleeps for ever");
-    if !world.take_phase() {
+    let due = world.take_phase() || (enough && world.phase == Phase::Chaos);
+    if !due {
         return;
     }
     match world.phase {

@@ -148,7 +148,7 @@ impl Plan {
         let net = network(rng, &limits, temper.size);
         let clients = if rng.below(4) == 0 { rng.size(16, 40) } else { rng.size(2, 14) };
         // About so many acts of clients in all, however long they think.
-        let acts = rng.scale(150, 1_200);
+        let acts = rng.scale(80, 600);
         let chaos = acts * (temper.think.0 + temper.think.1) / 2 / clients as u64;
         let chaos = chaos.clamp(SECOND / 2, 30 * SECOND);
         Self {
@@ -191,7 +191,7 @@ fn limits(rng: &mut Rng) -> Limits {
         idle: rng.scale(3 * SECOND, 15 * SECOND),
         keepalive: rng.scale(SECOND / 2, 6 * SECOND),
         stall: rng.scale(SECOND / 2, 10 * SECOND),
-        recent: if rng.below(3) == 0 { rng.size(0, 8_000) } else { 64 << 20 },
+        recent: if rng.below(5) == 0 { 64 << 20 } else { rng.scale(1, 12_000) as usize },
         rooms: if rng.below(4) == 0 { 2 } else { 100 },
         rooms_joined: if rng.below(4) == 0 { 2 } else { 100 },
         shutdown_timeout: rng.scale(SECOND / 10, 5 * SECOND),
