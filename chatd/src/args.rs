@@ -1,8 +1,11 @@
 //! The command line of chatd.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
+
+use crate::config::{LOG_FORMATS, LOG_LEVELS, address};
 
 /// A chat daemon: rooms for terminals, scripts and any TcpChat v0.5 client.
 ///
@@ -23,16 +26,16 @@ pub struct Args {
     #[arg(long, value_name = "WHICH")]
     pub print_config: Option<Print>,
     /// Listen here instead of where the configuration says; may be repeated
-    #[arg(long, value_name = "ADDR:PORT")]
-    pub listen: Vec<String>,
+    #[arg(long, value_name = "ADDR:PORT", value_parser = address)]
+    pub listen: Vec<SocketAddr>,
     /// Make the control socket here
     #[arg(long, value_name = "PATH")]
     pub control: Option<PathBuf>,
-    /// What is logged: error, warn, info or debug
-    #[arg(long, value_name = "LEVEL")]
+    /// What is logged
+    #[arg(long, value_name = "LEVEL", value_parser = LOG_LEVELS)]
     pub log_level: Option<String>,
-    /// How it is logged: auto, text or json
-    #[arg(long, value_name = "FORMAT")]
+    /// How it is logged
+    #[arg(long, value_name = "FORMAT", value_parser = LOG_FORMATS)]
     pub log_format: Option<String>,
 }
 

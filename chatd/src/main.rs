@@ -1,5 +1,6 @@
 //! The daemon's binary: arguments in, exit status out. Everything else is in the library.
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use chatd::args::{Args, Print};
@@ -14,37 +15,40 @@ const FAILURE: u8 = 1;
 /// The configuration is bad: sysexits.h calls it `EX_CONFIG`, and systemd does not start it again.
 const BAD_CONFIGURATION: u8 = 78;
 
-#[allow(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "what a person who typed the command sees"
-)]
 fn main() -> ExitCode {
     let args = Args::parse();
     if args.print_config == Some(Print::Default) {
-        print!("{}", Config::print_default());
-        return ExitCode::SUCCESS;
+        return print(&Config::print_default());
     }
     let config = match Config::load(&args) {
         Ok(config) => config,
-        Err(error) => {
-            eprintln!("chatd: {error}");
-            return ExitCode::from(BAD_CONFIGURATION);
-        }
+        Err(error) => return complain(&error, BAD_CONFIGURATION),
     };
     if args.print_config == Some(Print::Effective) {
-        print!("{}", config.print_effective());
-        return ExitCode::SUCCESS;
+        return print(&config.print_effective());
     }
     if args.check_config {
-        println!("chatd: the configuration is good");
-        return ExitCode::SUCCESS;
+        return print("chatd: the configuration is good\n");
     }
-    let served = serve(&config);
-    if let Err(error) = &served {
-        eprintln!("chatd: {error}");
+    match serve(&config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => complain(&*error, FAILURE),
     }
-    served.map_or(ExitCode::from(FAILURE), |()| ExitCode::SUCCESS)
+}
+
+/// Prints what was asked for. Who closed the pipe has read enough.
+fn print(text: &str) -> ExitCode {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => complain(&error, FAILURE),
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+/// Says what went wrong. Nobody may be there to read it; the exit status says it too.
+fn complain(error: &dyn std::error::Error, status: u8) -> ExitCode {
+    let _ = writeln!(io::stderr(), "chatd: {error}");
+    ExitCode::from(status)
 }
 
 /// Blocks the signals, then starts the log thread, which inherits that, and then everything else.

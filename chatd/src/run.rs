@@ -98,7 +98,6 @@ fn capacity(connections: Option<usize>) -> String {
 }
 
 /// One line for each address, on standard output: what a person or a script that started the daemon needs to know.
-#[allow(clippy::print_stdout, reason = "these lines are what the daemon prints")]
 fn say_where(listeners: &[Listener], config: &Config) {
     let mut out = io::stdout().lock();
     for address in listeners.iter().filter_map(Listener::address) {

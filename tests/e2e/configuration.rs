@@ -52,7 +52,8 @@ fn a_bad_configuration_names_file_line_and_the_nearest_key() {
         ("\n[limits]\noutbox = \"a lot\"\n", ":3", "KiB"),
         ("[limits]\nstall = 10\n", ":2", "10s"),
         ("[history]\ndurability = \"sync\"\n", ":2", "not built yet"),
-        ("[http]\nweb = true\n", ":", "not built yet"),
+        ("[http]\n", ":1", "not built yet"),
+        ("listen = [\"127.0.0.1:4444\"]\n", ":1", "[[listen]]"),
         ("[server\n", ":1", ""),
         ("[[listen]]\naddr = \"localhost\"\n", ":2", "127.0.0.1:33333"),
         ("[keepalive]\ninterval = \"20s\"\n", "", "keepalive.interval"),
@@ -101,9 +102,20 @@ fn flags_have_their_exit_codes() {
     let version = chatd(&folder, &["--version"]);
     assert_eq!(version.status.code(), Some(0));
     assert!(text(&version.stdout).starts_with("chatd "));
-    assert_eq!(chatd(&folder, &["--nonsense"]).status.code(), Some(2));
+    for wrong in [
+        &["--nonsense"][..],
+        &["--listen", "localhost"],
+        &["--log-level", "loud"],
+        &["--log-format", "xml"],
+    ] {
+        assert_eq!(chatd(&folder, wrong).status.code(), Some(2), "{wrong:?}");
+    }
+    let listen = text(&chatd(&folder, &["--listen", "localhost"]).stderr);
+    assert!(listen.contains("127.0.0.1:33333"), "{listen}");
     let missing = chatd(&folder, &["--config", "/nowhere/chatd.toml"]);
     assert_eq!(missing.status.code(), Some(78), "{}", text(&missing.stderr));
+    let directory = chatd(&folder, &["--config", "/"]);
+    assert_eq!(directory.status.code(), Some(78), "{}", text(&directory.stderr));
 }
 
 #[test]
@@ -138,6 +150,9 @@ fn log_lines_are_readable_or_objects_and_never_carry_what_was_said() {
         for line in log.lines().filter(|_| format == "json") {
             let entry: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"));
             assert!(entry["kind"].is_string() && entry["level"].is_string(), "{line}");
+            if entry["kind"] == "closed" {
+                assert!(entry["peer"].is_string() && entry["reason"].is_string(), "{line}");
+            }
         }
     }
 }

@@ -15,7 +15,7 @@ fn number(text: &str) -> usize {
 }
 
 fn daemon() -> Daemon {
-    Setup::new().config("[limits]\noutbox = \"256KiB\"\n").start()
+    Setup::new().config("[limits]\noutbox = \"512KiB\"\n").start()
 }
 
 #[test]

@@ -133,34 +133,44 @@ impl Settings {
             self.listen.clear();
         }
         for (section, content) in document.get_ref() {
-            let line = line_of(text, section.span().start);
-            let tables: Vec<&DeTable<'_>> = match content.get_ref() {
-                DeValue::Table(table) => vec![table],
-                DeValue::Array(array) => {
-                    array.iter().filter_map(|item| item.get_ref().as_table()).collect()
+            let at = section.span().start;
+            let fail = |message: String| Err(fault(path, line_of(text, at), message));
+            if let Err(message) = table::find_section(section.get_ref()) {
+                return fail(message);
+            }
+            let is_listen = section.get_ref() == "listen";
+            match content.get_ref() {
+                DeValue::Table(table) if !is_listen => {
+                    self.read_section(path, text, section.get_ref(), table)?;
+                }
+                DeValue::Array(items) if is_listen => self.read_listeners(path, text, at, items)?,
+                DeValue::Table(_) | DeValue::Array(_) => {
+                    let right =
+                        if is_listen { "[[listen]]" } else { &*format!("[{}]", section.get_ref()) };
+                    return fail(format!("write this section as {right}"));
                 }
                 _ => {
-                    let message = format!(
-                        "'{}' stands outside of a section such as [limits]",
-                        section.get_ref()
-                    );
-                    return Err(fault(path, line, message));
+                    return fail(format!("write '{0}' as a section: [{0}]", section.get_ref()));
                 }
-            };
-            let repeats = content.get_ref().as_array().is_some();
-            if repeats != (section.get_ref() == "listen")
-                && KEYS.iter().any(|key| key.section == section.get_ref())
-            {
-                let right = if repeats {
-                    format!("[{}]", section.get_ref())
-                } else {
-                    "[[listen]]".to_owned()
-                };
-                return Err(fault(path, line, format!("write this section as {right}")));
             }
-            for table in tables {
-                self.read_section(path, text, section.get_ref(), table)?;
-            }
+        }
+        Ok(())
+    }
+
+    /// Reads `[[listen]]`, which may be repeated; `at` is where the first stands.
+    fn read_listeners(
+        &mut self,
+        path: &Path,
+        text: &str,
+        at: usize,
+        items: &[Spanned<DeValue<'_>>],
+    ) -> Result<(), ConfigError> {
+        let wrong = "write each listener as [[listen]] and, below it, addr = \"ADDRESS:PORT\"";
+        for item in items {
+            let table = item.get_ref().as_table().filter(|table| table.contains_key("addr"));
+            let at = if item.get_ref().is_table() { item.span().start } else { at };
+            let table = table.ok_or_else(|| fault(path, line_of(text, at), wrong))?;
+            self.read_section(path, text, "listen", table)?;
         }
         Ok(())
     }

@@ -15,16 +15,18 @@ use nix::unistd::Uid;
 use proto::native::V05_CONTENT_BYTES_MAX;
 use proto::{RoomName, Span, WireLimits};
 
-use self::load::{Origin, Settings};
+use self::load::{Origin, Setting, Settings};
 use self::table::Value;
 use crate::args::Args;
 
 pub use self::load::ConfigError;
-pub use self::table::markdown;
-pub use self::value::Network;
+pub use self::table::{LOG_FORMATS, LOG_LEVELS};
+pub use self::value::{Network, address};
 
-/// An outbox holds at least two of the largest frames: one half written and one that waits.
-const OUTBOX_BYTES_MIN: usize = 256 * 1024;
+/// What a queue needs besides one message as JSON, where a byte takes up to six: the rest of the event, and what waits before it.
+const OUTBOX_BESIDES_BYTES: usize = 68 * 1024;
+/// Characters of the server's name.
+const SERVER_NAME_CHARS_MAX: usize = 64;
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +82,7 @@ impl Config {
     fn from_settings(settings: Settings) -> Result<Self, ConfigError> {
         check(&settings)?;
         let config = Self {
-            listen: settings.listen.iter().filter_map(|setting| address(&setting.value)).collect(),
+            listen: settings.listen.iter().filter_map(listener).collect(),
             control: PathBuf::from(text(&settings, "control", "path")),
             shutdown_timeout: span(&settings, "server", "shutdown_timeout").unwrap_or_default(),
             pace: settings
@@ -139,7 +141,8 @@ impl Config {
             idle: span(from, "keepalive", "idle"),
             keepalive: span(from, "keepalive", "interval"),
             stall: span(from, "limits", "stall"),
-            recent: size(from, "history", "recent"),
+            // Nobody who writes "off" wants every message ever said in memory.
+            recent: Some(size(from, "history", "recent").unwrap_or(0)),
             rooms: size(from, "limits", "rooms"),
             rooms_joined: size(from, "limits", "rooms_joined"),
             ..hub::Settings::default()
@@ -180,9 +183,9 @@ fn burst(settings: &Settings, name: &str) -> u32 {
     u32::try_from(burst).unwrap_or(u32::MAX).max(1)
 }
 
-fn address(value: &Value) -> Option<SocketAddr> {
-    match value {
-        Value::Address(address) => Some(*address),
+fn listener(setting: &Setting) -> Option<SocketAddr> {
+    match setting.value {
+        Value::Address(address) => Some(address),
         _ => None,
     }
 }
@@ -219,7 +222,7 @@ fn put_flags(settings: &mut Settings, args: &Args) -> Result<(), ConfigError> {
         settings.listen.clear();
     }
     for address in &args.listen {
-        put(settings, ("listen", "addr"), address, "--listen")?;
+        put(settings, ("listen", "addr"), &address.to_string(), "--listen")?;
     }
     if let Some(path) = &args.control {
         put(settings, ("control", "path"), &path.to_string_lossy(), "--control")?;
@@ -300,9 +303,12 @@ fn check(settings: &Settings) -> Result<(), ConfigError> {
         );
     }
     let outbox = size(settings, "limits", "outbox");
-    if outbox.is_some_and(|outbox| outbox < OUTBOX_BYTES_MIN) {
+    let needed = 6 * message + OUTBOX_BESIDES_BYTES;
+    if let Some(outbox) = outbox
+        && outbox < needed
+    {
         let text = format!(
-            "a queue needs at least {OUTBOX_BYTES_MIN} bytes to hold two of the largest frames"
+            "{outbox} is too little for a message of {message} bytes (limits.message); write at least {needed}"
         );
         return fail("limits", "outbox", text);
     }
@@ -324,6 +330,13 @@ fn check(settings: &Settings) -> Result<(), ConfigError> {
             "idle",
             "it must be longer than keepalive.interval, or live peers are cut".to_owned(),
         );
+    }
+    let name = text(settings, "server", "name");
+    if name.chars().count() > SERVER_NAME_CHARS_MAX || name.chars().any(char::is_control) {
+        let text = format!(
+            "write 1 to {SERVER_NAME_CHARS_MAX} characters, none of them a control character"
+        );
+        return fail("server", "name", text);
     }
     if let Err(error) = RoomName::parse(&text(settings, "server", "default_room")) {
         return fail("server", "default_room", error.to_string());
@@ -377,9 +390,30 @@ mod tests {
         );
         assert_eq!(
             refusal("[http]\nweb = true\n"),
-            "chatd.toml:2: 'http.web' is not built yet in this version; take it out"
+            "chatd.toml:1: 'http' is not built yet in this version; take it out"
         );
-        assert!(refusal("limits = 5").starts_with("chatd.toml:1: 'limits' stands outside"));
+        assert_eq!(
+            refusal("[server]\nmotd = \"hi\"\n"),
+            "chatd.toml:2: 'server.motd' is not built yet in this version; take it out"
+        );
+        assert_eq!(refusal("limits = 5"), "chatd.toml:1: write 'limits' as a section: [limits]");
+    }
+
+    #[test]
+    fn a_section_that_would_do_nothing_is_refused() {
+        for empty in ["[http]\n", "[[room]]\n"] {
+            assert!(refusal(empty).contains("is not built yet"), "{empty}");
+        }
+        assert_eq!(
+            refusal("[limit]\n"),
+            "chatd.toml:1: unknown section 'limit'; did you mean 'limits'?"
+        );
+        let wrong = "write each listener as [[listen]] and, below it, addr = \"ADDRESS:PORT\"";
+        assert_eq!(refusal("\nlisten = [\"127.0.0.1:1\"]\n"), format!("chatd.toml:2: {wrong}"));
+        assert_eq!(
+            refusal("[[listen]]\naddr = \"[::1]:1\"\n[[listen]]\n"),
+            format!("chatd.toml:3: {wrong}")
+        );
     }
 
     #[test]
@@ -405,9 +439,29 @@ mod tests {
             "chatd.toml:2: limits.byte_burst: 100 is below limits.message (65530); raise it"
         );
         assert_eq!(
+            refusal("[limits]\noutbox = \"64KiB\"\nmessage = 1000\n"),
+            "chatd.toml:2: limits.outbox: 65536 is too little for a message of 1000 bytes (limits.message); write at least 75632"
+        );
+        assert_eq!(
             refusal("[keepalive]\nidle = \"5s\"\n"),
             "chatd.toml:2: keepalive.idle: it must be longer than keepalive.interval, or live peers are cut"
         );
+    }
+
+    #[test]
+    fn the_servers_name_is_one_line() {
+        let wrong = "write 1 to 64 characters, none of them a control character";
+        assert_eq!(
+            refusal("[server]\nname = \"a\\nb\"\n"),
+            format!("chatd.toml:2: server.name: {wrong}")
+        );
+        assert!(refusal(&format!("[server]\nname = \"{}\"\n", "x".repeat(65))).ends_with(wrong));
+    }
+
+    #[test]
+    fn no_recent_messages_are_none() {
+        let config = load("[history]\nrecent = \"off\"\n").unwrap();
+        assert_eq!(config.settings(5).recent, Some(0));
     }
 
     #[test]

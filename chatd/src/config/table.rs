@@ -1,6 +1,5 @@
 //! Every key of the configuration, once: parsing, printing, suggestions and documents are made from this table.
 
-use std::fmt::Write;
 use std::net::SocketAddr;
 
 use proto::Span;
@@ -70,6 +69,11 @@ const fn key(
 const TIME: Kind = Kind::Duration { off: true };
 const BYTES: Kind = Kind::Size { off: true };
 
+/// What may be logged: this and what weighs more.
+pub const LOG_LEVELS: [&str; 4] = ["error", "warn", "info", "debug"];
+/// How it may be logged; `auto` is text for now.
+pub const LOG_FORMATS: [&str; 3] = ["auto", "text", "json"];
+
 /// The table.
 pub(crate) const KEYS: &[Key] = &[
     key(
@@ -135,7 +139,7 @@ pub(crate) const KEYS: &[Key] = &[
         "recent",
         BYTES,
         "\"64MiB\"",
-        "recent messages kept in memory, all rooms together",
+        "recent messages kept in memory, all rooms together; off: none",
     ),
     key("reactor", "flush", Kind::Choice(&["epoll"]), "\"epoll\"", "how queues are written"),
     key(
@@ -145,14 +149,8 @@ pub(crate) const KEYS: &[Key] = &[
         "true",
         "whether writes wait up to 5 ms for more in a busy room",
     ),
-    key(
-        "log",
-        "level",
-        Kind::Choice(&["error", "warn", "info", "debug"]),
-        "\"info\"",
-        "what is logged",
-    ),
-    key("log", "format", Kind::Choice(&["auto", "text", "json"]), "\"auto\"", "how it is logged"),
+    key("log", "level", Kind::Choice(&LOG_LEVELS), "\"info\"", "what is logged"),
+    key("log", "format", Kind::Choice(&LOG_FORMATS), "\"auto\"", "how it is logged"),
     key(
         "limits",
         "connections",
@@ -270,11 +268,7 @@ impl Kind {
                 .map(str::parse)
                 .collect::<Result<_, _>>()
                 .map(Value::Networks),
-            Self::Address => text.parse().map(Value::Address).map_err(|_| {
-                format!(
-                    "'{text}' is no address and port; write it like 127.0.0.1:33333 or [::]:33333"
-                )
-            }),
+            Self::Address => value::address(text).map(Value::Address),
         }
     }
 }
@@ -293,14 +287,21 @@ fn choice_error(text: &str, words: &[&str]) -> String {
     format!("'{text}' is none of {known}")
 }
 
-/// The table as Markdown, for docs/operating.md.
-pub fn markdown() -> String {
-    let mut table = String::from("| key | default | meaning |\n|---|---|---|\n");
-    for key in KEYS {
-        let default = if key.default.is_empty() { "" } else { key.default.trim_matches('"') };
-        let _ = writeln!(table, "| `[{}] {}` | `{default}` | {} |", key.section, key.name, key.doc);
+/// Whether there is such a section, or what to say about one that there is not.
+///
+/// # Errors
+/// What is wrong with the name, as a message.
+pub(crate) fn find_section(section: &str) -> Result<(), String> {
+    if KEYS.iter().any(|key| key.section == section) {
+        return Ok(());
     }
-    table
+    if UNBUILT.iter().any(|(known, _)| *known == section) {
+        return Err(format!("'{section}' is not built yet in this version; take it out"));
+    }
+    Err(match nearest(section, KEYS.iter().map(|key| key.section.to_owned())) {
+        Some(nearest) => format!("unknown section '{section}'; did you mean '{nearest}'?"),
+        None => format!("unknown section '{section}'; 'chatd --print-config default' lists them"),
+    })
 }
 
 /// The key's place in the table, or what to say about a name that is not in it.
@@ -308,22 +309,22 @@ pub(crate) fn find(section: &str, name: &str) -> Result<usize, String> {
     if let Some(at) = KEYS.iter().position(|key| key.section == section && key.name == name) {
         return Ok(at);
     }
-    let unbuilt = UNBUILT
-        .iter()
-        .any(|(known, names)| *known == section && (names.is_empty() || names.contains(&name)));
+    let unbuilt = UNBUILT.iter().any(|(known, names)| *known == section && names.contains(&name));
     if unbuilt {
         return Err(format!("'{section}.{name}' is not built yet in this version; take it out"));
     }
     let wished = format!("{section}.{name}");
-    let nearest = KEYS
-        .iter()
-        .map(|key| format!("{}.{}", key.section, key.name))
-        .max_by(|a, b| {
-            strsim::jaro_winkler(&wished, a).total_cmp(&strsim::jaro_winkler(&wished, b))
-        })
-        .filter(|nearest| strsim::jaro_winkler(&wished, nearest) > 0.7);
-    Err(match nearest {
+    Err(match nearest(&wished, KEYS.iter().map(|key| format!("{}.{}", key.section, key.name))) {
         Some(nearest) => format!("unknown key '{wished}'; did you mean '{nearest}'?"),
         None => format!("unknown key '{wished}'; 'chatd --print-config default' lists the keys"),
     })
+}
+
+/// The name most like what was written, unless none is.
+fn nearest(wished: &str, names: impl Iterator<Item = String>) -> Option<String> {
+    names
+        .map(|name| (strsim::jaro_winkler(wished, &name), name))
+        .filter(|(likeness, _)| *likeness > 0.7)
+        .max_by(|(a, _), (b, _)| a.total_cmp(b))
+        .map(|(_, name)| name)
 }

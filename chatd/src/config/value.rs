@@ -1,7 +1,7 @@
 //! Values as people write them: durations, sizes, rates, networks, and `off`.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
 use proto::Span;
@@ -27,6 +27,9 @@ pub(crate) fn duration(text: &str) -> Result<Span, String> {
     let number: u64 = number
         .parse()
         .map_err(|_| format!("'{text}' is no duration; write it like 10s or 500ms"))?;
+    if number == 0 {
+        return Err(format!("'{text}' is no time at all; write at least 1ms"));
+    }
     let millis =
         number.checked_mul(millis_by_unit).filter(|millis| *millis <= 100 * 365 * 86_400_000);
     millis.map(Span::from_millis).ok_or_else(|| format!("'{text}' is longer than 100 years"))
@@ -78,6 +81,16 @@ pub(crate) fn byte_rate(text: &str) -> Result<u32, String> {
     let wrong = || format!("'{text}' is no rate; write a size a second, such as 256KiB/s");
     let bytes = size(text.strip_suffix("/s").ok_or_else(wrong)?.trim())?;
     u32::try_from(bytes).ok().filter(|bytes| *bytes > 0).ok_or_else(wrong)
+}
+
+/// An address and port: `127.0.0.1:33333`, `[::]:33333`.
+///
+/// # Errors
+/// What is wrong with it, as a sentence's end.
+pub fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        format!("'{text}' is no address and port; write it like 127.0.0.1:33333 or [::]:33333")
+    })
 }
 
 fn split(text: &str) -> (&str, &str) {
@@ -153,6 +166,7 @@ mod tests {
             duration("10 parsecs").unwrap_err(),
             "'10 parsecs' is no duration; write a number and ms, s, m, h or d, such as 10s"
         );
+        assert_eq!(duration("0s").unwrap_err(), "'0s' is no time at all; write at least 1ms");
         assert_eq!(size("64KB").unwrap_err(), "'64KB' is ambiguous; write KiB, MiB or GiB");
         assert_eq!(
             rate("0/s").unwrap_err(),
