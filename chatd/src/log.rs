@@ -1,12 +1,17 @@
 //! The log: notices go into a bounded queue, and one thread makes tracing events of them, since a terminal or pipe can block.
 //!
-//! Nothing here blocks the loop: what finds the queue full is counted and said later. No message's content comes here.
+//! Nothing here blocks the loop: what finds the queue full is counted and said later, and so are lines of one kind past their
+//! share, since peers cause them and a log is a disk. No message's content comes here.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::thread::JoinHandle;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::time::Duration;
 
-use hub::{Level, Notice};
+use hub::{Level, Notice, Subject};
+use proto::{Nick, RoomName, WallTime};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
 
@@ -17,18 +22,30 @@ use crate::turn::Log;
 /// Entries that wait for a slow terminal before they are lost.
 const QUEUE_ENTRIES_MAX: usize = 4096;
 
-/// Something for the log.
-enum Entry {
+/// Lines of one kind within a second; the rest is counted.
+const LINES_PER_S: u32 = 100;
+
+/// How long the end of the daemon waits for a terminal that takes nothing.
+const END_WAIT: Duration = Duration::from_secs(1);
+
+/// Something for the log, and when it was so.
+struct Entry {
+    time: WallTime,
+    what: What,
+}
+
+enum What {
     Notice(Notice),
     Line(Level, &'static str, String),
     /// So many entries found the queue full.
     Lost(u64),
 }
 
-/// The loop's end of the log. Dropping it ends the thread once everything is written.
+/// The loop's end of the log. Dropping it waits a second at most for the thread to write what is left.
 pub struct Sink {
     queue: Option<SyncSender<Entry>>,
-    thread: Option<JoinHandle<()>>,
+    /// Disconnected when the thread is done.
+    ended: Receiver<()>,
     level: Level,
     lost: u64,
 }
@@ -40,48 +57,48 @@ impl Sink {
     /// The thread cannot be started.
     pub fn start(level: Level, format: LogFormat) -> io::Result<Self> {
         let (queue, entries) = sync_channel(QUEUE_ENTRIES_MAX);
-        let work = move || write_all(&entries, level, format);
-        let thread = std::thread::Builder::new().name("log".to_owned()).spawn(work)?;
-        Ok(Self { queue: Some(queue), thread: Some(thread), level, lost: 0 })
+        let (ends, ended) = sync_channel(0);
+        let work = move || {
+            write_all(&entries, level, format);
+            drop(ends);
+        };
+        std::thread::Builder::new().name("log".to_owned()).spawn(work)?;
+        Ok(Self { queue: Some(queue), ended, level, lost: 0 })
     }
 
-    fn send(&mut self, level: Level, entry: Entry) {
+    fn send(&mut self, level: Level, what: What) {
         if !is_logged(self.level, level) {
             return;
         }
-        if self.lost > 0 && self.try_send(Entry::Lost(self.lost)) {
+        if self.lost > 0 && self.try_send(What::Lost(self.lost)) {
             self.lost = 0;
         }
-        if !self.try_send(entry) {
+        if !self.try_send(what) {
             self.lost += 1;
         }
     }
 
-    fn try_send(&self, entry: Entry) -> bool {
-        match self.queue.as_ref().map(|queue| queue.try_send(entry)) {
-            Some(Ok(())) => true,
-            Some(Err(TrySendError::Full(_) | TrySendError::Disconnected(_))) | None => false,
-        }
+    fn try_send(&self, what: What) -> bool {
+        let entry = Entry { time: Clock::wall(), what };
+        self.queue.as_ref().is_some_and(|queue| queue.try_send(entry).is_ok())
     }
 }
 
 impl Log for Sink {
     fn notice(&mut self, notice: Notice) {
-        self.send(notice.level(), Entry::Notice(notice));
+        self.send(notice.level(), What::Notice(notice));
     }
 
     fn line(&mut self, level: Level, kind: &'static str, text: String) {
-        self.send(level, Entry::Line(level, kind, text));
+        self.send(level, What::Line(level, kind, text));
     }
 }
 
 impl Drop for Sink {
     fn drop(&mut self) {
         drop(self.queue.take());
-        if let Some(thread) = self.thread.take() {
-            // A log thread that panicked has nothing more to say.
-            let _ = thread.join();
-        }
+        // Either way the daemon ends: everything was written, or whoever reads the log does not.
+        let _ = self.ended.recv_timeout(END_WAIT);
     }
 }
 
@@ -107,10 +124,13 @@ fn write_all(entries: &Receiver<Entry>, level: Level, format: LogFormat) {
         Level::Info => tracing::Level::INFO,
         Level::Debug => tracing::Level::DEBUG,
     };
+    let time = EntryTime(Arc::new(AtomicI64::new(0)));
     let lines = tracing_subscriber::fmt()
         .with_max_level(most)
         .with_target(false)
-        .with_timer(WallClock)
+        .with_timer(time.clone())
+        // What cannot be written to standard error cannot be complained about there either.
+        .log_internal_errors(false)
         .with_writer(io::stderr);
     let guard = match format {
         LogFormat::Text => tracing::subscriber::set_default(lines.with_ansi(false).finish()),
@@ -118,21 +138,87 @@ fn write_all(entries: &Receiver<Entry>, level: Level, format: LogFormat) {
             tracing::subscriber::set_default(lines.json().flatten_event(true).finish())
         }
     };
-    for entry in entries {
-        match entry {
-            Entry::Notice(notice) => write_notice(&notice),
-            Entry::Line(level, kind, text) => write_line(level, kind, &text),
-            Entry::Lost(count) => {
-                write_line(
-                    Level::Warn,
-                    "log_lost",
-                    &format!("{count} log entries were lost: the log is too slow"),
-                );
+    let mut shares = Shares::default();
+    loop {
+        match entries.recv_timeout(Duration::from_secs(1)) {
+            Ok(entry) => {
+                let second = entry.time.as_micros().div_euclid(1_000_000);
+                time.set(entry.time);
+                shares.begin(second, write_left_out);
+                if shares.take(entry.what.kind()) {
+                    entry.what.write();
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                time.set(Clock::wall());
+                shares.end(write_left_out);
+            }
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+    }
+    time.set(Clock::wall());
+    shares.end(write_left_out);
+    drop(guard);
+    let _ = io::stderr().flush();
+}
+
+/// How many lines of each kind the current second had.
+#[derive(Debug, Default)]
+struct Shares {
+    second: i64,
+    lines: BTreeMap<&'static str, u32>,
+}
+
+impl Shares {
+    /// Ends the second before, if this is another; `left_out` hears of each kind that had more lines than its share, and how many.
+    fn begin(&mut self, second: i64, left_out: impl FnMut(&'static str, u32)) {
+        if self.second != second {
+            self.end(left_out);
+            self.second = second;
+        }
+    }
+
+    fn end(&mut self, mut left_out: impl FnMut(&'static str, u32)) {
+        for (kind, lines) in std::mem::take(&mut self.lines) {
+            if lines > LINES_PER_S {
+                left_out(kind, lines - LINES_PER_S);
             }
         }
     }
-    drop(guard);
-    let _ = io::stderr().flush();
+
+    /// Counts a line of this kind; whether it is within its share.
+    fn take(&mut self, kind: &'static str) -> bool {
+        let lines = self.lines.entry(kind).or_default();
+        *lines = lines.saturating_add(1);
+        *lines <= LINES_PER_S
+    }
+}
+
+fn write_left_out(kind: &'static str, count: u32) {
+    let text = format!("{count} more '{kind}' lines within a second were left out");
+    write_line(Level::Warn, "log_limited", &text);
+}
+
+impl What {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Notice(notice) => notice.kind(),
+            Self::Line(_, kind, _) => kind,
+            Self::Lost(_) => "log_lost",
+        }
+    }
+
+    fn write(&self) {
+        match self {
+            Self::Notice(notice) => write_notice(notice),
+            Self::Line(level, kind, text) => write_line(*level, kind, text),
+            Self::Lost(count) => {
+                let text =
+                    format!("{count} log entries were lost: whoever reads the log is too slow");
+                write_line(Level::Warn, "log_lost", &text);
+            }
+        }
+    }
 }
 
 macro_rules! at_level {
@@ -149,13 +235,10 @@ macro_rules! at_level {
 fn write_notice(notice: &Notice) {
     let text = printable(&notice.to_string());
     let kind = notice.kind();
-    let reason = match notice {
-        Notice::Closed { reason, .. } => Some(reason.word()),
-        Notice::Refused { reason, .. } => Some(reason.word()),
-        _ => None,
-    };
-    let connection = notice.connection().map(hub::ConnId::as_u64);
-    at_level!(notice.level(), kind, connection, reason, "{text}");
+    let Subject { connection, peer, nick, room, reason } = notice.subject();
+    let connection = connection.map(hub::ConnId::as_u64);
+    let (nick, room) = (nick.map(Nick::as_str), room.map(RoomName::as_str));
+    at_level!(notice.level(), kind, connection, peer, nick, room, reason, "{text}");
 }
 
 fn write_line(level: Level, kind: &'static str, text: &str) {
@@ -174,12 +257,20 @@ fn printable(text: &str) -> String {
         .collect()
 }
 
-/// Times of log lines, as everywhere: RFC 3339 with microseconds.
-struct WallClock;
+/// When the entry being written was made, microseconds of the wall clock: written as everywhere, RFC 3339 with microseconds.
+#[derive(Clone, Debug)]
+struct EntryTime(Arc<AtomicI64>);
 
-impl FormatTime for WallClock {
+impl EntryTime {
+    fn set(&self, time: WallTime) {
+        // Only the log thread sets and reads it; tracing wants it shareable.
+        self.0.store(time.as_micros(), Ordering::Relaxed);
+    }
+}
+
+impl FormatTime for EntryTime {
     fn format_time(&self, writer: &mut Writer<'_>) -> std::fmt::Result {
-        write!(writer, "{}", Clock::wall())
+        write!(writer, "{}", WallTime::from_micros(self.0.load(Ordering::Relaxed)))
     }
 }
 
@@ -196,21 +287,33 @@ mod tests {
     #[test]
     fn a_full_queue_loses_entries_counts_them_and_says_so() {
         let (queue, entries) = sync_channel(2);
-        let mut sink = Sink { queue: Some(queue), thread: None, level: Level::Info, lost: 0 };
+        let (_, ended) = sync_channel(0);
+        let mut sink = Sink { queue: Some(queue), ended, level: Level::Info, lost: 0 };
         for _ in 0..5 {
             sink.line(Level::Info, "test", "text".to_owned());
         }
         assert_eq!(sink.lost, 3);
-        assert!(
-            matches!(entries.recv(), Ok(Entry::Line(..)))
-                && matches!(entries.recv(), Ok(Entry::Line(..)))
-        );
+        let next = || entries.try_recv().map(|entry| entry.what);
+        assert!(matches!(next(), Ok(What::Line(..))) && matches!(next(), Ok(What::Line(..))));
         sink.line(Level::Info, "test", "text".to_owned());
-        assert!(
-            matches!(entries.recv(), Ok(Entry::Lost(3)))
-                && matches!(entries.recv(), Ok(Entry::Line(..)))
-        );
+        assert!(matches!(next(), Ok(What::Lost(3))) && matches!(next(), Ok(What::Line(..))));
         sink.line(Level::Debug, "test", "below the level".to_owned());
-        assert!(entries.try_recv().is_err());
+        assert!(next().is_err());
+    }
+
+    #[test]
+    fn a_kind_has_so_many_lines_a_second_and_the_rest_is_counted() {
+        let mut shares = Shares::default();
+        let mut said = Vec::new();
+        shares.begin(7, |kind, count| said.push((kind, count)));
+        let written = (0..250).filter(|_| shares.take("closed")).count();
+        assert_eq!(written, 100);
+        assert!(shares.take("draining"), "another kind has a share of its own");
+        shares.begin(7, |kind, count| said.push((kind, count)));
+        assert!(!shares.take("closed"), "it is the same second");
+        shares.begin(8, |kind, count| said.push((kind, count)));
+        assert!(shares.take("closed"), "another second, another share");
+        shares.end(|kind, count| said.push((kind, count)));
+        assert_eq!(said, [("closed", 151)]);
     }
 }

@@ -51,7 +51,7 @@ pub use close::CloseReason;
 pub use connection::{ConnId, Peer};
 pub use leave::HangUp;
 pub use outbox::{
-    Answer, Effect, Level, Notice, Outbox, Record, Refusal, RefusalReason, StoreError,
+    Answer, Effect, Level, Notice, Outbox, Record, Refusal, RefusalReason, StoreError, Subject,
 };
 pub use planted::Planted;
 pub use rooms::Ticket;

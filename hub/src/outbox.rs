@@ -245,22 +245,43 @@ impl Notice {
         }
     }
 
-    /// Which connection it is about, if one.
-    pub const fn connection(&self) -> Option<ConnId> {
+    /// What it is about, for who searches the log.
+    pub fn subject(&self) -> Subject<'_> {
+        let of = |id: &ConnId| Subject { connection: Some(*id), ..Subject::default() };
         match self {
-            Self::Accepted { id, .. }
-            | Self::Decided { id, .. }
-            | Self::Named { id, .. }
-            | Self::Paused { id }
-            | Self::Skipped { id, .. }
-            | Self::StopAsked { id, .. }
-            | Self::Closed { id, .. } => Some(*id),
-            Self::Refused { .. }
-            | Self::MemoryPressure { .. }
-            | Self::StoreRefused { .. }
-            | Self::Draining { .. } => None,
+            Self::Accepted { id, address } => Subject { peer: Some(address), ..of(id) },
+            Self::Refused { address, reason } => {
+                Subject { peer: Some(address), reason: Some(reason.word()), ..Subject::default() }
+            }
+            Self::Decided { id, .. } | Self::Paused { id } | Self::Skipped { id, .. } => of(id),
+            Self::Named { id, nick } | Self::StopAsked { id, by: nick } => {
+                Subject { nick: Some(nick), ..of(id) }
+            }
+            Self::StoreRefused { room, .. } => Subject { room: Some(room), ..Subject::default() },
+            Self::MemoryPressure { .. } | Self::Draining { .. } => Subject::default(),
+            Self::Closed { id, address, nick, reason } => Subject {
+                peer: Some(address),
+                nick: nick.as_ref(),
+                reason: Some(reason.word()),
+                ..of(id)
+            },
         }
     }
+}
+
+/// What a notice is about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Subject<'a> {
+    /// Which connection.
+    pub connection: Option<ConnId>,
+    /// The peer's address.
+    pub peer: Option<&'a str>,
+    /// Whose nickname.
+    pub nick: Option<&'a Nick>,
+    /// Which room.
+    pub room: Option<&'a RoomName>,
+    /// Why, as one word.
+    pub reason: Option<&'static str>,
 }
 
 impl fmt::Display for Notice {

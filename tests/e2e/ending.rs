@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use nix::fcntl::FcntlArg;
 use nix::sys::signal::Signal;
 use serde_json::json;
 use tests::{Control, Daemon, Setup};
@@ -100,4 +101,27 @@ fn pipe_is_ignored() {
     daemon.signal(Signal::SIGPIPE);
     assert_eq!(daemon.control().asks("ping", json!({}))["ok"], true);
     assert!(daemon.runs());
+}
+
+/// Whoever reads the log may stop reading, or be gone: the daemon serves, and ends when it is told to.
+#[test]
+fn a_log_that_nobody_reads_holds_nothing_up() {
+    for is_open in [true, false] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        nix::fcntl::fcntl(&writer, FcntlArg::F_SETPIPE_SZ(4096)).unwrap();
+        let setup = Setup::new().argument("--log-level").argument("debug");
+        let mut daemon = setup.start_into(writer.into());
+        let kept = is_open.then_some(reader);
+        // Three lines for each connection, far more than the pipe and the queue hold.
+        for _ in 0..20 {
+            let there: Vec<_> = (0..100).map(|_| daemon.native()).collect();
+            drop(there);
+            assert_eq!(daemon.control().asks("ping", json!({}))["ok"], true);
+        }
+        let began = Instant::now();
+        daemon.signal(Signal::SIGTERM);
+        assert_eq!(daemon.ends().code(), Some(0));
+        assert!(began.elapsed() < QUICKLY);
+        drop(kept);
+    }
 }

@@ -272,7 +272,7 @@ impl World {
     }
 
     fn notice(&mut self, notice: &Notice) {
-        let id = notice.connection();
+        let id = notice.subject().connection;
         let name = self.connections.iter().find(|known| Some(known.id) == id);
         let name = name.map_or("log", |known| &known.name);
         match notice {

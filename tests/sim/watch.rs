@@ -243,7 +243,8 @@ impl SimLog {
 impl Log for SimLog {
     fn notice(&mut self, notice: Notice) {
         let mut world = self.world.borrow_mut();
-        let about = notice.connection().and_then(|id| world.net.owners.get(&id.as_u64()).copied());
+        let about =
+            notice.subject().connection.and_then(|id| world.net.owners.get(&id.as_u64()).copied());
         let now = world.net.clock.now();
         world.net.trace.note_text(
             now,

@@ -68,8 +68,13 @@ impl Setup {
 
     /// Starts it, and waits until it serves.
     pub fn start(self) -> Daemon {
+        self.start_into(Stdio::piped())
+    }
+
+    /// Starts it with its log going there, and waits until it serves.
+    pub fn start_into(self, log: Stdio) -> Daemon {
         let folder = Folder::new();
-        let program = Program::start(&mut self.command(&folder));
+        let program = Program::start_into(&mut self.command(&folder), log);
         Daemon::serving(program, folder)
     }
 

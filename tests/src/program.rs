@@ -90,9 +90,14 @@ pub struct Program {
 impl Program {
     /// Starts it, both its outputs collected.
     pub fn start(command: &mut Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        Self::start_into(command, Stdio::piped())
+    }
+
+    /// Starts it, its standard output collected, its standard error going there.
+    pub fn start_into(command: &mut Command, stderr: Stdio) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(stderr).spawn().unwrap();
         let stdout = Lines::follow(child.stdout.take().unwrap());
-        let stderr = Lines::follow(child.stderr.take().unwrap());
+        let stderr = child.stderr.take().map(Lines::follow).unwrap_or_default();
         Self { child, stdout, stderr }
     }
 
