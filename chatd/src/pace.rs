@@ -1,7 +1,9 @@
 //! The pace of the flush: whether what is queued is written now, or a little later and then together with more.
 //!
 //! A send costs nearly the same however much it carries. A flush that took T, while messages kept arriving, is followed by a pause
-//! of T, [`PAUSE_MAX`] at most, in which reading goes on. Whether messages arrived is seen by one look after the flush, with a
+//! of three quarters of T, [`PAUSE_MAX`] at most, in which reading goes on. (A pause of T would save a little more of the core, and a
+//! message that comes as a flush begins would wait a third flush longer: with 200 members who all speak, 53 % of a core and a p99 of
+//! 6.8 to 8.7 ms, against 59 % and 6.2 ms.) Whether messages arrived is seen by one look after the flush, with a
 //! poll that does not sleep; so a lone speaker who waits for each answer is never held up.
 
 use proto::{Now, Span};
@@ -40,8 +42,9 @@ impl Pace {
         let took = self.taken.as_micros().saturating_add(ended.since(begun).as_micros());
         let took = Span::from_micros(took);
         self.taken = if whole { Span::default() } else { took };
+        let pause = Span::from_micros(took.as_micros() / 4 * 3).min(PAUSE_MAX);
         self.state = if whole && self.enabled && took >= FLUSH_MIN {
-            State::Look(ended.after(took.min(PAUSE_MAX)))
+            State::Look(ended.after(pause))
         } else {
             State::Free
         };
@@ -86,14 +89,14 @@ mod tests {
     }
 
     #[test]
-    fn a_busy_room_is_paced_by_as_long_as_its_flush_took() {
+    fn a_busy_room_is_paced_by_three_quarters_of_what_its_flush_took() {
         let mut pace = Pace::new(true);
-        pace.flushed(at(1_000), at(1_900), true);
+        pace.flushed(at(1_000), at(1_800), true);
         assert!(pace.looks());
         pace.looked(true);
-        assert_eq!(pace.holds_until(), Some(at(2_800)));
-        assert!(!pace.lets_flush(at(2_799)));
-        assert!(pace.lets_flush(at(2_800)));
+        assert_eq!(pace.holds_until(), Some(at(2_400)));
+        assert!(!pace.lets_flush(at(2_399)));
+        assert!(pace.lets_flush(at(2_400)));
         assert_eq!(pace.holds_until(), None);
     }
 
@@ -110,9 +113,9 @@ mod tests {
         let mut pace = Pace::new(true);
         pace.flushed(at(0), at(1_000), false);
         assert!(!pace.looks() && pace.lets_flush(at(1_000)));
-        pace.flushed(at(1_000), at(1_500), true);
+        pace.flushed(at(1_000), at(1_600), true);
         pace.looked(true);
-        assert_eq!(pace.holds_until(), Some(at(3_000)));
+        assert_eq!(pace.holds_until(), Some(at(2_800)));
     }
 
     #[test]
