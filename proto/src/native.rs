@@ -87,12 +87,18 @@ pub(crate) enum Frame<'a> {
 
 /// Looks at the first frame of `bytes`, as a server does. A wrong header is a fault before its payload is waited for.
 pub(crate) fn decode(bytes: &[u8]) -> Result<Frame<'_>, Fault> {
-    let Some(length) = u32_at(bytes, 0) else { return early(bytes) };
+    match bytes.first() {
+        None => return Ok(Frame::Partial),
+        Some(0) => {}
+        // Already wrong, whatever follows: said by this byte alone, so that it is the same however the bytes are cut.
+        Some(first) => {
+            let length = u32::from(*first) << 24;
+            return Err(Fault::LengthTooLarge { length, max: LENGTH_LIMIT.saturating_sub(1) });
+        }
+    }
+    let Some(length) = u32_at(bytes, 0) else { return Ok(Frame::Partial) };
     if length < TYPE_BYTES {
         return Err(Fault::LengthTooSmall(length));
-    }
-    if length >= LENGTH_LIMIT {
-        return Err(Fault::LengthTooLarge { length, max: LENGTH_LIMIT.saturating_sub(1) });
     }
     let Some(number) = u32_at(bytes, 4) else { return Ok(Frame::Partial) };
     let whole = length.saturating_add(4);
@@ -111,17 +117,6 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Frame<'_>, Fault> {
     let whole = usize::try_from(whole).unwrap_or(usize::MAX);
     let Some(payload) = bytes.get(HEADER_BYTES..whole) else { return Ok(Frame::Partial) };
     command(kind, payload, length).map(|command| Frame::Whole(whole, command))
-}
-
-/// Fewer than four bytes: already wrong where the first one is not 00.
-fn early(bytes: &[u8]) -> Result<Frame<'_>, Fault> {
-    match bytes.first() {
-        None | Some(0) => Ok(Frame::Partial),
-        Some(first) => {
-            let length = u32::from(*first) << 24;
-            Err(Fault::LengthTooLarge { length, max: LENGTH_LIMIT.saturating_sub(1) })
-        }
-    }
 }
 
 /// Compares the length that the inner string claims, as soon as it is there, with the room its frame has.

@@ -182,3 +182,15 @@ fn a_wrong_length_is_a_fault_before_its_payload_is_waited_for() {
         Item::Fault(Fault::StringWrong { claimed: 1, room: 2, .. })
     ));
 }
+
+#[test]
+fn a_length_that_no_frame_has_is_one_fault_however_it_is_cut() {
+    let keepalive = header(4, 2);
+    for bytes in [&[0xb7][..], &[0xb7, 0xd0, 1], &[0xb7, 0xd0, 1, 2, 3, 4, 5, 6, 7]] {
+        let mut session = Session::new(Transport::Stream);
+        session.feed(&keepalive, LIMITS);
+        assert_eq!(session.feed(&keepalive, LIMITS).item, Item::Command(Command::Keepalive));
+        let fault = Fault::LengthTooLarge { length: 0xb700_0000, max: 0xff_ffff };
+        assert_eq!(session.feed(bytes, LIMITS).item, Item::Fault(fault), "{bytes:x?}");
+    }
+}
