@@ -5,7 +5,8 @@ use core::fmt;
 
 use serde::{Serialize, Serializer};
 
-use crate::vocabulary::{Error, Request};
+use crate::requests::Request;
+use crate::vocabulary::Error;
 
 /// One thing that a peer said. It borrows from the bytes it was read from; nothing of a chat is copied.
 #[derive(Clone, Debug, PartialEq)]

@@ -3,21 +3,29 @@
 use alloc::string::String;
 use core::fmt::Write;
 
-use crate::vocabulary::{ERROR_CODES, EVENTS, REQUESTS};
+use crate::requests::REQUESTS;
+use crate::vocabulary::{ERROR_CODES, EVENTS};
 
 /// The table of requests.
 pub fn request_table() -> String {
     let mut table = String::from(
-        "| request | fields | what it does | the reply carries |\n|---|---|---|---|\n",
+        "| request | may | fields | what it does | the reply carries |\n|---|---|---|---|---|\n",
     );
     for row in REQUESTS {
         let mut fields = String::new();
         for field in row.fields {
-            let separator = if fields.is_empty() { "" } else { ", " };
             let mark = if field.required { "" } else { "?" };
-            let _ = write!(fields, "{separator}{}{mark}: {}", field.name, field.form);
+            for (at, (name, form)) in field.wire.iter().enumerate() {
+                let separator = match at {
+                    0 if fields.is_empty() => "",
+                    0 => ", ",
+                    _ => " or ",
+                };
+                let _ = write!(fields, "{separator}{name}{mark}: {form}");
+            }
         }
-        let _ = writeln!(table, "| `{}` | {fields} | {} | {} |", row.name, row.summary, row.reply);
+        let (name, may) = (row.name, row.permission.word());
+        let _ = writeln!(table, "| `{name}` | {may} | {fields} | {} | {} |", row.summary, row.reply);
     }
     table
 }

@@ -11,6 +11,9 @@ pub const NICK_CHARS_MAX: usize = 32;
 /// Longest room name in bytes: what IRC servers allow.
 pub const ROOM_NAME_BYTES_MAX: usize = 64;
 
+/// Longest topic, reason or other one line text in bytes: what IRC servers allow.
+pub const TOPIC_BYTES_MAX: usize = 390;
+
 const _: () = assert!(NICK_CHARS_MAX <= 255, "a v0.5 short string holds any nickname");
 
 /// A nickname: 1 to 32 printable ASCII characters, spaces only inside. A clone shares its text.
@@ -122,6 +125,20 @@ impl RoomName {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Whether a text is one line that people can be shown: no control, invisible or bidirectional character drives what shows it.
+pub fn printable_line(text: &str) -> bool {
+    text.chars().all(|c| !c.is_control() && !is_invisible(c))
+}
+
+/// Format characters and separators of Unicode's categories Cf, Zl and Zp, and the tags: they show nothing, or turn text around.
+fn is_invisible(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}' | '\u{890}'..='\u{891}' | '\u{8e2}'
+        | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+        | '\u{fff9}'..='\u{fffb}' | '\u{110bd}' | '\u{110cd}' | '\u{13430}'..='\u{1343f}' | '\u{1bca0}'..='\u{1bca3}'
+        | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e007f}')
 }
 
 impl fmt::Display for Nick {

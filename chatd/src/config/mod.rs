@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use hub::{Anonymous, Level};
 use nix::unistd::Uid;
 use proto::native::V05_CONTENT_BYTES_MAX;
-use proto::{RoomName, Span, WireLimits};
+use proto::{Network, RoomName, Span, WireLimits};
 
 use self::load::{Origin, Setting, Settings};
 use self::table::Value;
@@ -21,7 +21,7 @@ use crate::args::Args;
 
 pub use self::load::ConfigError;
 pub use self::table::{LOG_FORMATS, LOG_LEVELS};
-pub use self::value::{Network, address};
+pub use self::value::address;
 
 /// What a queue needs besides one message as JSON, where a byte takes up to six: the rest of the event, and what waits before it.
 const OUTBOX_BESIDES_BYTES: usize = 68 * 1024;

@@ -2,9 +2,9 @@
 
 use std::net::SocketAddr;
 
-use proto::Span;
+use proto::{BadNetwork, Network, Span};
 
-use super::value::{self, Network};
+use super::value;
 
 /// What values a key takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -267,7 +267,8 @@ impl Kind {
                 .split_whitespace()
                 .map(str::parse)
                 .collect::<Result<_, _>>()
-                .map(Value::Networks),
+                .map(Value::Networks)
+                .map_err(|error: BadNetwork| error.to_string()),
             Self::Address => value::address(text).map(Value::Address),
         }
     }

@@ -1,0 +1,202 @@
+//! The table of requests: [`Request`], its parsing, its permissions, the documents and the tests' matrix are made from it.
+//!
+//! A request is one row: its name, who may use it, its fields, what it does, what its reply carries. Fields are in a table of
+//! their own, in [`crate::fields`]. A new row does not compile until the hub answers it.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::command::RequestId;
+use crate::fields::{self, Field, Raw};
+use crate::session::WireLimits;
+use crate::vocabulary::{Error, ErrorCode};
+
+/// Who may use a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Permission {
+    /// Everybody who said `hello`, and every control connection.
+    Anyone,
+    /// Who may read: follow rooms, look things up.
+    Watch,
+    /// Who may speak: have a name, be in rooms, send.
+    Send,
+    /// Administrators.
+    Admin,
+}
+
+impl Permission {
+    /// Every permission.
+    pub const ALL: [Self; 4] = [Self::Anyone, Self::Watch, Self::Send, Self::Admin];
+
+    /// The permission as one word.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Anyone => "anyone",
+            Self::Watch => "watch",
+            Self::Send => "send",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+/// A field of a request, as the documents show it.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestField {
+    /// Its names on the wire, and their forms; where there are several, one of them is given.
+    pub wire: &'static [(&'static str, &'static str)],
+    /// Whether a request without it is refused.
+    pub required: bool,
+}
+
+/// A request of the vocabulary, as the documents show it.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestRow {
+    /// Which request.
+    pub kind: RequestKind,
+    /// Its name on the wire.
+    pub name: &'static str,
+    /// Who may use it.
+    pub permission: Permission,
+    /// Its fields besides `request` and `id`.
+    pub fields: &'static [RequestField],
+    /// What it does.
+    pub summary: &'static str,
+    /// What its `ok` reply carries.
+    pub reply: &'static str,
+}
+
+macro_rules! requests {
+    ($($kind:ident $name:literal $permission:ident [$($field:ident $($required:ident)?),*] $summary:literal => $reply:literal;)*) => {
+        /// Which request.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum RequestKind {
+            $(#[doc = $summary] $kind,)*
+        }
+
+        /// A request, parsed and validated as far as one can without the server's state.
+        #[derive(Clone, Debug, PartialEq)]
+        pub enum Request<'a> {
+            $(#[doc = $summary] $kind {
+                $(
+                    #[doc = concat!("See [`fields::", stringify!($field), "`].")]
+                    $field: requests!(@type $field $($required)?),
+                )*
+            },)*
+        }
+
+        /// Every request of the vocabulary.
+        pub const REQUESTS: &[RequestRow] = &[$(RequestKind::$kind.row()),*];
+
+        impl RequestKind {
+            /// The request's row in the table.
+            pub const fn row(self) -> RequestRow {
+                match self {
+                    $(Self::$kind => RequestRow {
+                        kind: Self::$kind,
+                        name: $name,
+                        permission: Permission::$permission,
+                        fields: &[$(RequestField {
+                            wire: <fields::$field as Field>::WIRE,
+                            required: requests!(@required $($required)?),
+                        }),*],
+                        summary: $summary,
+                        reply: $reply,
+                    },)*
+                }
+            }
+        }
+
+        impl Request<'_> {
+            /// Which request this is.
+            pub const fn kind(&self) -> RequestKind {
+                match self {
+                    $(Self::$kind { .. } => RequestKind::$kind,)*
+                }
+            }
+        }
+
+        /// Takes the fields of a request from its object.
+        pub(crate) fn parse<'a>(
+            kind: RequestKind,
+            id: &RequestId,
+            raw: &mut Raw<'a>,
+            limits: WireLimits,
+        ) -> Result<Request<'a>, Error> {
+            Ok(match kind {
+                $(RequestKind::$kind => Request::$kind {
+                    $($field: requests!(@take $field kind id raw limits $($required)?),)*
+                },)*
+            })
+        }
+    };
+    (@type $field:ident required) => { <fields::$field as Field>::Value<'a> };
+    (@type $field:ident) => { Option<<fields::$field as Field>::Value<'a>> };
+    (@take $field:ident $kind:ident $id:ident $raw:ident $limits:ident required) => {
+        <fields::$field as Field>::take($raw, $id, $limits)?
+            .ok_or_else(|| missing($kind, <fields::$field as Field>::WIRE))?
+    };
+    (@take $field:ident $kind:ident $id:ident $raw:ident $limits:ident) => {
+        <fields::$field as Field>::take($raw, $id, $limits)?
+    };
+    (@required required) => { true };
+    (@required) => { false };
+}
+
+/// A required field is not there.
+fn missing(kind: RequestKind, wire: &[(&str, &str)]) -> Error {
+    let names: Vec<String> = wire.iter().map(|(name, _)| format!("`{name}`")).collect();
+    let text = format!("Missing field {} in request `{}`.", names.join(" or "), kind.row().name);
+    Error::new(ErrorCode::BadRequest, text)
+}
+
+requests! {
+    Hello "hello" Anyone [version, agent, nick]
+        "says who the client is, and asks what the server can do; on TCP it begins a v1 connection" =>
+        "server, version, protocol, session, nick, address, history, durability, limits, features";
+    Ping "ping" Anyone [] "asks for a reply and nothing else" => "";
+    Nick "nick" Send [nick required]
+        "takes a nickname; unique, without regard to case" => "nick, address, since";
+    Join "join" Send [room required, after]
+        "joins a room, which is made where there is none; `after` replays everything later than that first" =>
+        "room, seq, members";
+    Leave "leave" Send [room required] "leaves a room" => "room";
+    Post "post" Send [target required, content required, own_id required, receipt, nick]
+        "sends a message to a room or to one nickname; the request's id is a UUID and becomes the message's" =>
+        "room, seq, time; or to, time";
+    Receipt "receipt" Send [message_id required]
+        "says 'received' to the sender of a message that asked for it" => "message_id";
+    Tail "tail" Watch [rooms, last, since, after]
+        "follows rooms without joining them, all of them where none is named; what `last`, `since` or `after` means is replayed first" =>
+        "rooms";
+    History "history" Watch [room required, before, after, since, until, limit]
+        "past messages as events that carry the request's id in `history`, oldest first, then the reply" =>
+        "room, count, more";
+    Rooms "rooms" Watch [] "which rooms there are" => "rooms";
+    Members "members" Watch [room required] "who is in a room" => "room, members";
+    Whois "whois" Watch [nick required]
+        "who has a nickname; administrators see the address, too" =>
+        "nick, since, connected, idle_ms, rooms, away, agent, protocol, address";
+    Topic "topic" Send [room required, topic]
+        "a room's topic; sets it where one is given, which only members may" => "room, topic, by, time";
+    Away "away" Send [text]
+        "whether one is away; sets it where a text is given, an empty one says that one is back" => "away";
+    Stats "stats" Watch [] "what the server counts" => "stats";
+    Connections "connections" Admin [slow, beyond, limit]
+        "who is connected, by session, those beyond a session; `slow` those for whom something waits" =>
+        "connections, more";
+    Kick "kick" Admin [whom required, reason]
+        "closes the connection of a nickname or of a session" => "closed";
+    Ban "ban" Admin [banned required, duration, reason]
+        "keeps a nickname or a network out, for good or for so long, and closes whom that concerns" => "closed, until";
+    Unban "unban" Admin [banned required] "lets a nickname or a network in again" => "";
+    Bans "bans" Admin [] "who is kept out" => "bans";
+    Announce "announce" Admin [text required] "tells everybody something in the server's name" => "connections";
+    LogLevel "log_level" Admin [level] "what is logged; sets it where a level is given" => "level";
+    Stop "stop" Admin [] "ends the daemon as TERM does: says bye, empties the queues, closes" => "";
+}
+
+/// The request with this name.
+pub(crate) fn find(name: &str) -> Option<RequestKind> {
+    REQUESTS.iter().find(|row| row.name == name).map(|row| row.kind)
+}
