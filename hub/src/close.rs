@@ -2,9 +2,7 @@
 
 use core::fmt;
 
-use proto::Fault;
-
-use crate::outbox::Level;
+use proto::{Fault, Level};
 
 /// Why a connection ends.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -67,8 +67,10 @@ pub(crate) enum Phase {
     Undecided,
     /// It was silent: a v0.5 client that listens, unless its first bytes say otherwise. Not shown to others.
     Listening,
-    /// A v0.5 client.
+    /// It speaks native frames: a v0.5 client, shown with its first command that is none of v1.
     Native,
+    /// It has said `hello` over TCP.
+    V1,
     /// A connection of the control socket.
     Control,
     /// Nothing is heard from it any more, and it gets nothing new; what waits for it is flushed, then it is closed.
@@ -83,8 +85,9 @@ impl Phase {
         match (self, next) {
             (Self::Undecided, Self::Listening | Self::Native)
             | (Self::Listening, Self::Native)
+            | (Self::Native, Self::V1)
             | (
-                Self::Undecided | Self::Listening | Self::Native | Self::Control,
+                Self::Undecided | Self::Listening | Self::Native | Self::V1 | Self::Control,
                 Self::Leaving(_) | Self::Closing,
             )
             | (Self::Leaving(_), Self::Closing) => true,
@@ -92,6 +95,7 @@ impl Phase {
                 Self::Undecided
                 | Self::Listening
                 | Self::Native
+                | Self::V1
                 | Self::Control
                 | Self::Leaving(_)
                 | Self::Closing,
@@ -103,7 +107,7 @@ impl Phase {
     /// Whether it is heard, and gets what its rooms say.
     pub(crate) const fn is_live(&self) -> bool {
         match self {
-            Self::Undecided | Self::Listening | Self::Native | Self::Control => true,
+            Self::Undecided | Self::Listening | Self::Native | Self::V1 | Self::Control => true,
             Self::Leaving(_) | Self::Closing => false,
         }
     }
@@ -111,7 +115,7 @@ impl Phase {
     /// Whether something can be written to it.
     pub(crate) const fn is_written(&self) -> bool {
         match self {
-            Self::Listening | Self::Native | Self::Control | Self::Leaving(_) => true,
+            Self::Listening | Self::Native | Self::V1 | Self::Control | Self::Leaving(_) => true,
             Self::Undecided | Self::Closing => false,
         }
     }
@@ -145,6 +149,15 @@ pub(crate) struct Unfinished {
     pub(crate) since: Now,
     /// How much of it came, at least one byte.
     pub(crate) bytes: NonZeroU32,
+}
+
+/// What a v1 connection said of itself.
+#[derive(Debug, Default)]
+pub(crate) struct Client {
+    /// What the client calls itself.
+    pub(crate) agent: Option<Box<str>>,
+    /// What it left word of; nothing while it is there.
+    pub(crate) away: Option<Box<str>>,
 }
 
 /// One connection.
@@ -189,10 +202,14 @@ pub(crate) struct Connection {
     pub(crate) armed_at: Now,
     /// The name it is shown with, once it is shown; on the control socket the login name.
     pub(crate) nick: Option<Nick>,
+    /// Since when it has that name.
+    pub(crate) named: Now,
+    /// What only v1 connections have.
+    pub(crate) client: Option<Box<Client>>,
     pub(crate) address: Box<str>,
 }
 
-const _: () = assert!(size_of::<Connection>() <= 336, "ten thousand idle connections cost little");
+const _: () = assert!(size_of::<Connection>() <= 352, "ten thousand idle connections cost little");
 
 impl Connection {
     /// A connection that has just come.
@@ -227,6 +244,8 @@ impl Connection {
             timer: None,
             armed_at: now,
             nick: peer.login,
+            named: now,
+            client: None,
             address: peer.address,
         }
     }
@@ -327,6 +346,8 @@ mod tests {
         let gone = || Phase::Leaving(CloseReason::Drain);
         assert!(Phase::Undecided.may_become(&Phase::Native));
         assert!(Phase::Listening.may_become(&Phase::Native));
+        assert!(Phase::Native.may_become(&Phase::V1));
+        assert!(!Phase::V1.may_become(&Phase::Native));
         assert!(Phase::Native.may_become(&gone()));
         assert!(gone().may_become(&Phase::Closing));
         assert!(!Phase::Native.may_become(&Phase::Undecided));

@@ -58,7 +58,7 @@ fn deadlines(connection: &Connection, settings: &Settings, woke: Now) -> Deadlin
             return due;
         }
         Phase::Undecided => due.detect = settings.detect.map(|span| connection.since.after(span)),
-        Phase::Listening | Phase::Native => {
+        Phase::Listening | Phase::Native | Phase::V1 => {
             let quiet = settings.keepalive.filter(|_| !queue_waits);
             due.keepalive = quiet.map(|span| connection.last_written.after(span));
         }

@@ -3,7 +3,8 @@
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
-use proto::{Command, Guid, Nick, native};
+use proto::vocabulary::Error;
+use proto::{Command, ErrorCode, Guid, Nick, Protocol, native};
 
 use crate::Hub;
 use crate::close::CloseReason;
@@ -20,10 +21,21 @@ const TAKEN: &str = "Nickname already taken.";
 impl Hub {
     /// Applies one command of a connection.
     pub(crate) fn decide(&mut self, id: ConnId, command: Command<'_>, out: &mut Outbox) {
+        let is_v1 = matches!(command, Command::Request { .. } | Command::BadRequest { .. });
+        let connection = self.connections.known(id);
+        if connection.phase == Phase::Native && connection.nick.is_none() && !is_v1 {
+            self.introduce(id, out);
+        }
         match command {
+            Command::Keepalive | Command::Ignored => {}
+            Command::Chat { .. } | Command::SetNickname { .. }
+                if self.connections.known(id).phase == Phase::V1 =>
+            {
+                let text = "The connection speaks v1: use `post` and `nick` in frames of type 16.";
+                self.refuse(id, None, &Error::new(ErrorCode::BadRequest, text), out);
+            }
             Command::Chat { text } => self.chat(id, text, out),
             Command::SetNickname { request, nick } => self.set_nickname(id, request, nick, out),
-            Command::Keepalive | Command::Ignored => {}
             Command::Request { id: request, request: what } => {
                 self.request(id, &request, what, out);
             }
@@ -39,13 +51,15 @@ impl Hub {
             return;
         }
         let nick = self.connections.known(id).nick.clone();
-        let from = nick.expect("a v0.5 client has a name from its first byte on");
+        let from = nick.expect("who is shown has a name");
         let mut message_id = self.random.message_id();
         while self.recents.ids.contains_key(&message_id) {
             message_id = self.random.message_id();
         }
         let room = self.rooms.home;
-        self.post(Draft { room, message_id, from, content, author: id, reply: None }, out);
+        let draft =
+            Draft { room, message_id, from, content, author: id, reply: None, receipt: false };
+        self.post(draft, out);
     }
 
     /// Requests are answered in order, each; a name holds from its Ack on, and the old one is free at once.
@@ -60,13 +74,15 @@ impl Hub {
     }
 
     /// Gives a connection another name; false where somebody else has it.
-    fn rename(&mut self, id: ConnId, nick: &Nick, out: &mut Outbox) -> bool {
+    pub(crate) fn rename(&mut self, id: ConnId, nick: &Nick, out: &mut Outbox) -> bool {
         if self.names.owner(nick).is_some_and(|owner| owner != id) {
             return false;
         }
+        let now = self.now;
         let connection = self.connections.known(id);
         let before = connection.nick.replace(nick.clone());
-        let before = before.expect("a v0.5 client has a name from its first byte on");
+        let before = before.expect("who is shown has a name");
+        connection.named = now;
         self.names.release(&before, id);
         let taken = self.names.take(nick, id);
         assert!(taken, "a name that is its own or nobody's can be taken");
@@ -96,7 +112,11 @@ impl Hub {
         };
         let endpoint = endpoint.filter(|nick| self.names.take(nick, id));
         let nick = endpoint.unwrap_or_else(|| self.names.guest(id));
-        self.connections.known(id).nick = Some(nick.clone());
+        let now = self.now;
+        let connection = self.connections.known(id);
+        connection.nick = Some(nick.clone());
+        connection.named = now;
+        out.notice(Notice::Decided { id, protocol: Protocol::Native });
         let home = self.rooms.home;
         self.rooms.known_mut(home).stand(id, Standing::Joined);
         self.announce(home, Pending::Joined { conn: id, nick }, out);

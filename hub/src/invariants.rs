@@ -116,7 +116,11 @@ impl Hub {
                 assert_eq!(frames.sum::<u32>(), connection.held_frames, "held frames are counted");
             }
             Phase::Listening => assert!(connection.nick.is_none(), "a listener is not shown"),
-            Phase::Native => assert!(connection.nick.is_some(), "who speaks has a name"),
+            Phase::Native => {}
+            Phase::V1 => {
+                assert!(connection.nick.is_some(), "who said hello has a name");
+                assert_eq!(connection.dialect, proto::Dialect::NativeV1, "and is answered in v1");
+            }
             Phase::Control => {
                 let begun = connection.unfinished.is_some();
                 assert!(!begun || !connection.kept.is_empty(), "a line is kept until it ends");
@@ -150,9 +154,9 @@ impl Hub {
             assert_eq!(nick.key(), *key, "a name is filed where it is looked for");
         }
         let named = self.connections.iter().filter(|connection| {
-            connection.nick.is_some() && connection.dialect == proto::Dialect::Native05
+            connection.nick.is_some() && connection.dialect != proto::Dialect::Control
         });
-        assert_eq!(named.count(), self.names.len(), "each v0.5 connection with a name owns it");
+        assert_eq!(named.count(), self.names.len(), "each TCP connection with a name owns it");
     }
 
     fn check_room(&self, no: RoomNo, room: &Room) {

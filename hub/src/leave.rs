@@ -69,7 +69,7 @@ impl Hub {
         }
         match connection.phase {
             Phase::Undecided => self.close(id, CloseReason::PeerClosed, out),
-            Phase::Listening | Phase::Native | Phase::Control => {
+            Phase::Listening | Phase::Native | Phase::V1 | Phase::Control => {
                 self.leave(id, CloseReason::PeerClosed, Vec::new(), out);
             }
             Phase::Leaving(_) | Phase::Closing => {}
@@ -176,7 +176,7 @@ impl Hub {
         }
         let connection = self.connections.remove(id);
         self.forget_everywhere(&connection);
-        if let (Some(nick), Dialect::Native05) = (nick, connection.dialect) {
+        if let Some(nick) = nick.filter(|_| connection.dialect != Dialect::Control) {
             self.names.release(&nick, id);
         }
         assert!(self.connections.get(id).is_none(), "its id names nobody now");
@@ -211,10 +211,10 @@ impl Hub {
                 Phase::Listening | Phase::Native => {
                     self.leave(id, CloseReason::Drain, Vec::new(), out);
                 }
-                Phase::Control => {
+                Phase::V1 | Phase::Control => {
                     let mut words = Vec::new();
                     let bye = Event::Bye { reason: "The daemon is ending." };
-                    encode::event(Dialect::Control, &bye, &mut words);
+                    encode::event(connection.dialect, &bye, &mut words);
                     self.leave(id, CloseReason::Drain, words, out);
                 }
                 Phase::Leaving(_) | Phase::Closing => {}

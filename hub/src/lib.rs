@@ -51,9 +51,10 @@ pub use close::CloseReason;
 pub use connection::{ConnId, Peer};
 pub use leave::HangUp;
 pub use outbox::{
-    Answer, Effect, Level, Notice, Outbox, Record, Refusal, RefusalReason, StoreError, Subject,
+    Answer, Effect, Notice, Outbox, Record, Refusal, RefusalReason, StoreError, Subject,
 };
 pub use planted::Planted;
+pub use proto::Level;
 pub use rooms::Ticket;
 pub use settings::{Anonymous, Settings};
 pub use stats::Memory;

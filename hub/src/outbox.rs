@@ -8,7 +8,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
-use proto::{MessageId, Nick, Protocol, RoomName, Seq, WallTime};
+use proto::{Level, MessageId, Nick, Protocol, RoomName, Seq, WallTime};
 
 use crate::close::CloseReason;
 use crate::connection::ConnId;
@@ -87,19 +87,6 @@ impl fmt::Display for StoreError {
 }
 
 impl core::error::Error for StoreError {}
-
-/// How much a notice matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
-    /// For those who look for something.
-    Debug,
-    /// The course of things.
-    Info,
-    /// Somebody had a disadvantage.
-    Warn,
-    /// The operator should act.
-    Error,
-}
 
 /// Something for the log. It never carries the content of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -290,6 +277,7 @@ impl fmt::Display for Notice {
             Self::Accepted { address, .. } => write!(f, "connected from {address}"),
             Self::Refused { address, reason } => write!(f, "refused {address}: {}", reason.word()),
             Self::Decided { protocol: Protocol::Native, .. } => f.write_str("speaks v0.5"),
+            Self::Decided { protocol: Protocol::V1, .. } => f.write_str("speaks v1"),
             Self::Decided { protocol: Protocol::Control, .. } => {
                 f.write_str("speaks on the control socket")
             }

@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::mem;
 
-use proto::encode::{self, Content, Message};
+use proto::encode::{self, Content, Message, Place};
 use proto::reply::Reply;
 use proto::vocabulary::Error;
 use proto::{Dialect, ErrorCode, Event, MessageId, Nick, Now, RequestId, Seq};
@@ -39,12 +39,14 @@ pub(crate) struct Draft<'a> {
     pub(crate) author: ConnId,
     /// The request to reply to, of v1 authors.
     pub(crate) reply: Option<RequestId>,
+    /// Its author asks for receipts.
+    pub(crate) receipt: bool,
 }
 
 impl Hub {
     /// A post takes its number and its time, and goes to the store. Nobody hears of it before the store has it.
     pub(crate) fn post(&mut self, draft: Draft<'_>, out: &mut Outbox) {
-        let Draft { room: no, message_id, from, content, author, reply } = draft;
+        let Draft { room: no, message_id, from, content, author, reply, receipt } = draft;
         let room = self.rooms.known_mut(no);
         let seq = room.last_taken.next();
         let time = self.wall.max(room.last_time);
@@ -69,7 +71,8 @@ impl Hub {
             self.connections.known(author).owed += 1;
         }
         let (fate, repeats) = (Fate::Waiting, Vec::new());
-        let post = Post { fate, seq, time, message_id, from, content, author, reply, repeats };
+        let post =
+            Post { fate, seq, time, message_id, from, content, author, reply, receipt, repeats };
         room.queue.push_back(Pending::Post(post));
     }
 
@@ -148,21 +151,22 @@ impl Hub {
 
     /// A message is stored: its author gets the reply at its place in the order, everybody else the message.
     fn release_message(&mut self, no: RoomNo, post: Post, out: &mut Outbox) {
-        let Post { seq, time, message_id, from, content, author, reply, repeats, .. } = post;
+        let Post { seq, time, message_id, from, content, author, reply, receipt, repeats, .. } =
+            post;
         let name = self.rooms.known(no).name.clone();
         let done = Reply::Post { room: name.as_str(), seq, time };
         for (asker, request) in reply.map(|request| (author, request)).into_iter().chain(repeats) {
             let mut bytes = Vec::new();
-            encode::reply(Dialect::Control, Some(&request), &done, &mut bytes);
+            encode::reply(self.reply_dialect(asker), Some(&request), &done, &mut bytes);
             self.answer_post(asker, bytes, out);
         }
         let message = Message {
-            room: &name,
-            seq,
+            place: Place::Room { room: &name, seq },
             time,
             message_id,
             from: from.as_str(),
             content: Content(&content),
+            receipt,
             history: None,
         };
         self.publish(no, &Event::Message(message), Some(seq), Some(author), out);
@@ -189,7 +193,7 @@ impl Hub {
         let asked = post.reply.map(|request| (post.author, request));
         for (asker, request) in asked.into_iter().chain(post.repeats) {
             let mut bytes = Vec::new();
-            encode::refusal(Dialect::Control, Some(&request), &error, &mut bytes);
+            encode::refusal(self.reply_dialect(asker), Some(&request), &error, &mut bytes);
             self.answer_post(asker, bytes, out);
         }
     }
@@ -199,7 +203,7 @@ impl Hub {
         let Some(connection) = self.connections.get_mut(asker) else { return };
         connection.owed = connection.owed.checked_sub(1).expect("each post is answered once");
         match &connection.phase {
-            Phase::Control | Phase::Leaving(CloseReason::PeerClosed) => {
+            Phase::V1 | Phase::Control | Phase::Leaving(CloseReason::PeerClosed) => {
                 self.push_private(asker, bytes, out);
                 self.check_left(asker, out);
             }
@@ -211,8 +215,8 @@ impl Hub {
         }
     }
 
-    /// Encodes an event once for each dialect in which somebody hears it, at the end of the room's open block. Once
-    /// everybody was told `bye`, nobody hears anything.
+    /// Encodes an event once for v0.5 and once for v1, where somebody hears it; what is framed for a dialect lies at the end of
+    /// the room's open block. Once everybody was told `bye`, nobody hears anything.
     fn publish(
         &mut self,
         no: RoomNo,
@@ -224,6 +228,7 @@ impl Hub {
         if self.course == Course::Ending {
             return;
         }
+        let mut body = None;
         for dialect in Dialect::ALL {
             let room = self.rooms.known(no);
             let except = except
@@ -234,8 +239,17 @@ impl Hub {
             }
             let mut frame = mem::take(&mut self.frame);
             assert!(frame.is_empty(), "one frame is encoded at a time");
-            encode::event(dialect, event, &mut frame);
-            self.counters.encoded[dialect.index()] += 1;
+            if dialect.is_v1() {
+                let counter = &mut self.counters.encoded_v1;
+                let body = body.get_or_insert_with(|| {
+                    *counter += 1;
+                    encode::body(event)
+                });
+                encode::frame(dialect, body, &mut frame);
+            } else {
+                self.counters.encoded_v05 += 1;
+                encode::event(dialect, event, &mut frame);
+            }
             self.append(no, dialect, &frame, seq, except, out);
             frame.clear();
             frame.shrink_to(crate::settings::BLOCK_BYTES_MAX);

@@ -191,14 +191,11 @@ impl Hub {
         }
     }
 
-    /// The first bytes chose the protocol. What was held of the lobby is let through, and the newcomer is shown.
+    /// The first bytes chose the protocol. What was held of the lobby is let through; the first frame tells whether the newcomer is
+    /// shown in it, or says `hello`.
     fn decided(&mut self, id: ConnId, protocol: Protocol, out: &mut Outbox) {
         assert_eq!(protocol, Protocol::Native, "only TCP connections are undecided");
-        out.notice(Notice::Decided { id, protocol });
         self.release_backlog(id, Phase::Native, out);
-        self.introduce(id, out);
-        let connection = self.connections.known(id);
-        assert!(connection.nick.is_some(), "who is shown has a name");
     }
 
     /// Bytes that cannot be read on. A foreign protocol is told so in its own words, and nothing else.
@@ -207,7 +204,7 @@ impl Hub {
         let connection = self.connections.known(id);
         match connection.phase {
             Phase::Undecided | Phase::Listening => self.drop_backlog(id),
-            Phase::Native | Phase::Control | Phase::Leaving(_) | Phase::Closing => {}
+            Phase::Native | Phase::V1 | Phase::Control | Phase::Leaving(_) | Phase::Closing => {}
         }
         if words.is_empty() {
             self.close(id, CloseReason::Fault(fault), out);

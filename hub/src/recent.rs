@@ -4,7 +4,7 @@ use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use proto::encode::{self, Content, Message};
+use proto::encode::{self, Content, Message, Place};
 use proto::{Dialect, Event, MessageId, Nick, RequestId, RoomName, Seq, WallTime};
 
 use crate::rooms::{Room, RoomNo, Rooms};
@@ -31,17 +31,17 @@ impl Recent {
     }
 
     /// The message as an event that answers a request.
-    fn encode(&self, room: &RoomName, history: &RequestId, out: &mut Vec<u8>) {
+    fn encode(&self, dialect: Dialect, room: &RoomName, history: &RequestId, out: &mut Vec<u8>) {
         let message = Message {
-            room,
-            seq: self.seq,
+            place: Place::Room { room, seq: self.seq },
             time: self.time,
             message_id: self.message_id,
             from: self.from.as_str(),
             content: Content(&self.content),
+            receipt: false,
             history: Some(history),
         };
-        encode::event(Dialect::Control, &Event::Message(message), out);
+        encode::event(dialect, &Event::Message(message), out);
     }
 }
 
@@ -128,12 +128,12 @@ impl Room {
         range: core::ops::Range<usize>,
         most: usize,
         budget: usize,
-        id: &RequestId,
+        (dialect, id): (Dialect, &RequestId),
     ) -> Page {
         let mut page = Page::default();
         for recent in self.recent.range(range.clone()).take(most) {
             let before = page.bytes.len();
-            recent.encode(&self.name, id, &mut page.bytes);
+            recent.encode(dialect, &self.name, id, &mut page.bytes);
             if page.bytes.len() > budget && page.count > 0 {
                 page.bytes.truncate(before);
                 break;
@@ -150,13 +150,13 @@ impl Room {
         range: core::ops::Range<usize>,
         most: usize,
         budget: usize,
-        id: &RequestId,
+        (dialect, id): (Dialect, &RequestId),
     ) -> Page {
         let mut frames: Vec<Vec<u8>> = Vec::new();
         let mut bytes = 0;
         for recent in self.recent.range(range.clone()).rev().take(most) {
             let mut frame = Vec::new();
-            recent.encode(&self.name, id, &mut frame);
+            recent.encode(dialect, &self.name, id, &mut frame);
             if bytes + frame.len() > budget && !frames.is_empty() {
                 break;
             }

@@ -121,6 +121,8 @@ pub(crate) struct Post {
     pub(crate) author: ConnId,
     /// The request to reply to, of v1 authors.
     pub(crate) reply: Option<RequestId>,
+    /// Its author asks for receipts.
+    pub(crate) receipt: bool,
     /// The same post again, before it was stored: who asked, and under which request.
     pub(crate) repeats: Vec<(ConnId, RequestId)>,
 }

@@ -23,7 +23,7 @@ impl Hub {
         match self.connections.known(id).phase {
             Phase::Undecided => self.trim_backlog(id),
             Phase::Listening | Phase::Native => self.close(id, CloseReason::OutboxFull, out),
-            Phase::Control => self.skip(id, out),
+            Phase::V1 | Phase::Control => self.skip(id, out),
             Phase::Leaving(_) | Phase::Closing => {}
         }
     }
@@ -104,6 +104,7 @@ impl Hub {
     /// Leaves a run out. Returns the rest of a frame of it that has begun, and the `gap` to be told in its place where the
     /// connection was in the room at another time than now.
     fn leave_out(&mut self, id: ConnId, run: &Run, begun: u32) -> (Vec<u8>, Vec<u8>) {
+        let dialect = self.reply_dialect(id);
         let block = self.blocks.get(run.block);
         let written = run.from + begun;
         let end = block.frame_end(written);
@@ -121,7 +122,7 @@ impl Hub {
             }
             Some(_) | None => {
                 self.counters.gaps += 1;
-                (kept, gap(&room.name, first, last))
+                (kept, gap(dialect, &room.name, first, last))
             }
         }
     }
@@ -147,13 +148,14 @@ impl Hub {
         let (name, last) = (room.name.clone(), room.last_released);
         let Some(member) = room.member_mut(id) else { return };
         let at = member.dialect.index();
+        let dialect = member.dialect;
         let Some(first) = member.take_gap() else { return };
         assert!(first <= last, "only what is released can be left out");
         let heard = room.open[at].map_or(0, |block| self.blocks.get(block).len());
         room.member_mut(id).expect("it is in the room").from = heard;
         self.connections.known(id).gaps -= 1;
         self.counters.gaps += 1;
-        self.push_private(id, gap(&name, first, last), out);
+        self.push_private(id, gap(dialect, &name, first, last), out);
     }
 
     /// Blocks, each once, and private bytes have one budget. Past it the readers of the oldest blocks are left behind,
@@ -199,7 +201,7 @@ impl Hub {
             return;
         }
         match connection.phase {
-            Phase::Control => self.skip(id, out),
+            Phase::V1 | Phase::Control => self.skip(id, out),
             Phase::Undecided | Phase::Listening | Phase::Native | Phase::Leaving(_) => {
                 self.close(id, CloseReason::MemoryBudget, out);
             }
@@ -209,8 +211,8 @@ impl Hub {
 }
 
 /// The `gap` event.
-fn gap(room: &proto::RoomName, from_seq: Seq, to_seq: Seq) -> Vec<u8> {
+fn gap(dialect: Dialect, room: &proto::RoomName, from_seq: Seq, to_seq: Seq) -> Vec<u8> {
     let mut bytes = Vec::new();
-    encode::event(Dialect::Control, &Event::Gap { room, from_seq, to_seq }, &mut bytes);
+    encode::event(dialect, &Event::Gap { room, from_seq, to_seq }, &mut bytes);
     bytes
 }

@@ -1,6 +1,5 @@
 //! What the hub counts, and what it holds.
 
-use proto::encode::DIALECTS;
 use proto::reply::Stats;
 
 use crate::Hub;
@@ -33,7 +32,8 @@ pub(crate) struct Counters {
     pub(crate) gaps: u64,
     pub(crate) messages: u64,
     pub(crate) deliveries: u64,
-    pub(crate) encoded: [u64; DIALECTS],
+    pub(crate) encoded_v05: u64,
+    pub(crate) encoded_v1: u64,
     pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
 }
@@ -41,11 +41,12 @@ pub(crate) struct Counters {
 impl Hub {
     /// What the server counts.
     pub fn stats(&self) -> Stats<'_> {
-        let (mut native, mut control, mut undecided) = (0, 0, 0);
+        let (mut native, mut v1, mut control, mut undecided) = (0, 0, 0, 0);
         for connection in self.connections.iter() {
             match connection.phase {
                 Phase::Undecided => undecided += 1,
                 Phase::Listening | Phase::Native => native += 1,
+                Phase::V1 => v1 += 1,
                 Phase::Control => control += 1,
                 Phase::Leaving(_) | Phase::Closing => {}
             }
@@ -56,6 +57,7 @@ impl Hub {
             version: &self.settings.version,
             uptime_ms: self.now.since(self.started).as_millis(),
             connections_native: native,
+            connections_v1: v1,
             connections_control: control,
             connections_undecided: undecided,
             connections_max: self.settings.connections,
@@ -65,7 +67,7 @@ impl Hub {
             rooms: self.rooms.len(),
             messages: counters.messages,
             deliveries: counters.deliveries,
-            encoded: counters.encoded.iter().sum(),
+            encoded: counters.encoded_v05 + counters.encoded_v1,
             bytes_in: counters.bytes_in,
             bytes_out: counters.bytes_out,
             blocks: self.blocks.len(),
@@ -89,8 +91,8 @@ impl Hub {
         }
     }
 
-    /// Events encoded since the start, by dialect: each at most once for each dialect in which somebody hears it.
-    pub const fn encoded(&self) -> [u64; DIALECTS] {
-        self.counters.encoded
+    /// Events of rooms encoded since the start, for v0.5 and for v1: each at most once for each, whoever hears it.
+    pub const fn encoded(&self) -> (u64, u64) {
+        (self.counters.encoded_v05, self.counters.encoded_v1)
     }
 }

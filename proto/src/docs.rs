@@ -25,7 +25,8 @@ pub fn request_table() -> String {
             }
         }
         let (name, may) = (row.name, row.permission.word());
-        let _ = writeln!(table, "| `{name}` | {may} | {fields} | {} | {} |", row.summary, row.reply);
+        let _ =
+            writeln!(table, "| `{name}` | {may} | {fields} | {} | {} |", row.summary, row.reply);
     }
     table
 }

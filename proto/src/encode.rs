@@ -3,6 +3,7 @@
 //! Who receives a frame is not known here: a room's frames are encoded once by dialect and shared.
 
 use alloc::borrow::Cow;
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -11,7 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
 use crate::command::{MessageId, RequestId, Seq};
-use crate::names::RoomName;
+use crate::names::{Nick, RoomName};
 use crate::native;
 use crate::reply::Reply;
 use crate::time::WallTime;
@@ -24,20 +25,31 @@ pub enum Dialect {
     Native05,
     /// JSON lines.
     Control,
+    /// Native frames of type 16, one JSON object each.
+    NativeV1,
 }
 
 /// How many dialects there are.
-pub const DIALECTS: usize = 2;
+pub const DIALECTS: usize = 3;
 
 impl Dialect {
     /// Every dialect, in the order of [`Dialect::index`].
-    pub const ALL: [Self; DIALECTS] = [Self::Native05, Self::Control];
+    pub const ALL: [Self; DIALECTS] = [Self::Native05, Self::Control, Self::NativeV1];
 
     /// A small number, below [`DIALECTS`].
     pub const fn index(self) -> usize {
         match self {
             Self::Native05 => 0,
             Self::Control => 1,
+            Self::NativeV1 => 2,
+        }
+    }
+
+    /// Whether it speaks the v1 vocabulary: then its frames are the same JSON, framed its own way.
+    pub const fn is_v1(self) -> bool {
+        match self {
+            Self::Native05 => false,
+            Self::Control | Self::NativeV1 => true,
         }
     }
 }
@@ -46,12 +58,20 @@ impl Dialect {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event<'a> {
-    /// A message of a room.
+    /// A message of a room, or to one nickname.
     Message(Message<'a>),
+    /// Somebody gave the receipt that a message asked for.
+    Delivered {
+        /// Which message.
+        message_id: MessageId,
+        /// Who has it.
+        by: &'a str,
+        /// When that was said.
+        time: WallTime,
+    },
     /// Somebody joined a room.
     Joined {
         /// Which room.
-        #[serde(serialize_with = "name")]
         room: &'a RoomName,
         /// Who.
         nick: &'a str,
@@ -59,7 +79,6 @@ pub enum Event<'a> {
     /// Somebody left a room.
     Left {
         /// Which room.
-        #[serde(serialize_with = "name")]
         room: &'a RoomName,
         /// Who.
         nick: &'a str,
@@ -67,17 +86,48 @@ pub enum Event<'a> {
     /// Somebody in a room took another nickname.
     Renamed {
         /// Which room.
-        #[serde(serialize_with = "name")]
         room: &'a RoomName,
         /// The name until now.
         nick: &'a str,
         /// The name from now on.
         new_nick: &'a str,
     },
-    /// Messages of a room that this connection was too slow for.
+    /// Who came to and went from a large room within a while.
+    Presence {
+        /// Which room.
+        room: &'a RoomName,
+        /// How many are in it now.
+        members: usize,
+        /// Some of those who came.
+        joined: &'a [Nick],
+        /// Some of those who went.
+        left: &'a [Nick],
+        /// How many came.
+        joined_count: usize,
+        /// How many went.
+        left_count: usize,
+    },
+    /// A room has another topic.
+    Topic {
+        /// Which room.
+        room: &'a RoomName,
+        /// Who set it.
+        nick: &'a str,
+        /// What it is now; empty for none.
+        topic: &'a str,
+    },
+    /// Somebody in a room is away, or back.
+    Away {
+        /// Which room.
+        room: &'a RoomName,
+        /// Who.
+        nick: &'a str,
+        /// What they left word of; empty for back.
+        away: &'a str,
+    },
+    /// Messages of a room that this connection was too slow for, or that are not kept any more.
     Gap {
         /// Which room.
-        #[serde(serialize_with = "name")]
         room: &'a RoomName,
         /// The first that is missing.
         from_seq: Seq,
@@ -99,14 +149,30 @@ pub enum Event<'a> {
     },
 }
 
-/// A message of a room.
+/// Where a message was said.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Place<'a> {
+    /// In a room.
+    Room {
+        /// Which room.
+        room: &'a RoomName,
+        /// Its place in the room's order.
+        seq: Seq,
+    },
+    /// To one nickname: nobody else's order has it.
+    Direct {
+        /// Whose.
+        to: &'a str,
+    },
+}
+
+/// A message of a room, or to one nickname.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Message<'a> {
-    /// Which room.
-    #[serde(serialize_with = "name")]
-    pub room: &'a RoomName,
-    /// Its place in the room's order.
-    pub seq: Seq,
+    /// Where it was said.
+    #[serde(flatten)]
+    pub place: Place<'a>,
     /// When it was taken.
     pub time: WallTime,
     /// Its own id.
@@ -116,7 +182,10 @@ pub struct Message<'a> {
     /// What was said: any bytes.
     #[serde(flatten)]
     pub content: Content<'a>,
-    /// The `history` or `tail` request that this answers.
+    /// Whether its sender asks for a receipt.
+    #[serde(skip_serializing_if = "core::ops::Not::not")]
+    pub receipt: bool,
+    /// The `history`, `join` or `tail` request that this answers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub history: Option<&'a RequestId>,
 }
@@ -137,35 +206,57 @@ impl Serialize for Content<'_> {
     }
 }
 
-fn name<S: serde::Serializer>(name: &RoomName, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(name.as_str())
-}
-
 /// Whether the dialect can say this at all: v0.5 knows messages and, from the server's name, notices.
 pub const fn has_form(dialect: Dialect, event: &Event<'_>) -> bool {
     match dialect {
         Dialect::Native05 => matches!(event, Event::Message(_) | Event::Notice { .. }),
-        Dialect::Control => true,
+        Dialect::Control | Dialect::NativeV1 => true,
     }
 }
 
 /// Appends an event; nothing where the dialect has no form for it.
 pub fn event(dialect: Dialect, event: &Event<'_>, out: &mut Vec<u8>) {
-    match (dialect, event) {
-        (Dialect::Native05, Event::Message(message)) => {
-            broadcast(message.from, message.content.0, out);
-        }
-        (Dialect::Native05, Event::Notice { from, text }) => broadcast(from, text.as_bytes(), out),
-        (
-            Dialect::Native05,
-            Event::Joined { .. }
-            | Event::Left { .. }
-            | Event::Renamed { .. }
-            | Event::Gap { .. }
-            | Event::Bye { .. },
-        ) => {}
-        (Dialect::Control, event) => line(event, out),
+    if dialect.is_v1() {
+        return frame(dialect, &json(event), out);
     }
+    match event {
+        Event::Message(message) => match message.place {
+            Place::Room { .. } => broadcast(message.from, message.content.0, out),
+            Place::Direct { .. } => direct(message.from, message.content.0, out),
+        },
+        Event::Notice { from, text } => broadcast(from, text.as_bytes(), out),
+        Event::Delivered { .. }
+        | Event::Joined { .. }
+        | Event::Left { .. }
+        | Event::Renamed { .. }
+        | Event::Presence { .. }
+        | Event::Topic { .. }
+        | Event::Away { .. }
+        | Event::Gap { .. }
+        | Event::Bye { .. } => {}
+    }
+}
+
+/// The one JSON body that all v1 dialects share.
+pub fn body(event: &Event<'_>) -> Vec<u8> {
+    json(event)
+}
+
+/// Appends a JSON object, framed as a v1 dialect does it.
+pub fn frame(dialect: Dialect, json: &[u8], out: &mut Vec<u8>) {
+    match dialect {
+        Dialect::Native05 => debug_assert!(false, "v0.5 has no JSON"),
+        Dialect::Control => {
+            out.extend_from_slice(json);
+            out.push(b'\n');
+        }
+        Dialect::NativeV1 => native::v1_frame(json, out),
+    }
+}
+
+/// A message to one nickname, as v0.5 receivers see it.
+fn direct(from: &str, content: &[u8], out: &mut Vec<u8>) {
+    broadcast(&format!("{from} (to you)"), content, out);
 }
 
 /// Appends Broadcast frames: malformed UTF-8 as U+FFFD, split at characters so that each frame keeps its limit.
@@ -195,7 +286,7 @@ pub fn reply(dialect: Dialect, id: Option<&RequestId>, reply: &Reply<'_>, out: &
         body: &'a Reply<'a>,
     }
     debug_assert!(dialect != Dialect::Native05, "v0.5 peers send no v1 requests");
-    line(&Done { reply: id, ok: true, body: reply }, out);
+    frame(dialect, &json(&Done { reply: id, ok: true, body: reply }), out);
 }
 
 /// Appends an error reply.
@@ -219,13 +310,12 @@ pub fn refusal(dialect: Dialect, id: Option<&RequestId>, error: &Error, out: &mu
         message: &error.message,
         retry_after,
     };
-    line(&refused, out);
+    frame(dialect, &json(&refused), out);
 }
 
-/// Appends one JSON line. Serialising these types cannot fail: they have string keys and no foreign code.
-fn line<T: Serialize>(value: &T, out: &mut Vec<u8>) {
+/// One JSON object. Serialising these types cannot fail: they have string keys and no foreign code.
+fn json<T: Serialize>(value: &T) -> Vec<u8> {
     let json = serde_json::to_vec(value);
     debug_assert!(json.is_ok(), "the vocabulary's types always serialise");
-    out.extend_from_slice(&json.unwrap_or_default());
-    out.push(b'\n');
+    json.unwrap_or_default()
 }

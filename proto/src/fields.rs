@@ -1,7 +1,10 @@
 //! The table of the requests' fields: each has its names on the wire, its form, and how it is taken from an object.
 //!
 //! A field means the same in every request that has it. What a request does not name of these it ignores, as all others.
-#![allow(non_camel_case_types, reason = "a field's type has the name that the field has in a request")]
+#![allow(
+    non_camel_case_types,
+    reason = "a field's type has the name that the field has in a request"
+)]
 
 use alloc::borrow::Cow;
 use alloc::format;
@@ -64,7 +67,11 @@ pub trait Field {
     /// What is wrong with it.
     #[doc(hidden)]
     #[allow(private_interfaces, reason = "only the table of requests takes fields")]
-    fn take<'a>(raw: &mut Raw<'a>, id: &RequestId, limits: WireLimits) -> Result<Option<Self::Value<'a>>, Error>;
+    fn take<'a>(
+        raw: &mut Raw<'a>,
+        id: &RequestId,
+        limits: WireLimits,
+    ) -> Result<Option<Self::Value<'a>>, Error>;
 }
 
 macro_rules! fields {
@@ -154,19 +161,19 @@ pub enum Banned {
 /// How much an entry of the log weighs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// Something is lost or broken.
-    Error,
-    /// Somebody may have to do something.
-    Warn,
-    /// What an operator wants to know.
-    Info,
-    /// What somebody looking for a fault wants to know.
+    /// For those who look for something.
     Debug,
+    /// The course of things.
+    Info,
+    /// Somebody had a disadvantage.
+    Warn,
+    /// The operator should act.
+    Error,
 }
 
 impl Level {
-    /// Every level, the weightiest first.
-    pub const ALL: [Self; 4] = [Self::Error, Self::Warn, Self::Info, Self::Debug];
+    /// Every level, the lightest first.
+    pub const ALL: [Self; 4] = [Self::Debug, Self::Info, Self::Warn, Self::Error];
 
     /// The level as one word.
     pub const fn word(self) -> &'static str {
@@ -210,7 +217,9 @@ fn name_error(code: ErrorCode, error: NameError) -> Error {
 /// One of two fields; both at once are refused.
 fn one_of<T>(first: Option<T>, second: Option<T>, names: &str) -> Result<Option<T>, Error> {
     match (first, second) {
-        (Some(_), Some(_)) => Err(bad_request(format!("The request has {names}; give one of them."))),
+        (Some(_), Some(_)) => {
+            Err(bad_request(format!("The request has {names}; give one of them.")))
+        }
         (first, second) => Ok(first.or(second)),
     }
 }
@@ -228,7 +237,9 @@ fn whom(raw: &mut Raw<'_>) -> Result<Option<Whom>, Error> {
 
 fn banned(raw: &mut Raw<'_>) -> Result<Option<Banned>, Error> {
     let nick = named(raw.nick.take(), nickname)?.map(Banned::Nick);
-    let network = raw.network.take().map(|text| text.parse().map_err(|error: crate::network::BadNetwork| bad_request(format!("{error}"))));
+    let network = raw.network.take().map(|text| {
+        text.parse().map_err(|error: crate::network::BadNetwork| bad_request(format!("{error}")))
+    });
     one_of(nick, network.transpose()?.map(Banned::Network), "`nick` and `network`")
 }
 
@@ -258,7 +269,9 @@ fn line<'a>(
         return Err(Error::new(ErrorCode::TooLarge, message));
     }
     if !printable_line(&text) {
-        return Err(bad_request(format!("`{name}` has a control or invisible character; write one plain line.")));
+        return Err(bad_request(format!(
+            "`{name}` has a control or invisible character; write one plain line."
+        )));
     }
     Ok(Some(text))
 }
@@ -269,7 +282,8 @@ fn content<'a>(raw: &mut Raw<'a>, limits: WireLimits) -> Result<Option<Cow<'a, [
         Cow::Owned(text) => Cow::Owned(text.into_bytes()),
     });
     let data = raw.data.take().map(|data| STANDARD.decode(data.as_bytes()).map(Cow::Owned));
-    let data = data.transpose().map_err(|error| bad_request(format!("`data` is not base64: {error}")))?;
+    let data =
+        data.transpose().map_err(|error| bad_request(format!("`data` is not base64: {error}")))?;
     let Some(content) = one_of(text, data, "`text` and `data`")? else { return Ok(None) };
     if content.len() > limits.message {
         let message = format!(

@@ -6,13 +6,15 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use core::fmt;
 
+use serde::{Serialize, Serializer};
+
 /// Longest nickname in characters: fits a v0.5 short string (255 bytes) and a line of a terminal beside its message.
 pub const NICK_CHARS_MAX: usize = 32;
 /// Longest room name in bytes: what IRC servers allow.
 pub const ROOM_NAME_BYTES_MAX: usize = 64;
 
 /// Longest topic, reason or other one line text in bytes: what IRC servers allow.
-pub const TOPIC_BYTES_MAX: usize = 390;
+pub(crate) const TOPIC_BYTES_MAX: usize = 390;
 
 const _: () = assert!(NICK_CHARS_MAX <= 255, "a v0.5 short string holds any nickname");
 
@@ -128,7 +130,7 @@ impl RoomName {
 }
 
 /// Whether a text is one line that people can be shown: no control, invisible or bidirectional character drives what shows it.
-pub fn printable_line(text: &str) -> bool {
+pub(crate) fn printable_line(text: &str) -> bool {
     text.chars().all(|c| !c.is_control() && !is_invisible(c))
 }
 
@@ -139,6 +141,18 @@ fn is_invisible(c: char) -> bool {
         | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
         | '\u{fff9}'..='\u{fffb}' | '\u{110bd}' | '\u{110cd}' | '\u{13430}'..='\u{1343f}' | '\u{1bca0}'..='\u{1bca3}'
         | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e007f}')
+}
+
+impl Serialize for Nick {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl Serialize for RoomName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
 }
 
 impl fmt::Display for Nick {

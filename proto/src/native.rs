@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use crate::command::{Command, Guid};
 use crate::fault::Fault;
+use crate::session::WireLimits;
 
 /// The bytes before a payload: length and type.
 pub const HEADER_BYTES: usize = 8;
@@ -22,6 +23,9 @@ const TYPE_BYTES: u32 = 4;
 
 const _: () = assert!(V05_CONTENT_BYTES_MAX == 65_536 - 4 - 2);
 const _: () = assert!(V05_LENGTH_MAX < LENGTH_LIMIT);
+
+/// The type of a v1 frame: one JSON object.
+pub const V1_TYPE: u32 = 16;
 
 /// The frame types of v0.5.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,12 +85,14 @@ pub(crate) enum Frame<'a> {
     Partial,
     /// A whole frame of so many bytes.
     Whole(usize, Command<'a>),
+    /// A whole v1 frame of so many bytes, and its JSON.
+    V1(usize, &'a [u8]),
     /// A frame of an unknown type, so many bytes in all: to be skipped.
     Unknown(u32),
 }
 
 /// Looks at the first frame of `bytes`, as a server does. A wrong header is a fault before its payload is waited for.
-pub(crate) fn decode(bytes: &[u8]) -> Result<Frame<'_>, Fault> {
+pub(crate) fn decode(bytes: &[u8], limits: WireLimits) -> Result<Frame<'_>, Fault> {
     match bytes.first() {
         None => return Ok(Frame::Partial),
         Some(0) => {}
@@ -102,6 +108,9 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Frame<'_>, Fault> {
     }
     let Some(number) = u32_at(bytes, 4) else { return Ok(Frame::Partial) };
     let whole = length.saturating_add(4);
+    if number == V1_TYPE {
+        return v1(bytes, length, limits);
+    }
     let Some(kind) = FrameType::from_number(number) else { return Ok(Frame::Unknown(whole)) };
     let (least, most) = kind.lengths();
     if length > V05_LENGTH_MAX {
@@ -117,6 +126,16 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Frame<'_>, Fault> {
     let whole = usize::try_from(whole).unwrap_or(usize::MAX);
     let Some(payload) = bytes.get(HEADER_BYTES..whole) else { return Ok(Frame::Partial) };
     command(kind, payload, length).map(|command| Frame::Whole(whole, command))
+}
+
+/// A v1 frame: its JSON is as long as a line of the control socket may be.
+fn v1(bytes: &[u8], length: u32, limits: WireLimits) -> Result<Frame<'_>, Fault> {
+    let max = u32::try_from(limits.line()).unwrap_or(u32::MAX).saturating_add(TYPE_BYTES);
+    if length > max {
+        return Err(Fault::LengthTooLarge { length, max });
+    }
+    let whole = usize::try_from(length.saturating_add(4)).unwrap_or(usize::MAX);
+    Ok(bytes.get(HEADER_BYTES..whole).map_or(Frame::Partial, |json| Frame::V1(whole, json)))
 }
 
 /// Compares the length that the inner string claims, as soon as it is there, with the room its frame has.
@@ -190,6 +209,16 @@ pub fn ack(request: Guid, out: &mut Vec<u8>) {
 pub fn nak(request: Guid, message: &str, out: &mut Vec<u8>) {
     let message = message.get(..message.floor_char_boundary(1_024)).unwrap_or(message).as_bytes();
     frame(FrameType::Nak, &[&request.0, &long_length(message), message], out);
+}
+
+/// Appends a v1 frame around a JSON object.
+pub fn v1_frame(json: &[u8], out: &mut Vec<u8>) {
+    let length = u32::try_from(json.len()).unwrap_or(u32::MAX).saturating_add(TYPE_BYTES);
+    debug_assert!(length < LENGTH_LIMIT, "what is queued keeps within the limits");
+    out.reserve(json.len().saturating_add(HEADER_BYTES));
+    out.extend_from_slice(&length.to_be_bytes());
+    out.extend_from_slice(&V1_TYPE.to_be_bytes());
+    out.extend_from_slice(json);
 }
 
 fn frame(kind: FrameType, parts: &[&[u8]], out: &mut Vec<u8>) {

@@ -1,5 +1,6 @@
 //! What `ok` replies carry, by request.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use serde::Serialize;
@@ -47,6 +48,18 @@ pub enum Reply<'a> {
         /// When it was taken.
         time: WallTime,
     },
+    /// To `post` to a nickname.
+    Direct {
+        /// Whose it is.
+        to: &'a str,
+        /// When it was taken.
+        time: WallTime,
+    },
+    /// To `receipt`.
+    Receipt {
+        /// Of which message.
+        message_id: MessageId,
+    },
     /// To `tail`.
     Tail {
         /// The rooms that are followed now.
@@ -72,6 +85,58 @@ pub enum Reply<'a> {
     Rooms {
         /// Every room, by name.
         rooms: Vec<Room<'a>>,
+    },
+    /// To `whois`.
+    Whois(Whois<'a>),
+    /// To `topic`.
+    Topic {
+        /// Which room.
+        room: &'a str,
+        /// What it is; empty for none.
+        topic: &'a str,
+        /// Who set it.
+        by: Option<&'a str>,
+        /// When that was.
+        time: Option<WallTime>,
+    },
+    /// To `away`.
+    Away {
+        /// What one has left word of; empty for being there.
+        away: &'a str,
+    },
+    /// To `connections`.
+    Connections {
+        /// Each, by session.
+        connections: Vec<Connection<'a>>,
+        /// Whether there are others behind the last.
+        more: bool,
+    },
+    /// To `kick`.
+    Kick {
+        /// How many connections were closed.
+        closed: usize,
+    },
+    /// To `ban`.
+    Ban {
+        /// How many connections were closed.
+        closed: usize,
+        /// When it ends by itself.
+        until: Option<WallTime>,
+    },
+    /// To `bans`.
+    Bans {
+        /// Each.
+        bans: Vec<Ban<'a>>,
+    },
+    /// To `announce`.
+    Announce {
+        /// How many connections were told.
+        connections: usize,
+    },
+    /// To `log_level`.
+    LogLevel {
+        /// What is logged.
+        level: &'a str,
     },
     /// To `stats`.
     Stats {
@@ -125,6 +190,87 @@ pub struct HelloLimits {
 pub struct Member<'a> {
     /// The name.
     pub nick: &'a str,
+    /// Whether they are away.
+    #[serde(skip_serializing_if = "core::ops::Not::not")]
+    pub away: bool,
+}
+
+/// Who has a nickname.
+#[derive(Clone, Debug, Serialize)]
+pub struct Whois<'a> {
+    /// The name as its owner writes it.
+    pub nick: &'a str,
+    /// Since when it is theirs.
+    pub since: WallTime,
+    /// Since when they are connected.
+    pub connected: WallTime,
+    /// How long they have said nothing, in milliseconds.
+    pub idle_ms: u64,
+    /// The rooms they are in.
+    pub rooms: Vec<&'a str>,
+    /// What they left word of, where they are away.
+    pub away: Option<&'a str>,
+    /// What their client calls itself.
+    pub agent: Option<&'a str>,
+    /// What they speak: `native`, `v1` or `control`.
+    pub protocol: &'a str,
+    /// Where they come from; administrators see it.
+    pub address: Option<&'a str>,
+}
+
+/// A connection, as administrators see it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Connection<'a> {
+    /// Its number, in `hello` and in the log too.
+    pub session: u64,
+    /// Its name.
+    pub nick: Option<&'a str>,
+    /// Where it comes from.
+    pub address: &'a str,
+    /// What it speaks: `undecided`, `native`, `v1` or `control`.
+    pub protocol: &'a str,
+    /// What its client calls itself.
+    pub agent: Option<&'a str>,
+    /// How long it has been there, in milliseconds.
+    pub connected_ms: u64,
+    /// How long it has said nothing, in milliseconds.
+    pub idle_ms: u64,
+    /// How many rooms it is in or follows.
+    pub rooms: usize,
+    /// How often it was paused for saying more than its share.
+    pub pauses: u32,
+    /// Messages that wait for it.
+    pub lag_messages: u64,
+    /// Bytes that wait for it, in chatd.
+    pub lag_bytes: usize,
+    /// How long it has taken nothing of them, in milliseconds.
+    pub lag_ms: u64,
+    /// In how many rooms it is being skipped.
+    pub gaps: u32,
+    /// Bytes that the kernel holds for it, where it tells.
+    pub kernel_bytes: Option<u32>,
+    /// The round-trip time in microseconds, where the kernel tells.
+    pub rtt_us: Option<u32>,
+    /// Why something waits: `their window` (they do not read), `the network` (the kernel still sends), `our limit` (it is being
+    /// skipped), `our pace` (it is written next).
+    pub why: Option<&'a str>,
+}
+
+/// Somebody who is kept out.
+#[derive(Clone, Debug, Serialize)]
+pub struct Ban<'a> {
+    /// A nickname.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nick: Option<&'a str>,
+    /// A network.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network: Option<String>,
+    /// When it ends by itself.
+    pub until: Option<WallTime>,
+    /// Why.
+    pub reason: &'a str,
+    /// Who said so.
+    pub by: &'a str,
 }
 
 /// A room.
@@ -151,6 +297,8 @@ pub struct Stats<'a> {
     pub uptime_ms: u64,
     /// Connections of v0.5 clients.
     pub connections_native: usize,
+    /// Connections of v1 clients over TCP.
+    pub connections_v1: usize,
     /// Control connections.
     pub connections_control: usize,
     /// Connections that have not chosen a protocol yet.
@@ -169,7 +317,7 @@ pub struct Stats<'a> {
     pub messages: u64,
     /// Messages handed to receivers' queues.
     pub deliveries: u64,
-    /// Messages encoded, once each by dialect that had a receiver.
+    /// Events encoded, once each for v0.5 and once for v1, where somebody hears it.
     pub encoded: u64,
     /// Bytes read from peers.
     pub bytes_in: u64,

@@ -28,6 +28,8 @@ pub enum Transport {
 pub enum Protocol {
     /// Native frames.
     Native,
+    /// Native frames, after `hello`: the v1 vocabulary in frames of type 16.
+    V1,
     /// JSON lines on the control socket.
     Control,
 }
@@ -121,7 +123,7 @@ impl Session {
         match self.state {
             State::Undecided | State::NativeOnly => self.feed_undecided(bytes),
             State::Native { skip: skip @ 1.. } => self.feed_skip(bytes, skip),
-            State::Native { skip: 0 } => self.feed_native(bytes),
+            State::Native { skip: 0 } => self.feed_native(bytes, limits),
             State::Control { scanned } => self.feed_line(bytes, scanned, limits),
         }
     }
@@ -151,10 +153,13 @@ impl Session {
         Step { consumed: usize::try_from(here).unwrap_or(bytes.len()), item }
     }
 
-    fn feed_native<'a>(&mut self, bytes: &'a [u8]) -> Step<'a> {
-        match native::decode(bytes) {
+    fn feed_native<'a>(&mut self, bytes: &'a [u8], limits: WireLimits) -> Step<'a> {
+        match native::decode(bytes, limits) {
             Ok(Frame::Partial) => Step { consumed: 0, item: Item::More },
             Ok(Frame::Whole(consumed, command)) => Step { consumed, item: Item::Command(command) },
+            Ok(Frame::V1(consumed, json)) => {
+                Step { consumed, item: Item::Command(request::parse(json, limits)) }
+            }
             Ok(Frame::Unknown(whole)) => self.feed_skip(bytes, whole),
             Err(fault) => Step { consumed: 0, item: Item::Fault(fault) },
         }

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that unwraps wrongly fails, as it should")]
 
 use proptest::prelude::*;
-use proto::encode::{self, Content, Message};
+use proto::encode::{self, Content, Message, Place};
 use proto::{
     Command, Dialect, Event, Guid, Item, MessageId, Nick, RoomName, Seq, Session, Transport,
     WallTime, WireLimits, client, native,
@@ -185,7 +185,7 @@ proptest! {
         let id = MessageId::from_random([9; 16]);
         let line = client::request_line("post", &id.to_string(), fields);
         let step = Session::new(Transport::ControlSocket).feed(&line, LIMITS);
-        let Item::Command(Command::Request { request: proto::Request::Post { content: read, message_id, .. }, .. }) = step.item
+        let Item::Command(Command::Request { request: proto::Request::Post { content: read, own_id: message_id, .. }, .. }) = step.item
         else {
             return Err(TestCaseError::fail("no post"));
         };
@@ -209,8 +209,8 @@ fn message<'a>(from: &'a str, content: &'a [u8]) -> Event<'a> {
         static ROOM: &'static RoomName = Box::leak(Box::new(RoomName::parse("lobby").unwrap()));
     }
     Event::Message(Message {
-        room: ROOM.with(|room| *room),
-        seq: Seq(1),
+        place: Place::Room { room: ROOM.with(|room| *room), seq: Seq(1) },
+        receipt: false,
         time: WallTime::from_micros(0),
         message_id: MessageId([1; 16]),
         from,

@@ -1,7 +1,7 @@
 //! docs/protocol.md, "What v0.5 peers rely on": the sentences that concern the codec, and wrong frames at their header.
 #![allow(clippy::unwrap_used, reason = "a test that unwraps wrongly fails, as it should")]
 
-use proto::encode::{self, Content, Message};
+use proto::encode::{self, Content, Message, Place};
 use proto::native::{self, FrameType};
 use proto::{
     Command, Dialect, Event, Fault, Guid, Item, MessageId, RoomName, Seq, Session, Transport,
@@ -46,8 +46,8 @@ fn frames_are_byte_for_byte_those_of_v05() {
 fn broadcast(content: &[u8]) -> Event<'_> {
     let room: &'static RoomName = Box::leak(Box::new(RoomName::parse("lobby").unwrap()));
     Event::Message(Message {
-        room,
-        seq: Seq(1),
+        place: Place::Room { room, seq: Seq(1) },
+        receipt: false,
         time: WallTime::from_micros(0),
         message_id: MessageId([0; 16]),
         from: "ada",

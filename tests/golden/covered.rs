@@ -1,6 +1,7 @@
 //! Nothing of the vocabulary is left without a script: each request is asked, each event and error code is seen.
 
-use proto::vocabulary::{ERROR_CODES, EVENTS, REQUESTS};
+use proto::REQUESTS;
+use proto::vocabulary::{ERROR_CODES, EVENTS};
 
 use crate::scripts;
 

@@ -4,8 +4,8 @@ use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
 use proto::reply::Reply;
-use proto::vocabulary::{Error, HISTORY_MESSAGES_MAX, HistoryRange};
-use proto::{Dialect, ErrorCode, MessageId, Nick, RequestId, RoomName, encode};
+use proto::vocabulary::{Error, HISTORY_MESSAGES_MAX};
+use proto::{ErrorCode, MessageId, Nick, RequestId, RoomName, Seq, Target, WallTime, encode};
 
 use crate::Hub;
 use crate::connection::ConnId;
@@ -17,14 +17,40 @@ use crate::rooms::{Pending, Room, Standing};
 /// How many messages `history` gives where the client names no limit.
 const HISTORY_MESSAGES_DEFAULT: u32 = 100;
 
+/// Which messages of a room a `history` request means. What is not given does not bound.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct HistoryRange {
+    /// Only those before this place.
+    pub(super) before: Option<Seq>,
+    /// Only those after this place; the page then begins there, otherwise it ends at the newest.
+    pub(super) after: Option<Seq>,
+    /// Only those stored at this time or later.
+    pub(super) since: Option<WallTime>,
+    /// Only those stored before this time.
+    pub(super) until: Option<WallTime>,
+    /// At most so many, and at most [`HISTORY_MESSAGES_MAX`].
+    pub(super) limit: Option<u32>,
+}
+
+/// What a follower is replayed first, of each room.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct From {
+    /// So many of the latest messages.
+    pub(super) last: Option<u32>,
+    /// Those stored at this time or later.
+    pub(super) since: Option<WallTime>,
+    /// Those after this place.
+    pub(super) after: Option<Seq>,
+}
+
 impl Hub {
     /// A post whose id is known is no second message: it gets the first one's reply, unless it is another message.
     pub(super) fn post_request(
         &mut self,
         id: ConnId,
         request: &RequestId,
-        name: &RoomName,
-        (message_id, content): (MessageId, Cow<'_, [u8]>),
+        target: &Target,
+        (message_id, content, receipt): (MessageId, Cow<'_, [u8]>, bool),
         nick: Option<Nick>,
         out: &mut Outbox,
     ) -> Result<(), Error> {
@@ -38,12 +64,26 @@ impl Hub {
         let from = nick.or_else(|| connection.nick.clone());
         let from =
             from.ok_or_else(|| Error::new(ErrorCode::NoNickname, "The connection has no name."))?;
+        let name = match target {
+            Target::Room(name) => name,
+            Target::Nick(to) => {
+                return self.post_direct(
+                    id,
+                    request,
+                    to,
+                    (message_id, content, receipt),
+                    from,
+                    out,
+                );
+            }
+        };
         if let Some(known) = self.recents.ids.get(&message_id).copied() {
             return self.repeat(id, request, known, (name, &from, &content), out);
         }
         let room = self.room_or_make(name)?;
         let reply = Some(request.clone());
-        self.post(Draft { room, message_id, from, content: &content, author: id, reply }, out);
+        let content = &*content;
+        self.post(Draft { room, message_id, from, content, author: id, reply, receipt }, out);
         Ok(())
     }
 
@@ -67,10 +107,8 @@ impl Hub {
             if *recent.content != *content || recent.from != *from {
                 return Err(conflict());
             }
-            let mut bytes = Vec::new();
-            let reply = Reply::Post { room: name.as_str(), seq: recent.seq, time: recent.time };
-            encode::reply(Dialect::Control, Some(request), &reply, &mut bytes);
-            self.push_private(id, bytes, out);
+            let (seq, time) = (recent.seq, recent.time);
+            self.reply(id, request, &Reply::Post { room: name.as_str(), seq, time }, out);
             return Ok(());
         }
         let mut waiting = room.queue.iter_mut().filter_map(|pending| match pending {
@@ -93,9 +131,14 @@ impl Hub {
         id: ConnId,
         request: &RequestId,
         names: &[RoomName],
-        last: Option<u32>,
+        from: From,
         out: &mut Outbox,
     ) -> Result<(), Error> {
+        if from.since.is_some() || from.after.is_some() {
+            return Err(super::not_built());
+        }
+        let last = from.last;
+        let dialect = self.reply_dialect(id);
         let mut rooms = Vec::new();
         if names.is_empty() {
             rooms.extend(self.rooms.by_name().map(|(_, no)| no));
@@ -120,7 +163,8 @@ impl Hub {
         for no in &rooms {
             let room = self.rooms.known(*no);
             if most > 0 && budget > 0 {
-                let page = room.page_backward(0..room.recent.len(), most, budget, request);
+                let page =
+                    room.page_backward(0..room.recent.len(), most, budget, (dialect, request));
                 budget = budget.saturating_sub(page.bytes.len());
                 replay.extend(page.bytes);
             }
@@ -139,7 +183,7 @@ impl Hub {
             }
         }
         let names = rooms.iter().map(|no| self.rooms.known(*no).name.as_str()).collect();
-        encode::reply(Dialect::Control, Some(request), &Reply::Tail { rooms: names }, &mut replay);
+        encode::reply(dialect, Some(request), &Reply::Tail { rooms: names }, &mut replay);
         self.push_private(id, replay, out);
         Ok(())
     }
@@ -158,18 +202,19 @@ impl Hub {
         range: HistoryRange,
         out: &mut Outbox,
     ) -> Result<(), Error> {
+        let dialect = self.reply_dialect(id);
         let room = self.rooms.known(self.existing_room(name)?);
         let places = places_in(room, &range);
         let most =
             range.limit.unwrap_or(HISTORY_MESSAGES_DEFAULT).min(HISTORY_MESSAGES_MAX) as usize;
         let budget = self.budget_of(id);
         let mut page = if range.after.is_some() {
-            room.page_forward(places, most, budget, request)
+            room.page_forward(places, most, budget, (dialect, request))
         } else {
-            room.page_backward(places, most, budget, request)
+            room.page_backward(places, most, budget, (dialect, request))
         };
         let reply = Reply::History { room: name.as_str(), count: page.count, more: page.more };
-        encode::reply(Dialect::Control, Some(request), &reply, &mut page.bytes);
+        encode::reply(dialect, Some(request), &reply, &mut page.bytes);
         self.push_private(id, page.bytes, out);
         Ok(())
     }

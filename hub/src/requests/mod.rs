@@ -1,18 +1,24 @@
-//! The requests of v1: one function for each, and their replies. Those about rooms and messages have files of their own.
+//! The requests of v1: one function for each, and their replies. Those about rooms, messages, people and the administrators' have
+//! files of their own.
 
+mod administration;
+mod direct;
 mod messages;
+mod people;
 mod rooms;
 
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::vec::Vec;
 
 use proto::reply::{Hello, HelloLimits, Reply};
 use proto::vocabulary::{Error, HISTORY_MESSAGES_MAX, VERSION};
-use proto::{Dialect, ErrorCode, Nick, Request, RequestId, encode};
+use proto::{Dialect, ErrorCode, Nick, Permission, Protocol, Request, RequestId, encode};
 
 use crate::Hub;
-use crate::connection::{ConnId, Phase};
+use crate::connection::{Client, ConnId, Phase};
 use crate::outbox::{Effect, Notice, Outbox};
+use crate::rooms::Pending;
 
 impl Hub {
     /// Carries out one request and replies to it, unless its reply has to wait for the store.
@@ -23,31 +29,88 @@ impl Hub {
         what: Request<'_>,
         out: &mut Outbox,
     ) {
-        assert_eq!(
-            self.connections.known(id).phase,
-            Phase::Control,
-            "requests come from v1 connections"
-        );
-        let done = match what {
-            Request::Hello { version, nick, .. } => {
-                self.hello(id, request, version, nick.as_ref(), out)
-            }
-            Request::Nick { .. } => Err(no_nickname_here()),
-            Request::Join { room } => self.join(id, request, &room, out),
-            Request::Leave { room } => self.leave_room(id, request, &room, out),
-            Request::Post { room, message_id, content, nick } => {
-                self.post_request(id, request, &room, (message_id, content), nick, out)
-            }
-            Request::Tail { rooms, last } => self.tail(id, request, &rooms, last, out),
-            Request::History { room, range } => self.history(id, request, &room, range, out),
-            Request::Members { room } => self.members(id, request, &room, out),
-            Request::Rooms => self.list_rooms(id, request, out),
-            Request::Ping => self.reply_done(id, request, out),
-            Request::Stats => self.reply_stats(id, request, out),
-            Request::Stop => self.stop(id, request, out),
-        };
+        let done = self.permit(id, what.kind().row().permission, &what);
+        let done = done.and_then(|()| self.carry_out(id, request, what, out));
         if let Err(error) = done {
             self.refuse(id, Some(request), &error, out);
+        }
+    }
+
+    /// The one place that decides who may do what: the table of requests says what is needed for it.
+    fn permit(&self, id: ConnId, needed: Permission, what: &Request<'_>) -> Result<(), Error> {
+        let connection = self.connections.get(id).expect("who asks is there");
+        if connection.phase == Phase::Native && !matches!(what, Request::Hello { .. }) {
+            let text = "Say `hello` first: then the connection speaks v1.";
+            return Err(Error::new(ErrorCode::BadRequest, text));
+        }
+        match needed {
+            Permission::Anyone | Permission::Watch | Permission::Send => Ok(()),
+            Permission::Admin if connection.admin => Ok(()),
+            Permission::Admin => {
+                let text = format!(
+                    "Only administrators may use `{}`; they do it over the control socket.",
+                    what.kind().row().name
+                );
+                Err(Error::new(ErrorCode::Forbidden, text))
+            }
+        }
+    }
+
+    fn carry_out(
+        &mut self,
+        id: ConnId,
+        request: &RequestId,
+        what: Request<'_>,
+        out: &mut Outbox,
+    ) -> Result<(), Error> {
+        match what {
+            Request::Hello { version, agent, nick } => {
+                self.hello(id, request, version, (agent.as_deref(), nick.as_ref()), out)
+            }
+            Request::Ping {} => self.reply_done(id, request, out),
+            Request::Nick { nick } => self.nick(id, request, &nick, out),
+            Request::Join { room, after } => self.join(id, request, &room, after, out),
+            Request::Leave { room } => self.leave_room(id, request, &room, out),
+            Request::Post { target, content, own_id, receipt, nick } => {
+                let message = (own_id, content, receipt.unwrap_or(false));
+                self.post_request(id, request, &target, message, nick, out)
+            }
+            Request::Receipt { message_id } => self.receipt(id, request, message_id, out),
+            Request::Tail { rooms, last, since, after } => {
+                let rooms = rooms.unwrap_or_default();
+                self.tail(id, request, &rooms, messages::From { last, since, after }, out)
+            }
+            Request::History { room, before, after, since, until, limit } => {
+                let range = messages::HistoryRange { before, after, since, until, limit };
+                self.history(id, request, &room, range, out)
+            }
+            Request::Rooms {} => self.list_rooms(id, request, out),
+            Request::Members { room } => self.members(id, request, &room, out),
+            Request::Whois { nick } => self.whois(id, request, &nick, out),
+            Request::Topic { room, topic } => self.topic(id, request, &room, topic.as_deref(), out),
+            Request::Away { text } => self.away(id, request, text.as_deref(), out),
+            Request::Stats {} => self.reply_stats(id, request, out),
+            Request::Connections { slow, beyond, limit } => {
+                self.list_connections(id, request, (slow.unwrap_or(false), beyond, limit), out)
+            }
+            Request::Kick { whom, reason } => self.kick(id, request, &whom, reason.as_deref(), out),
+            Request::Ban { banned, duration, reason } => {
+                self.ban(id, request, (banned, duration, reason.as_deref()), out)
+            }
+            Request::Unban { banned } => self.unban(id, request, &banned, out),
+            Request::Bans {} => self.list_bans(id, request, out),
+            Request::Announce { text } => self.announce_all(id, request, &text, out),
+            Request::LogLevel { level } => self.log_level(id, request, level, out),
+            Request::Stop {} => self.stop(id, request, out),
+        }
+    }
+
+    /// The dialect in which a connection is answered: a v0.5 connection that asks v1 requests understands their answers, too.
+    pub(crate) fn reply_dialect(&self, id: ConnId) -> Dialect {
+        match self.connections.get(id).map(|connection| connection.dialect) {
+            Some(Dialect::Native05) => Dialect::NativeV1,
+            Some(dialect) => dialect,
+            None => Dialect::Control,
         }
     }
 
@@ -60,7 +123,14 @@ impl Hub {
         out: &mut Outbox,
     ) {
         let mut bytes = Vec::new();
-        encode::refusal(Dialect::Control, request, error, &mut bytes);
+        encode::refusal(self.reply_dialect(id), request, error, &mut bytes);
+        self.push_private(id, bytes, out);
+    }
+
+    /// Replies with what a request did, however long that is.
+    fn reply(&mut self, id: ConnId, request: &RequestId, reply: &Reply<'_>, out: &mut Outbox) {
+        let mut bytes = Vec::new();
+        encode::reply(self.reply_dialect(id), Some(request), reply, &mut bytes);
         self.push_private(id, bytes, out);
     }
 
@@ -72,7 +142,7 @@ impl Hub {
         reply: &Reply<'_>,
     ) -> Result<Vec<u8>, Error> {
         let mut bytes = Vec::new();
-        encode::reply(Dialect::Control, Some(request), reply, &mut bytes);
+        encode::reply(self.reply_dialect(id), Some(request), reply, &mut bytes);
         if bytes.len() > self.budget_of(id).max(1024) {
             let text = "The answer is longer than what may wait for one connection; read first, or ask for less.";
             return Err(Error::new(ErrorCode::LimitReached, text));
@@ -92,7 +162,7 @@ impl Hub {
         id: ConnId,
         request: &RequestId,
         version: Option<u32>,
-        nick: Option<&Nick>,
+        (agent, nick): (Option<&str>, Option<&Nick>),
         out: &mut Outbox,
     ) -> Result<(), Error> {
         if let Some(version) = version.filter(|version| *version != VERSION) {
@@ -100,8 +170,18 @@ impl Hub {
                 format!("This server speaks version {VERSION} of the vocabulary, not {version}.");
             return Err(Error::new(ErrorCode::BadRequest, text));
         }
-        if nick.is_some() {
-            return Err(no_nickname_here());
+        if let Some(nick) = nick {
+            self.may_be_called(id, nick)?;
+        }
+        if self.connections.known(id).phase == Phase::Native {
+            self.begin_v1(id, out);
+        }
+        if let Some(nick) = nick {
+            let renamed = self.rename(id, nick, out);
+            assert!(renamed, "a name that may be taken is taken");
+        }
+        if let Some(agent) = agent {
+            self.client(id).agent = Some(agent.into());
         }
         let connection = self.connections.get(id).expect("who asks is there");
         let limited =
@@ -131,6 +211,40 @@ impl Hub {
         Ok(())
     }
 
+    /// A native connection said `hello`: it has left the lobby until it joins a room, and has a name of its own or a guest's.
+    fn begin_v1(&mut self, id: ConnId, out: &mut Outbox) {
+        let home = self.rooms.home;
+        self.settle_connection(id, out);
+        let member = self.rooms.known_mut(home).exit(id);
+        let connection = self.connections.known(id);
+        connection.rooms.retain(|no| *no != home);
+        connection.gaps -= u32::from(member.gap_from().is_some());
+        connection.become_(Phase::V1);
+        connection.dialect = Dialect::NativeV1;
+        if let Some(nick) = connection.nick.clone() {
+            self.announce(home, Pending::Left { nick }, out);
+        } else {
+            let nick = self.names.guest(id);
+            let now = self.now;
+            let connection = self.connections.known(id);
+            connection.nick = Some(nick);
+            connection.named = now;
+        }
+        out.notice(Notice::Decided { id, protocol: Protocol::V1 });
+        self.rearm(id);
+    }
+
+    /// What the clock on the wall showed at a moment.
+    fn wall_at(&self, moment: proto::Now) -> proto::WallTime {
+        let ago = i64::try_from(self.now.since(moment).as_micros()).unwrap_or(i64::MAX);
+        proto::WallTime::from_micros(self.wall.as_micros().saturating_sub(ago))
+    }
+
+    /// What a v1 connection said of itself.
+    fn client(&mut self, id: ConnId) -> &mut Client {
+        self.connections.known(id).client.get_or_insert_with(Box::default)
+    }
+
     fn reply_done(
         &mut self,
         id: ConnId,
@@ -154,14 +268,7 @@ impl Hub {
     }
 
     fn stop(&mut self, id: ConnId, request: &RequestId, out: &mut Outbox) -> Result<(), Error> {
-        let connection = self.connections.known(id);
-        let by = connection.nick.clone().filter(|_| connection.admin);
-        let Some(by) = by else {
-            return Err(Error::new(
-                ErrorCode::Forbidden,
-                "Only administrators may end the daemon.",
-            ));
-        };
+        let by = self.connections.known(id).nick.clone().expect("administrators have a login name");
         self.reply_done(id, request, out)?;
         out.notice(Notice::StopAsked { id, by });
         out.effect(Effect::Stop);
@@ -169,7 +276,7 @@ impl Hub {
     }
 }
 
-fn no_nickname_here() -> Error {
-    let text = "A control connection takes no nickname: it speaks as its user's login name.";
-    Error::new(ErrorCode::BadRequest, text)
+/// What is not there yet.
+fn not_built() -> Error {
+    Error::new(ErrorCode::BadRequest, "This is not built yet.")
 }

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use proto::reply::{Member, Reply, Room as RoomRow};
 use proto::vocabulary::Error;
-use proto::{Dialect, ErrorCode, RequestId, RoomName, encode};
+use proto::{ErrorCode, RequestId, RoomName, Seq};
 
 use crate::Hub;
 use crate::connection::ConnId;
@@ -42,8 +42,12 @@ impl Hub {
         id: ConnId,
         request: &RequestId,
         name: &RoomName,
+        after: Option<Seq>,
         out: &mut Outbox,
     ) -> Result<(), Error> {
+        if after.is_some() {
+            return Err(super::not_built());
+        }
         let standing = |hub: &Self| {
             let no = hub.rooms.find(name)?;
             hub.rooms.known(no).member(id).map(|member| member.standing)
@@ -63,10 +67,7 @@ impl Hub {
         }
         let room = self.rooms.known(no);
         let (seq, members) = (room.last_released, room.shown);
-        let mut bytes = Vec::new();
-        let reply = Reply::Join { room: name.as_str(), seq, members };
-        encode::reply(Dialect::Control, Some(request), &reply, &mut bytes);
-        self.push_private(id, bytes, out);
+        self.reply(id, request, &Reply::Join { room: name.as_str(), seq, members }, out);
         if let Some(nick) = self.connections.known(id).nick.clone().filter(|_| joins) {
             self.announce(no, Pending::Joined { conn: id, nick }, out);
         }
@@ -113,14 +114,7 @@ impl Hub {
             self.rooms.known_mut(no).exit(id);
             self.connections.known(id).rooms.retain(|other| *other != no);
         }
-        let mut bytes = Vec::new();
-        encode::reply(
-            Dialect::Control,
-            Some(request),
-            &Reply::Leave { room: name.as_str() },
-            &mut bytes,
-        );
-        self.push_private(id, bytes, out);
+        self.reply(id, request, &Reply::Leave { room: name.as_str() }, out);
         if let Some(nick) = self.connections.known(id).nick.clone() {
             self.announce(no, Pending::Left { nick }, out);
         }
@@ -137,11 +131,12 @@ impl Hub {
     ) -> Result<(), Error> {
         let room = self.rooms.known(self.existing_room(name)?);
         let shown = room.members.iter().filter(|member| member.standing.is_shown());
-        let nick = |member: &Entry| {
-            self.connections.get(member.conn).and_then(|connection| connection.nick.as_ref())
+        let row = |member: &Entry| {
+            let connection = self.connections.get(member.conn)?;
+            let away = connection.client.as_ref().is_some_and(|client| client.away.is_some());
+            connection.nick.as_ref().map(|nick| Member { nick: nick.as_str(), away })
         };
-        let mut members: Vec<Member<'_>> =
-            shown.filter_map(nick).map(|nick| Member { nick: nick.as_str() }).collect();
+        let mut members: Vec<Member<'_>> = shown.filter_map(row).collect();
         members.sort_unstable();
         let bytes =
             self.encoded_reply(id, request, &Reply::Members { room: name.as_str(), members })?;
