@@ -93,7 +93,10 @@ impl Sink for Desk {
             Frame::Nak { message } => {
                 self.refusal = Some(String::from_utf8_lossy(message).into_owned());
             }
-            Frame::Chat { .. } | Frame::Keepalive | Frame::SetNickname { .. } => {}
+            Frame::Chat { .. }
+            | Frame::Keepalive
+            | Frame::SetNickname { .. }
+            | Frame::V1 { .. } => {}
         }
     }
 

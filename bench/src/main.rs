@@ -9,11 +9,13 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod attack;
 mod bare;
 mod clock;
 mod crowd;
 mod follower;
 mod histogram;
+mod hostile;
 mod ledger;
 mod load;
 mod process;
@@ -41,6 +43,10 @@ enum Command {
     Load(load::Load),
     /// Puts receivers that never read beside ones that do
     Slow(slow::Slow),
+    /// Puts two witnesses beside hostile clients
+    Hostile(hostile::Hostile),
+    /// Is hostile: what `hostile` starts
+    Attack(attack::Attack),
 }
 
 fn main() -> ExitCode {
@@ -48,6 +54,8 @@ fn main() -> ExitCode {
         Command::Bare { listen } => bare::serve(listen).map(|()| true),
         Command::Load(load) => load::run(load),
         Command::Slow(slow) => slow::run(&slow),
+        Command::Hostile(hostile) => hostile::run(&hostile),
+        Command::Attack(attack) => attack::run(&attack),
     };
     match outcome {
         Ok(true) => ExitCode::SUCCESS,

@@ -27,6 +27,12 @@ impl Report {
         self.0.push((name, Figure::Words(words.into())));
     }
 
+    /// A line of its own to stdout, at once.
+    pub(crate) fn print_line(&self, text: &str) {
+        assert!(self.0.is_empty(), "figures are printed with their names");
+        println!("{text}");
+    }
+
     /// To stdout, whole.
     pub(crate) fn print(&self, json: bool) {
         let mut text = String::new();

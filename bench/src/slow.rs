@@ -77,7 +77,8 @@ impl Sink for Desk {
             Frame::Chat { .. }
             | Frame::Keepalive
             | Frame::SetNickname { .. }
-            | Frame::Nak { .. } => {}
+            | Frame::Nak { .. }
+            | Frame::V1 { .. } => {}
         }
     }
 

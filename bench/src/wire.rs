@@ -1,10 +1,12 @@
-//! The frames of protocol v0.5 as the bench speaks them, written apart from the daemon's own codec, so that
+//! The frames of protocol v0.5, and those that carry v1, as the bench speaks them, written apart from the daemon's own codec, so that
 //! a mistake there is not made here as well; and the stamp by which each message is known again.
 
 /// The longest frame of types 0 to 5, its length field not counted.
 const LENGTH_MAX: u32 = 65_536;
 /// The longest frame, its length field counted.
 pub(crate) const FRAME_BYTES_MAX: usize = 4 + LENGTH_MAX as usize;
+/// The longest frame of type 16, its length field not counted.
+const V1_LENGTH_MAX: u32 = 6 * 65_536 + 8192;
 /// Bytes of a stamp: 4 hexadecimal digits of stream, 8 of sequence, 16 of time.
 pub(crate) const STAMP_BYTES: usize = 28;
 
@@ -14,6 +16,7 @@ const KEEPALIVE: u32 = 2;
 const SET_NICKNAME: u32 = 3;
 const ACK: u32 = 4;
 const NAK: u32 = 5;
+const V1: u32 = 16;
 
 /// One whole frame, borrowed from the bytes it came in.
 #[derive(Debug, PartialEq, Eq)]
@@ -24,6 +27,7 @@ pub(crate) enum Frame<'a> {
     SetNickname { request: &'a [u8] },
     Ack,
     Nak { message: &'a [u8] },
+    V1 { json: &'a [u8] },
 }
 
 /// What the next bytes are.
@@ -41,7 +45,8 @@ pub(crate) enum Split<'a> {
 pub(crate) fn split(bytes: &[u8]) -> Split<'_> {
     let Some((length, rest)) = bytes.split_first_chunk::<4>() else { return Split::More };
     let length = u32::from_be_bytes(*length);
-    if !(4..=LENGTH_MAX).contains(&length) {
+    let is_v1 = rest.get(..4).is_some_and(|kind| kind == V1.to_be_bytes());
+    if !(4..=if is_v1 { V1_LENGTH_MAX } else { LENGTH_MAX }).contains(&length) {
         return Split::Malformed;
     }
     let Some(body) = rest.get(..length as usize) else { return Split::More };
@@ -52,6 +57,7 @@ pub(crate) fn split(bytes: &[u8]) -> Split<'_> {
         KEEPALIVE => payload.is_empty().then_some(Frame::Keepalive),
         SET_NICKNAME => payload.get(..16).map(|request| Frame::SetNickname { request }),
         ACK => (payload.len() == 16).then_some(Frame::Ack),
+        V1 => Some(Frame::V1 { json: payload }),
         NAK => payload.get(16..).and_then(long).map(|message| Frame::Nak { message }),
         _ => None,
     };
@@ -114,6 +120,12 @@ pub(crate) fn set_nickname(nick: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(nick.as_bytes());
 }
 
+/// Appends a v1 request.
+pub(crate) fn request(json: &str, out: &mut Vec<u8>) {
+    head(V1, json.len(), out);
+    out.extend_from_slice(json.as_bytes());
+}
+
 /// Appends an Ack.
 pub(crate) fn ack(request: &[u8], out: &mut Vec<u8>) {
     head(ACK, request.len(), out);
@@ -141,6 +153,15 @@ impl Stamp {
         digits(u64::from(self.sequence), 8, out);
         digits(self.micros, 16, out);
         out.resize(out.len() + size - STAMP_BYTES, b'.');
+    }
+
+    /// The stamp as text, for v1.
+    pub(crate) fn text(self) -> String {
+        let mut text = Vec::new();
+        digits(u64::from(self.stream), 4, &mut text);
+        digits(u64::from(self.sequence), 8, &mut text);
+        digits(self.micros, 16, &mut text);
+        String::from_utf8(text).expect("digits are text")
     }
 
     /// Reads the stamp at the beginning of a text; `None` where there is none.

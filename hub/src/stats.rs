@@ -1,5 +1,6 @@
 //! What the hub counts, and what it holds.
 
+use proto::Span;
 use proto::reply::Stats;
 
 use crate::Hub;
@@ -34,6 +35,7 @@ pub(crate) struct Counters {
     pub(crate) deliveries: u64,
     pub(crate) encoded_v05: u64,
     pub(crate) encoded_v1: u64,
+    pub(crate) turn_longest: Span,
     pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
 }
@@ -68,6 +70,7 @@ impl Hub {
             messages: counters.messages,
             deliveries: counters.deliveries,
             encoded: counters.encoded_v05 + counters.encoded_v1,
+            turn_longest_us: counters.turn_longest.as_micros(),
             bytes_in: counters.bytes_in,
             bytes_out: counters.bytes_out,
             blocks: self.blocks.len(),
@@ -75,6 +78,11 @@ impl Hub {
             private_bytes: self.private_bytes,
             recent_bytes: self.recents.bytes(),
         }
+    }
+
+    /// A turn of the loop took so long, without its sleep.
+    pub fn turned(&mut self, took: Span) {
+        self.counters.turn_longest = self.counters.turn_longest.max(took);
     }
 
     /// What the hub holds; the work grows with the number of connections.

@@ -319,6 +319,8 @@ pub struct Stats<'a> {
     pub deliveries: u64,
     /// Events encoded, once each for v0.5 and once for v1, where somebody hears it.
     pub encoded: u64,
+    /// The longest turn of the loop since the start, without its sleep, in microseconds.
+    pub turn_longest_us: u64,
     /// Bytes read from peers.
     pub bytes_in: u64,
     /// Bytes written to peers.

@@ -55,9 +55,10 @@ impl<D: Driver, S: Store, L: Log> Server<D, S, L> {
             return;
         }
         let share = (ACCEPTS_MAX / ready).max(1);
+        let begun = self.driver.now();
         for index in 0..self.listeners.len() {
-            for _ in 0..share {
-                if self.listeners[index] != Listening::Ready {
+            for at in 0..share {
+                if self.listeners[index] != Listening::Ready || (at > 0 && !self.has_time(begun)) {
                     break;
                 }
                 self.accept_one(ListenerId(index));

@@ -6,7 +6,7 @@ use hub::ConnId;
 
 use super::{Driver, Log, Server, Store};
 
-/// The most writes of one pass: some 5 ms of kernel time.
+/// The most writes of one pass, which its time may end before.
 const WRITES_MAX: usize = 1024;
 /// The most parts of one write: as many as replies that a connection can cause in a turn. One run by room and block is usual.
 const SLICES_MAX: usize = 64;
@@ -23,7 +23,10 @@ impl<D: Driver, S: Store, L: Log> Server<D, S, L> {
             self.flush_left = self.to_flush.len();
         }
         let begun = self.driver.now();
-        for _ in 0..self.flush_left.min(WRITES_MAX) {
+        for at in 0..self.flush_left.min(WRITES_MAX) {
+            if at > 0 && !self.has_time(begun) {
+                break;
+            }
             self.flush_left -= 1;
             let Some(id) = self.to_flush.pop_front() else { break };
             self.slot(id).expect("who waits to be written is there").to_flush = false;

@@ -32,8 +32,9 @@ impl<D: Driver, S: Store, L: Log> Server<D, S, L> {
     /// Reads each connection that has something to say. Who is stopped by a budget goes to the end of the queue.
     pub(super) fn read(&mut self) {
         let mut left = Budget { frames: FRAMES_MAX, reads: READS_MAX };
-        for _ in 0..self.to_read.len() {
-            if left.is_spent() {
+        let begun = self.driver.now();
+        for at in 0..self.to_read.len() {
+            if left.is_spent() || (at > 0 && !self.has_time(begun)) {
                 break;
             }
             let Some(id) = self.to_read.pop_front() else { break };
