@@ -59,6 +59,8 @@ pub fn run<L: Log>(config: &Config, signals: Signals, mut log: L) -> Result<(), 
     let clock = Clock::start();
     let descriptors = rlimit::raise()
         .map_err(|error| RunError::System("cannot read RLIMIT_NOFILE", error.into()))?;
+    // Where it fails, the loop waits a little each time that the table grows.
+    let _ = rlimit::reserve(descriptors);
     let settings = config.settings(rlimit::connections(descriptors));
     let mut listeners = Vec::new();
     for address in &config.listen {
