@@ -68,6 +68,7 @@ impl Control {
         let peer = Peer {
             transport: Transport::ControlSocket,
             address: format!("uid {uid}").into(),
+            ip: None,
             login: Some(self.users.name(uid.as_raw())),
             admin: true,
             exempt: true,

@@ -94,6 +94,7 @@ impl Listener {
                 let peer = Peer {
                     transport: Transport::Stream,
                     address: address.to_string().into(),
+                    ip: Some(address.ip()),
                     login: None,
                     admin: false,
                     exempt: exempt(address.ip()),

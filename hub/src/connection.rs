@@ -4,6 +4,7 @@
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::net::IpAddr;
 use core::num::NonZeroU32;
 
 use proto::{Dialect, Nick, Now, Session, Span, Transport};
@@ -52,6 +53,8 @@ pub struct Peer {
     pub transport: Transport,
     /// From where, for people.
     pub address: Box<str>,
+    /// From which address, where it came over a network.
+    pub ip: Option<IpAddr>,
     /// On the control socket: the user's login name.
     pub login: Option<Nick>,
     /// It may do everything.

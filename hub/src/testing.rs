@@ -87,6 +87,7 @@ impl Turn {
         let peer = Peer {
             transport,
             address: "here:1".into(),
+            ip: None,
             login: login.map(|login| Nick::parse(login).unwrap()),
             admin: login == Some("root"),
             exempt: false,

@@ -36,7 +36,7 @@ impl Talk {
         let transport = if control { Transport::ControlSocket } else { Transport::Stream };
         let login = control.then(|| proto::Nick::parse(name).unwrap());
         let address = format!("192.0.2.1:{}", 1_001 + self.peers.len()).into_boxed_str();
-        let peer = Peer { transport, address, login, admin: control, exempt: control };
+        let peer = Peer { transport, address, ip: None, login, admin: control, exempt: control };
         let id = self.hub.accept(peer, self.now, &mut self.outbox).unwrap();
         self.peers.insert(name.to_owned(), (id, Vec::new()));
         id

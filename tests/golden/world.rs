@@ -96,7 +96,14 @@ impl World {
         let address = format!("192.0.2.1:{}", self.ports).into_boxed_str();
         self.accept(
             name,
-            Peer { transport: Transport::Stream, address, login: None, admin: false, exempt },
+            Peer {
+                transport: Transport::Stream,
+                address,
+                ip: None,
+                login: None,
+                admin: false,
+                exempt,
+            },
         );
     }
 
@@ -105,7 +112,14 @@ impl World {
         let address = "control".into();
         self.accept(
             name,
-            Peer { transport: Transport::ControlSocket, address, login, admin, exempt: admin },
+            Peer {
+                transport: Transport::ControlSocket,
+                address,
+                ip: None,
+                login,
+                admin,
+                exempt: admin,
+            },
         );
     }
 

@@ -181,7 +181,14 @@ impl<'a> Driven<'a> {
             Transport::ControlSocket => proto::Nick::parse("root").ok(),
         };
         let admin = login.is_some();
-        let peer = Peer { transport, address: "192.0.2.1:1".into(), login, admin, exempt: false };
+        let peer = Peer {
+            transport,
+            address: "192.0.2.1:1".into(),
+            ip: None,
+            login,
+            admin,
+            exempt: false,
+        };
         if let Ok(id) = self.hub.accept(peer, self.now, &mut self.outbox) {
             self.open.push(id);
         }

@@ -87,8 +87,14 @@ impl Driver for Script {
         let operator = listener == CONTROL;
         let transport = if operator { Transport::ControlSocket } else { Transport::Stream };
         let login = operator.then(|| Nick::parse("ada").unwrap());
-        let peer =
-            Peer { transport, address: "test".into(), login, admin: operator, exempt: operator };
+        let peer = Peer {
+            transport,
+            address: "test".into(),
+            ip: None,
+            login,
+            admin: operator,
+            exempt: operator,
+        };
         Ok(((), peer))
     }
 

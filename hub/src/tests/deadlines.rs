@@ -244,6 +244,7 @@ fn nobody_is_accepted_while_the_server_ends() {
     let peer = crate::Peer {
         transport: proto::Transport::Stream,
         address: "x".into(),
+        ip: None,
         login: None,
         admin: false,
         exempt: false,

@@ -202,6 +202,7 @@ fn there_is_a_most_of_connections() {
         login: None,
         admin: false,
         exempt: false,
+        ip: None,
     };
     let refusal = turn.hub.accept(peer.clone(), turn.now, &mut out).unwrap_err();
     assert_eq!(refusal.reason, RefusalReason::ConnectionsLimit);
