@@ -18,6 +18,8 @@ pub mod fuzz;
 pub mod left_out;
 pub mod native;
 pub mod program;
+pub mod proxy;
+pub mod v1;
 
 pub use control::Control;
 pub use daemon::{Daemon, Setup};
@@ -26,3 +28,5 @@ pub use folder::Folder;
 pub use left_out::left_out;
 pub use native::{Heard, Native};
 pub use program::Program;
+pub use proxy::{Fault, Proxy};
+pub use v1::V1Client;
