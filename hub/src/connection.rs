@@ -131,12 +131,10 @@ pub(crate) enum Pause {
     No,
     /// The turn's frame budget stopped it: what is kept of it goes on without new bytes.
     Turn,
-    /// It said more than its share; there is some of it again at `until`.
+    /// It said more than its share, and goes on when there is some of it again.
     Bucket {
         /// Since when it waits.
         since: Now,
-        /// When it goes on.
-        until: Now,
     },
     /// The store has more to do than it may.
     Store {
@@ -181,7 +179,7 @@ pub(crate) struct Connection {
     pub(crate) share: Option<Share>,
     pub(crate) session: Session,
     /// What was read and not consumed: an unfinished frame, or what a quota held back.
-    pub(crate) kept: Vec<u8>,
+    pub(crate) kept: Box<[u8]>,
     pub(crate) unfinished: Option<Unfinished>,
     /// Rooms that it is a member of, in any standing; sorted.
     pub(crate) rooms: Vec<RoomNo>,
@@ -210,6 +208,8 @@ pub(crate) struct Connection {
     /// What only v1 connections have.
     pub(crate) client: Option<Box<Client>>,
     pub(crate) address: Box<str>,
+    /// From which address, where it came over a network.
+    pub(crate) ip: Option<IpAddr>,
 }
 
 const _: () = assert!(size_of::<Connection>() <= 352, "ten thousand idle connections cost little");
@@ -232,7 +232,7 @@ impl Connection {
             pauses: 0,
             share: (!peer.exempt).then(Share::default),
             session: Session::new(peer.transport),
-            kept: Vec::new(),
+            kept: Box::default(),
             unfinished: None,
             rooms: Vec::new(),
             gaps: 0,
@@ -250,6 +250,7 @@ impl Connection {
             named: now,
             client: None,
             address: peer.address,
+            ip: peer.ip,
         }
     }
 
@@ -273,7 +274,7 @@ impl Connection {
     pub(crate) fn go_on(&mut self, now: Now) {
         let since = match self.pause {
             Pause::No | Pause::Turn => return,
-            Pause::Bucket { since, .. } | Pause::Store { since } => since,
+            Pause::Bucket { since } | Pause::Store { since } => since,
         };
         let waited: Span = now.since(since);
         self.last_read = self.last_read.after(waited);

@@ -6,6 +6,7 @@
 use proto::{Now, Span};
 
 use crate::Hub;
+use crate::bucket::Rates;
 use crate::close::CloseReason;
 use crate::connection::{ConnId, Connection, Pause, Phase};
 use crate::outbox::{Effect, Outbox};
@@ -47,7 +48,11 @@ impl Deadlines {
 }
 
 /// The deadlines of a connection as things stand. No peer's silence counts while this machine slept, until `woke`.
-fn deadlines(connection: &Connection, settings: &Settings, woke: Now) -> Deadlines {
+fn deadlines(
+    connection: &Connection,
+    (settings, rates): (&Settings, &Rates),
+    woke: Now,
+) -> Deadlines {
     let from = |moment: Now, span: Option<Span>| span.map(|span| moment.max(woke).after(span));
     let queue_waits = !connection.queue.is_empty();
     let mut due = Deadlines::default();
@@ -68,7 +73,11 @@ fn deadlines(connection: &Connection, settings: &Settings, woke: Now) -> Deadlin
         due.stall = from(connection.waiting_since, settings.stall);
     }
     match connection.pause {
-        Pause::Bucket { until, .. } => due.resume = Some(until),
+        Pause::Bucket { since } => {
+            // What it said before may still be handed out, and then it waits for longer.
+            let share = connection.share.unwrap_or_default();
+            due.resume = Some(share.waits_until(rates, since).map_or(since, |(until, _)| until));
+        }
         Pause::Store { .. } => {}
         Pause::No | Pause::Turn => {
             // The kernel says when a local peer is gone; a half-open TCP connection is only seen by its silence.
@@ -121,7 +130,7 @@ impl Hub {
     fn fired(&mut self, id: ConnId, out: &mut Outbox) {
         let now = self.now;
         let connection = self.connections.known(id);
-        let due = deadlines(connection, &self.settings, self.woke);
+        let due = deadlines(connection, (&self.settings, &self.rates), self.woke);
         let is_due = |deadline: Option<Now>| deadline.is_some_and(|deadline| deadline <= now);
         if is_due(due.left) {
             let Phase::Leaving(reason) = &connection.phase else {
@@ -158,7 +167,8 @@ impl Hub {
     /// Sees to it that a connection's timer fires at its first deadline or before; a later one stays as it is armed.
     pub(crate) fn rearm(&mut self, id: ConnId) {
         let connection = self.connections.known(id);
-        if let Some(at) = deadlines(connection, &self.settings, self.woke).first() {
+        let settings = (&self.settings, &self.rates);
+        if let Some(at) = deadlines(connection, settings, self.woke).first() {
             arm_by(connection, &mut self.wheel, at);
         }
     }

@@ -1,6 +1,6 @@
 //! One command, applied: what v0.5 peers say. The requests of v1 are in `requests`.
 
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use proto::vocabulary::Error;
@@ -12,6 +12,7 @@ use crate::connection::{ConnId, Phase};
 use crate::outbox::{Notice, Outbox};
 use crate::planted::Planted;
 use crate::publish::Draft;
+use crate::quotas::too_many_names;
 use crate::rooms::{Pending, Standing};
 use crate::settings::Anonymous;
 
@@ -64,13 +65,26 @@ impl Hub {
 
     /// Requests are answered in order, each; a name holds from its Ack on, and the old one is free at once.
     fn set_nickname(&mut self, id: ConnId, request: Guid, nick: &[u8], out: &mut Outbox) {
+        let taken = Nick::parse_bytes(nick).map_err(|error| error.to_string());
+        let taken = taken.and_then(|nick| self.take_nickname(id, &nick, out));
         let mut answer = Vec::new();
-        match Nick::parse_bytes(nick) {
-            Err(error) => native::nak(request, &error.to_string(), &mut answer),
-            Ok(nick) if self.rename(id, &nick, out) => native::ack(request, &mut answer),
-            Ok(_) => native::nak(request, TAKEN, &mut answer),
+        match taken {
+            Ok(()) => native::ack(request, &mut answer),
+            Err(text) => native::nak(request, &text, &mut answer),
         }
         self.push_private(id, answer, out);
+    }
+
+    fn take_nickname(&mut self, id: ConnId, nick: &Nick, out: &mut Outbox) -> Result<(), String> {
+        if self.names.owner(nick).is_some_and(|owner| owner != id) {
+            return Err(TAKEN.to_string());
+        }
+        if let Some(waits) = self.nick_change_waits(id, nick) {
+            return Err(too_many_names(waits).message);
+        }
+        let renamed = self.rename(id, nick, out);
+        assert!(renamed, "a name that may be taken is taken");
+        Ok(())
     }
 
     /// Gives a connection another name; false where somebody else has it.
@@ -89,6 +103,7 @@ impl Hub {
         if before == *nick {
             return true;
         }
+        self.charge_nick_change(id);
         out.notice(Notice::Named { id, nick: nick.clone() });
         let rooms = self.connections.known(id).rooms.clone();
         for no in rooms {

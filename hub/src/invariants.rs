@@ -23,6 +23,7 @@ impl Hub {
             self.check_room(no, room);
         }
         self.check_waiting();
+        self.check_quotas();
         if self.connections.len() == 0 {
             assert_eq!(self.wheel.len(), 0, "no connections, no timers");
             assert_eq!(

@@ -2,6 +2,7 @@
 //!
 //! Nothing is closed here: an effect asks for it, and [`Hub::reaped`] says that it happened.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use proto::{Dialect, Event, Now, encode};
@@ -139,7 +140,7 @@ impl Hub {
     fn forget_kept(&mut self, id: ConnId) {
         let connection = self.connections.known(id);
         self.kept_bytes -= connection.kept.len();
-        connection.kept = Vec::new();
+        connection.kept = Box::default();
     }
 
     /// Drops what waits for a connection.
@@ -176,6 +177,7 @@ impl Hub {
         }
         let connection = self.connections.remove(id);
         self.forget_everywhere(&connection);
+        self.let_out(&connection);
         if let Some(nick) = nick.filter(|_| connection.dialect != Dialect::Control) {
             self.names.release(&nick, id);
         }

@@ -18,6 +18,7 @@
 
 extern crate alloc;
 
+mod addresses;
 mod block;
 mod bucket;
 mod close;
@@ -25,6 +26,7 @@ mod connection;
 mod deadlines;
 mod decide;
 mod flush;
+mod hits;
 mod invariants;
 mod leave;
 mod names;
@@ -32,6 +34,7 @@ mod outbox;
 mod planted;
 mod publish;
 mod queue;
+mod quotas;
 mod random;
 mod receive;
 mod recent;
@@ -56,7 +59,7 @@ pub use outbox::{
 pub use planted::Planted;
 pub use proto::Level;
 pub use rooms::Ticket;
-pub use settings::{Anonymous, Settings};
+pub use settings::{Anonymous, Quota, Settings};
 pub use stats::Memory;
 
 use alloc::collections::VecDeque;
@@ -65,12 +68,15 @@ use alloc::vec::Vec;
 use proto::vocabulary::Error;
 use proto::{Dialect, ErrorCode, MessageId, Now, Span, Transport, WallTime, encode};
 
+use crate::addresses::Addresses;
 use crate::block::Blocks;
-use crate::bucket::{Rate, Rates};
+use crate::bucket::Rates;
 use crate::connection::Connections;
+use crate::hits::Hits;
 use crate::leave::Course;
 use crate::names::Names;
 use crate::publish::StoreQueue;
+use crate::quotas::Controls;
 use crate::random::Random;
 use crate::recent::Recents;
 use crate::rooms::{Rooms, Standing};
@@ -93,6 +99,9 @@ pub struct Hub {
     woke: Now,
     random: Random,
     connections: Connections,
+    /// Who connects from where, and over the control socket.
+    addresses: Addresses,
+    controls: Controls,
     names: Names,
     rooms: Rooms,
     blocks: Blocks,
@@ -105,6 +114,7 @@ pub struct Hub {
     private_bytes: usize,
     kept_bytes: usize,
     counters: Counters,
+    hits: Hits,
     /// The frame that is being appended to a block; empty between uses, kept for its memory.
     frame: Vec<u8>,
     /// Receivers that a loop over members found past their limit; empty between uses, kept for its memory.
@@ -124,10 +134,7 @@ impl Hub {
             wheel.plant_cascade_error();
         }
         Self {
-            rates: Rates {
-                messages: Rate::new(settings.messages_per_s, settings.message_burst),
-                bytes: Rate::new(settings.bytes_per_s, settings.byte_burst),
-            },
+            rates: Rates::new(&settings),
             history,
             course: Course::Serving,
             started: now,
@@ -136,6 +143,8 @@ impl Hub {
             woke: now,
             random: Random::new(seed),
             connections: Connections::default(),
+            addresses: Addresses::default(),
+            controls: Controls::default(),
             names: Names::default(),
             rooms: Rooms::new(settings.default_room.clone()),
             blocks: Blocks::default(),
@@ -146,6 +155,7 @@ impl Hub {
             private_bytes: 0,
             kept_bytes: 0,
             counters: Counters::default(),
+            hits: Hits::default(),
             frame: Vec::new(),
             past_limit: Vec::new(),
             settings,
@@ -167,6 +177,7 @@ impl Hub {
         }
         self.wall = wall;
         self.tick(now);
+        self.forget_idle();
     }
 
     /// When the next timer is due.
@@ -185,15 +196,15 @@ impl Hub {
     /// There is no room for it, and what to tell it.
     pub fn accept(&mut self, peer: Peer, now: Now, out: &mut Outbox) -> Result<ConnId, Refusal> {
         self.tick(now);
-        let full = self.settings.connections.is_some_and(|most| self.connections.len() >= most);
-        let reason = match self.course {
-            Course::Draining | Course::Ending => RefusalReason::Draining,
-            Course::Serving if full => RefusalReason::ConnectionsLimit,
-            Course::Serving => {
-                self.counters.accepted += 1;
-                return Ok(self.welcome(peer, out));
-            }
+        let entered = match self.course {
+            Course::Draining | Course::Ending => Err(RefusalReason::Draining),
+            Course::Serving => self.let_in(&peer),
         };
+        let Err(reason) = entered else {
+            self.counters.accepted += 1;
+            return Ok(self.welcome(peer, out));
+        };
+        self.note_refusal(&peer, reason);
         out.notice(Notice::Refused { address: peer.address, reason });
         Err(Refusal { reason, words: last_words(peer.transport, reason) })
     }
@@ -221,11 +232,19 @@ impl Hub {
 /// What a connection is told that there is no room for. Before the protocol is known nothing can be said.
 fn last_words(transport: Transport, reason: RefusalReason) -> Vec<u8> {
     let mut words = Vec::new();
+    let limit = |text: &str| Error::new(ErrorCode::LimitReached, text);
     let error = match reason {
-        RefusalReason::ConnectionsLimit => Error::new(
-            ErrorCode::LimitReached,
-            "There are as many connections as there may be; try again later.",
-        ),
+        RefusalReason::ConnectionsLimit
+        | RefusalReason::ClientsPerIp
+        | RefusalReason::AcceptRate => {
+            limit("There are as many connections as there may be; try again later.")
+        }
+        RefusalReason::ControlLimit => {
+            limit("There are as many control connections as there may be; try again later.")
+        }
+        RefusalReason::ControlByUser => {
+            limit("You have as many control connections as one user may have; close one of them.")
+        }
         RefusalReason::Draining => Error::new(ErrorCode::ShuttingDown, "The daemon is ending."),
     };
     match transport {

@@ -175,6 +175,14 @@ pub enum Notice {
 pub enum RefusalReason {
     /// There are as many as there may be.
     ConnectionsLimit,
+    /// Its address has as many as one may have.
+    ClientsPerIp,
+    /// Its address connects too often.
+    AcceptRate,
+    /// There are as many control connections as there may be.
+    ControlLimit,
+    /// Its user has as many control connections as one may have.
+    ControlByUser,
     /// The daemon is ending.
     Draining,
 }
@@ -184,6 +192,10 @@ impl RefusalReason {
     pub const fn word(self) -> &'static str {
         match self {
             Self::ConnectionsLimit => "connections_limit",
+            Self::ClientsPerIp => "clients_per_ip",
+            Self::AcceptRate => "accept_rate",
+            Self::ControlLimit => "control_limit",
+            Self::ControlByUser => "control_by_user",
             Self::Draining => "draining",
         }
     }

@@ -228,6 +228,7 @@ impl Hub {
         if self.course == Course::Ending {
             return;
         }
+        let author = except;
         let mut body = None;
         for dialect in Dialect::ALL {
             let room = self.rooms.known(no);
@@ -251,6 +252,9 @@ impl Hub {
                 encode::event(dialect, event, &mut frame);
             }
             self.append(no, dialect, &frame, seq, except, out);
+            if let Some(author) = author {
+                self.charge_fanout(author, frame.len(), hearers);
+            }
             frame.clear();
             frame.shrink_to(crate::settings::BLOCK_BYTES_MAX);
             self.frame = frame;

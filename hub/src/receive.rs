@@ -6,11 +6,12 @@
 use alloc::vec::Vec;
 use core::num::NonZeroU32;
 
-use proto::{Command, Fault, Item, Protocol};
+use proto::{Fault, Item, Protocol};
 
 use crate::Hub;
 use crate::close::CloseReason;
 use crate::connection::{ConnId, Pause, Phase, Unfinished};
+use crate::hits::Limit;
 use crate::outbox::{Notice, Outbox};
 use crate::settings::{KEPT_BYTES_MAX, STORE_QUEUE_BYTES_MAX, STORE_QUEUE_MESSAGES_MAX};
 
@@ -44,7 +45,7 @@ impl Hub {
             connection.last_read = self.now;
             self.counters.bytes_in += bytes.len() as u64;
         }
-        let mut kept = core::mem::take(&mut connection.kept);
+        let mut kept = core::mem::take(&mut connection.kept).into_vec();
         self.kept_bytes -= kept.len();
         let progress = if kept.is_empty() {
             let progress = self.hear(id, bytes, frames, out);
@@ -54,7 +55,6 @@ impl Hub {
             kept.extend_from_slice(bytes);
             let progress = self.hear(id, &kept, frames, out);
             kept.drain(..progress.consumed);
-            kept.shrink_to_fit();
             progress
         };
         self.keep(id, kept, bytes.len(), progress);
@@ -101,7 +101,7 @@ impl Hub {
             let step = connection.session.feed(rest, self.settings.wire);
             progress.consumed += step.consumed;
             if let Some(share) = &mut connection.share {
-                share.take_bytes(self.rates, step.consumed, self.now);
+                share.take_bytes(&self.rates, step.consumed, self.now);
             }
             match step.item {
                 Item::More => return progress,
@@ -117,18 +117,6 @@ impl Hub {
         }
     }
 
-    /// A command costs its connection one message, unless it says nothing.
-    fn charge(&mut self, id: ConnId, command: &Command<'_>) {
-        let Some(share) = &mut self.connections.known(id).share else { return };
-        match command {
-            Command::Chat { .. }
-            | Command::SetNickname { .. }
-            | Command::Request { .. }
-            | Command::BadRequest { .. } => share.take_message(self.rates, self.now),
-            Command::Keepalive | Command::Ignored => {}
-        }
-    }
-
     /// Stops reading a connection that has used up its share, or everybody while the store has too much to do.
     fn must_pause(&mut self, id: ConnId, out: &mut Outbox) -> bool {
         let connection = self.connections.known(id);
@@ -136,13 +124,14 @@ impl Hub {
         if connection.pause != Pause::No {
             return true;
         }
-        let until = connection.share.and_then(|share| share.waits_until(self.rates, now));
-        if let Some(until) = until {
-            connection.pause = Pause::Bucket { since: now, until };
+        let waits = connection.share.and_then(|share| share.waits_until(&self.rates, now));
+        if let Some((_, limit)) = waits {
+            connection.pause = Pause::Bucket { since: now };
             connection.pauses = connection.pauses.saturating_add(1);
             if connection.pauses == 1 {
                 out.notice(Notice::Paused { id });
             }
+            self.hit(limit, id);
             self.rearm(id);
             return true;
         }
@@ -150,6 +139,7 @@ impl Hub {
         if queue.messages >= STORE_QUEUE_MESSAGES_MAX || queue.bytes >= STORE_QUEUE_BYTES_MAX {
             connection.pause = Pause::Store { since: now };
             self.behind_store.push_back(id);
+            self.hit(Limit::StoreQueue, id);
             return true;
         }
         false
@@ -176,7 +166,7 @@ impl Hub {
             }
         };
         self.kept_bytes += kept.len();
-        connection.kept = kept;
+        connection.kept = kept.into_boxed_slice();
         if connection.unfinished.is_some() {
             self.rearm(id);
         }

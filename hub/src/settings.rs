@@ -29,6 +29,29 @@ pub(crate) const FRAME_TIMEOUT_MAX: Span = Span::from_secs(30);
 
 const _: () = assert!(BACKLOG_BYTES_MAX >= 65_536, "any v0.5 frame can be held");
 
+/// Control connections at once; so many are kept for root and the daemon's own user, and so many one other user may have.
+pub(crate) const CONTROL_CONNECTIONS_MAX: usize = 256;
+/// See [`CONTROL_CONNECTIONS_MAX`].
+pub(crate) const CONTROL_CONNECTIONS_KEPT: usize = 4;
+/// See [`CONTROL_CONNECTIONS_MAX`].
+pub(crate) const CONTROL_CONNECTIONS_BY_USER_MAX: usize = 16;
+/// Addresses without connections that are remembered for what they used of their share: a megabyte or two.
+pub(crate) const IDLE_ADDRESSES_MAX: usize = 16 * 1024;
+/// A request for past messages costs as much as so many messages: it makes a page of them.
+pub(crate) const REPLAY_COST_MESSAGES: u64 = 16;
+
+const _: () = assert!(CONTROL_CONNECTIONS_KEPT < CONTROL_CONNECTIONS_MAX);
+const _: () = assert!(CONTROL_CONNECTIONS_BY_USER_MAX < CONTROL_CONNECTIONS_MAX);
+
+/// So many in so long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quota {
+    /// How many.
+    pub count: u32,
+    /// How long.
+    pub span: Span,
+}
+
 /// What a v0.5 connection without a nickname is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Anonymous {
@@ -53,6 +76,12 @@ pub struct Settings {
     pub wire: WireLimits,
     /// Connections at once.
     pub connections: Option<usize>,
+    /// Connections at once from one address: an IPv4 address, or the first half of an IPv6 one.
+    pub clients_per_ip: Option<u32>,
+    /// How often one address may connect, after a burst.
+    pub accept_rate: Option<Quota>,
+    /// Connections of one address in quick succession.
+    pub accept_burst: u32,
     /// Messages of one connection in a second.
     pub messages_per_s: Option<u32>,
     /// Messages of one connection at once.
@@ -61,6 +90,12 @@ pub struct Settings {
     pub bytes_per_s: Option<u32>,
     /// Bytes of one connection at once.
     pub byte_burst: u32,
+    /// Bytes that one connection has others sent in a second: those of its messages times their receivers.
+    pub fanout_per_s: Option<u32>,
+    /// The same at once.
+    pub fanout_burst: u32,
+    /// How often one connection may take another nickname; so many at once.
+    pub nick_changes: Option<Quota>,
     /// Bytes that wait for one receiver.
     pub outbox: Option<usize>,
     /// Bytes of all blocks, each once, and private bytes.
@@ -111,10 +146,16 @@ impl Default for Settings {
             anonymous: Anonymous::Guest,
             wire: WireLimits { message: 65_530 },
             connections: None,
+            clients_per_ip: Some(32),
+            accept_rate: Some(Quota { count: 1, span: Span::from_secs(1) }),
+            accept_burst: 32,
             messages_per_s: Some(10),
             message_burst: 40,
             bytes_per_s: Some(256 * 1024),
             byte_burst: 1024 * 1024,
+            fanout_per_s: Some(64 * 1024 * 1024),
+            fanout_burst: 256 * 1024 * 1024,
+            nick_changes: Some(Quota { count: 5, span: Span::from_secs(60) }),
             outbox: Some(1024 * 1024),
             store: Some(128 * 1024 * 1024),
             detect: Some(Span::from_secs(1)),

@@ -77,7 +77,14 @@ impl Hub {
             block_bytes: self.blocks.bytes(),
             private_bytes: self.private_bytes,
             recent_bytes: self.recents.bytes(),
+            hits: self.hits.counts(),
+            who: None,
         }
+    }
+
+    /// What the server counts, and who ran into a limit lately: for administrators, since addresses are in it.
+    pub fn stats_with_names(&self) -> Stats<'_> {
+        Stats { who: Some(self.hits.named(self.now)), ..self.stats() }
     }
 
     /// A turn of the loop took so long, without its sleep.

@@ -286,8 +286,46 @@ pub struct Room<'a> {
     pub seq: Seq,
 }
 
+/// How often somebody ran into a limit, since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct LimitHits {
+    /// Speakers not read for a while, since they said too much: `messages`.
+    pub paused_messages: u64,
+    /// Since they sent too many bytes: `bytes`.
+    pub paused_bytes: u64,
+    /// Since too much went to too many for them: `fanout`.
+    pub paused_fanout: u64,
+    /// Since the store had too much to do.
+    pub paused_store: u64,
+    /// Connections turned away since there are as many as there may be: `connections`.
+    pub refused_connections: u64,
+    /// Since their address has too many: `clients_per_ip`.
+    pub refused_clients_per_ip: u64,
+    /// Since their address connects too often: `accept_rate`.
+    pub refused_accept_rate: u64,
+    /// Control connections turned away.
+    pub refused_control: u64,
+    /// Changes of nickname refused: `nick_changes`.
+    pub refused_nick_changes: u64,
+    /// Rooms that were not made or joined: `rooms`, `rooms_joined`.
+    pub refused_rooms: u64,
+}
+
+/// Somebody who ran into a limit lately.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Hit<'a> {
+    /// Which limit.
+    pub limit: &'a str,
+    /// A nickname, or an address or network where there is none.
+    pub who: &'a str,
+    /// How often.
+    pub times: u64,
+    /// How long ago the last time was, in milliseconds.
+    pub ago_ms: u64,
+}
+
 /// What the server counts. Counters begin at its start.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Stats<'a> {
     /// The server's name.
     pub server: &'a str,
@@ -333,4 +371,10 @@ pub struct Stats<'a> {
     pub private_bytes: usize,
     /// Bytes of recent messages.
     pub recent_bytes: usize,
+    /// How often limits were hit.
+    #[serde(flatten)]
+    pub hits: LimitHits,
+    /// Who hit one lately, the latest first; administrators see it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub who: Option<Vec<Hit<'a>>>,
 }

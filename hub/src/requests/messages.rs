@@ -80,7 +80,7 @@ impl Hub {
         if let Some(known) = self.recents.ids.get(&message_id).copied() {
             return self.repeat(id, request, known, (name, &from, &content), out);
         }
-        let room = self.room_or_make(name)?;
+        let room = self.room_or_make(id, name)?;
         let reply = Some(request.clone());
         let content = &*content;
         self.post(Draft { room, message_id, from, content, author: id, reply, receipt }, out);
@@ -145,7 +145,7 @@ impl Hub {
             self.follow_everywhere(id);
         }
         for name in names {
-            match self.room_or_make(name) {
+            match self.room_or_make(id, name) {
                 Ok(no) => rooms.push(no),
                 Err(error) => {
                     for no in rooms {

@@ -262,7 +262,9 @@ impl Hub {
         request: &RequestId,
         out: &mut Outbox,
     ) -> Result<(), Error> {
-        let bytes = self.encoded_reply(id, request, &Reply::Stats { stats: self.stats() })?;
+        let is_admin = self.connections.known(id).admin;
+        let stats = if is_admin { self.stats_with_names() } else { self.stats() };
+        let bytes = self.encoded_reply(id, request, &Reply::Stats { stats })?;
         self.push_private(id, bytes, out);
         Ok(())
     }

@@ -9,10 +9,11 @@ use proto::{Dialect, ErrorCode, Nick, RequestId, RoomName};
 use crate::Hub;
 use crate::connection::ConnId;
 use crate::outbox::Outbox;
+use crate::quotas::too_many_names;
 
 impl Hub {
     /// Whether a connection may take a nickname.
-    pub(super) fn may_be_called(&self, id: ConnId, nick: &Nick) -> Result<(), Error> {
+    pub(super) fn may_be_called(&mut self, id: ConnId, nick: &Nick) -> Result<(), Error> {
         let connection = self.connections.get(id).expect("who asks is there");
         if connection.dialect == Dialect::Control {
             let text =
@@ -23,7 +24,7 @@ impl Hub {
             let text = format!("Somebody else is called `{nick}`; choose another nickname.");
             return Err(Error::new(ErrorCode::NicknameInUse, text));
         }
-        Ok(())
+        self.nick_change_waits(id, nick).map_or(Ok(()), |waits| Err(too_many_names(waits)))
     }
 
     pub(super) fn nick(

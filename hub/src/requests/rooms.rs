@@ -9,16 +9,18 @@ use proto::{ErrorCode, RequestId, RoomName, Seq};
 
 use crate::Hub;
 use crate::connection::ConnId;
+use crate::hits::Limit;
 use crate::outbox::Outbox;
 use crate::rooms::{Member as Entry, Pending, RoomNo, Standing};
 
 impl Hub {
     /// The room of a name, made where there is none.
-    pub(super) fn room_or_make(&mut self, name: &RoomName) -> Result<RoomNo, Error> {
+    pub(super) fn room_or_make(&mut self, id: ConnId, name: &RoomName) -> Result<RoomNo, Error> {
         if let Some(no) = self.rooms.find(name) {
             return Ok(no);
         }
         if let Some(most) = self.settings.rooms.filter(|most| self.rooms.len() >= *most) {
+            self.hit(Limit::Rooms, id);
             let text = format!("There are {most} rooms, as many as there may be; use one of them.");
             return Err(Error::new(ErrorCode::LimitReached, text));
         }
@@ -57,7 +59,7 @@ impl Hub {
         if joins {
             self.may_join_one_more(id)?;
         }
-        let no = self.room_or_make(name)?;
+        let no = self.room_or_make(id, name)?;
         match standing(self) {
             None => self.enter(id, no, Standing::Joined),
             Some(Standing::Following) => {
@@ -74,7 +76,7 @@ impl Hub {
         Ok(())
     }
 
-    pub(super) fn may_join_one_more(&self, id: ConnId) -> Result<(), Error> {
+    pub(super) fn may_join_one_more(&mut self, id: ConnId) -> Result<(), Error> {
         let connection = self.connections.get(id).expect("who asks is there");
         let shown = |no: &&RoomNo| {
             self.rooms.known(**no).member(id).is_some_and(|member| member.standing.is_shown())
@@ -84,6 +86,7 @@ impl Hub {
                 let text = format!(
                     "The connection is in {most} rooms, as many as it may be; leave one first."
                 );
+                self.hit(Limit::RoomsJoined, id);
                 Err(Error::new(ErrorCode::LimitReached, text))
             }
             Some(_) | None => Ok(()),

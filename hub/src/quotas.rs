@@ -1,0 +1,219 @@
+//! Quotas: whether a newcomer is let in, and what a connection's doings cost its share.
+//!
+//! Nothing is ever dropped for a quota: a newcomer is turned away before it has said anything, a request is refused with the
+//! time to try again, and a speaker is not read for a while. Peers that are exempt have no share and no quota.
+
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::ToString;
+
+use proto::vocabulary::Error;
+use proto::{Command, ErrorCode, Nick, Request, Span, Transport};
+
+use crate::Hub;
+use crate::addresses::{Prefix, TooMany};
+use crate::connection::{ConnId, Connection, Peer};
+use crate::hits::Limit;
+use crate::outbox::RefusalReason;
+use crate::settings::{
+    CONTROL_CONNECTIONS_BY_USER_MAX, CONTROL_CONNECTIONS_KEPT, CONTROL_CONNECTIONS_MAX,
+    REPLAY_COST_MESSAGES,
+};
+
+/// The most idle addresses that are forgotten in a turn.
+const FORGETS_MAX: usize = 64;
+
+/// Control connections, in all and by user.
+#[derive(Debug, Default)]
+pub(crate) struct Controls {
+    all: usize,
+    by_user: BTreeMap<Nick, usize>,
+}
+
+impl Controls {
+    fn refusal(&self, peer: &Peer) -> Option<RefusalReason> {
+        let kept = if peer.exempt { 0 } else { CONTROL_CONNECTIONS_KEPT };
+        if self.all >= CONTROL_CONNECTIONS_MAX - kept {
+            return Some(RefusalReason::ControlLimit);
+        }
+        let of_user = peer.login.as_ref().and_then(|login| self.by_user.get(login));
+        let full = of_user.is_some_and(|count| *count >= CONTROL_CONNECTIONS_BY_USER_MAX);
+        (full && !peer.exempt).then_some(RefusalReason::ControlByUser)
+    }
+
+    fn enter(&mut self, login: Option<&Nick>) {
+        self.all += 1;
+        if let Some(login) = login {
+            *self.by_user.entry(login.clone()).or_insert(0) += 1;
+        }
+        assert!(self.all <= CONTROL_CONNECTIONS_MAX, "control connections have a limit");
+        assert!(self.by_user.len() <= self.all, "each user has a connection");
+    }
+
+    fn leave(&mut self, login: Option<&Nick>) {
+        self.all = self.all.checked_sub(1).expect("who leaves came");
+        let Some(login) = login else { return };
+        let count = self.by_user.get_mut(login).expect("a user who leaves came");
+        *count -= 1;
+        if *count == 0 {
+            self.by_user.remove(login);
+        }
+    }
+}
+
+impl Hub {
+    /// Whether a newcomer may come in, as far as numbers go; where it may, it is counted.
+    pub(crate) fn let_in(&mut self, peer: &Peer) -> Result<(), RefusalReason> {
+        if self.settings.connections.is_some_and(|most| self.connections.len() >= most) {
+            return Err(RefusalReason::ConnectionsLimit);
+        }
+        match peer.transport {
+            Transport::ControlSocket => {
+                if let Some(reason) = self.controls.refusal(peer) {
+                    return Err(reason);
+                }
+                self.controls.enter(peer.login.as_ref());
+            }
+            Transport::Stream => {
+                let counted = peer.ip.filter(|_| !peer.exempt);
+                if let Some(prefix) = counted.map(Prefix::of) {
+                    let (most, rate) = (self.settings.clients_per_ip, self.rates.accepts);
+                    let entered = self.addresses.enter(prefix, most, rate, self.now);
+                    entered.map_err(|too_many| match too_many {
+                        TooMany::AtOnce => RefusalReason::ClientsPerIp,
+                        TooMany::TooOften => RefusalReason::AcceptRate,
+                    })?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A newcomer is turned away: it is counted where a limit did it.
+    pub(crate) fn note_refusal(&mut self, peer: &Peer, reason: RefusalReason) {
+        let limit = match reason {
+            RefusalReason::ConnectionsLimit => Limit::Connections,
+            RefusalReason::ClientsPerIp => Limit::ClientsPerIp,
+            RefusalReason::AcceptRate => Limit::AcceptRate,
+            RefusalReason::ControlLimit => Limit::Control,
+            RefusalReason::ControlByUser => Limit::ControlByUser,
+            RefusalReason::Draining => return,
+        };
+        match (peer.ip, &peer.login) {
+            (Some(ip), _) => self.hits.note(limit, &Prefix::of(ip).to_string(), self.now),
+            (None, Some(login)) => self.hits.note(limit, login.as_str(), self.now),
+            (None, None) => self.hits.note(limit, &peer.address, self.now),
+        }
+    }
+
+    /// A connection is gone: whoever it was counted for may have another.
+    pub(crate) fn let_out(&mut self, connection: &Connection) {
+        match connection.dialect {
+            proto::Dialect::Control => self.controls.leave(connection.nick.as_ref()),
+            proto::Dialect::Native05 | proto::Dialect::NativeV1 => {
+                if let Some(prefix) = counted_at(connection) {
+                    self.addresses.leave(prefix, self.now);
+                }
+            }
+        }
+    }
+
+    /// A command costs its connection one message, unless it says nothing; one that asks for past messages costs more.
+    pub(crate) fn charge(&mut self, id: ConnId, command: &Command<'_>) {
+        let (now, rates) = (self.now, &self.rates);
+        let Some(share) = &mut self.connections.known(id).share else { return };
+        match command {
+            Command::Request { request, .. } => {
+                let cost = if is_replay(request) { REPLAY_COST_MESSAGES } else { 1 };
+                share.take_messages(rates, cost, now);
+            }
+            Command::Chat { .. } | Command::SetNickname { .. } | Command::BadRequest { .. } => {
+                share.take_messages(rates, 1, now);
+            }
+            Command::Keepalive | Command::Ignored => {}
+        }
+    }
+
+    /// What a connection does makes so many bytes go to each of so many receivers. It is let through, and what is beyond
+    /// its share is waited off before the connection is read again: nobody makes the server an amplifier.
+    pub(crate) fn charge_fanout(&mut self, id: ConnId, bytes: usize, receivers: u32) {
+        let (now, rates) = (self.now, &self.rates);
+        let share = self.connections.get_mut(id).and_then(|connection| connection.share.as_mut());
+        if let Some(share) = share {
+            let cost = (bytes as u64).saturating_mul(u64::from(receivers));
+            share.take_fanout(rates, cost, now);
+        }
+    }
+
+    /// How long a connection has to wait before it may take this name; nothing where it may now.
+    pub(crate) fn nick_change_waits(&mut self, id: ConnId, nick: &Nick) -> Option<Span> {
+        let now = self.now;
+        let connection = self.connections.known(id);
+        if connection.nick.as_ref() == Some(nick) {
+            return None;
+        }
+        let waits = connection.share?.nick_change_waits(&self.rates, now)?;
+        self.hit(Limit::NickChanges, id);
+        Some(waits)
+    }
+
+    /// A connection took another name.
+    pub(crate) fn charge_nick_change(&mut self, id: ConnId) {
+        let (now, rates) = (self.now, &self.rates);
+        if let Some(share) = &mut self.connections.known(id).share {
+            share.take_nick_change(rates, now);
+        }
+    }
+
+    /// A connection ran into a limit: it is named for the operator by its name, or where it has none by its address.
+    pub(crate) fn hit(&mut self, limit: Limit, id: ConnId) {
+        let connection = self.connections.get(id).expect("who hits a limit is there");
+        let who = connection.nick.as_ref().map_or(&*connection.address, Nick::as_str);
+        self.hits.note(limit, who, self.now);
+    }
+
+    /// What is remembered of those who are gone is forgotten, a little in each turn.
+    pub(crate) fn forget_idle(&mut self) {
+        self.addresses.forget(self.now, FORGETS_MAX);
+        self.hits.forget(self.now);
+    }
+
+    /// Sweeps the counts, in tests.
+    pub(crate) fn check_quotas(&self) {
+        let mut places: BTreeMap<Prefix, u32> = BTreeMap::new();
+        let mut controls = Controls::default();
+        for connection in self.connections.iter() {
+            if connection.dialect == proto::Dialect::Control {
+                controls.enter(connection.nick.as_ref());
+            } else if let Some(prefix) = counted_at(connection) {
+                *places.entry(prefix).or_insert(0) += 1;
+            }
+        }
+        assert_eq!(controls.all, self.controls.all, "control connections are counted");
+        assert_eq!(controls.by_user, self.controls.by_user, "and so are each user's");
+        for (prefix, count) in &places {
+            assert_eq!(self.addresses.connections(*prefix), *count, "and each address's");
+        }
+        self.addresses.check(places.values().map(|count| *count as usize).sum());
+    }
+}
+
+/// Where a connection is counted: nowhere if it is exempt or did not come over a network.
+fn counted_at(connection: &Connection) -> Option<Prefix> {
+    connection.share.and(connection.ip).map(Prefix::of)
+}
+
+/// Whether a request asks for past messages.
+fn is_replay(request: &Request<'_>) -> bool {
+    if let Request::Tail { last, since, after, .. } = request {
+        return last.is_some() || since.is_some() || after.is_some();
+    }
+    matches!(request, Request::History { .. } | Request::Join { after: Some(_), .. })
+}
+
+/// What somebody is told who takes another name too often.
+pub(crate) fn too_many_names(waits: Span) -> Error {
+    let seconds = waits.as_millis().div_ceil(1_000);
+    let text = format!("Too many changes of nickname; try again in {seconds} s.");
+    Error { retry_after: Some(waits), ..Error::new(ErrorCode::RateLimited, text) }
+}
