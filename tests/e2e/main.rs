@@ -12,6 +12,7 @@ mod control_socket;
 mod ending;
 mod faults;
 mod first_session;
+mod hostile;
 mod limits;
 mod matrix;
 mod slow;
