@@ -22,6 +22,7 @@ pub struct Setup {
     arguments: Vec<String>,
     descriptors_max: Option<u32>,
     control: Option<PathBuf>,
+    limits_addresses: bool,
 }
 
 impl Setup {
@@ -42,6 +43,13 @@ impl Setup {
     pub fn config(mut self, lines: &str) -> Self {
         self.config.push_str(lines);
         self.config.push('\n');
+        self
+    }
+
+    /// Leaves the limits by address as they are: other tests are a crowd of clients at one address.
+    #[must_use]
+    pub fn limits_addresses(mut self) -> Self {
+        self.limits_addresses = true;
         self
     }
 
@@ -74,7 +82,8 @@ impl Setup {
     /// Starts it with its log going there, and waits until it serves.
     pub fn start_into(self, log: Stdio) -> Daemon {
         let folder = Folder::new();
-        let program = Program::start_into(&mut self.command(&folder), log);
+        let setup = if self.limits_addresses { self } else { self.without_limits_by_address() };
+        let program = Program::start_into(&mut setup.command(&folder), log);
         Daemon::serving(program, folder)
     }
 
@@ -82,6 +91,21 @@ impl Setup {
     pub fn run(self) -> Output {
         let folder = Folder::new();
         program::run(&mut self.command(&folder), &[])
+    }
+
+    /// Lifts the limits by address, unless the configuration has them.
+    fn without_limits_by_address(mut self) -> Self {
+        const HEAD: &str = "[limits]\n";
+        if !self.config.contains(HEAD) {
+            self.config.push_str(HEAD);
+        }
+        for key in ["clients_per_ip", "accept_rate"] {
+            if !self.config.contains(key) {
+                let with_key = format!("{HEAD}{key} = \"off\"\n");
+                self.config = self.config.replacen(HEAD, &with_key, 1);
+            }
+        }
+        self
     }
 
     fn command(self, folder: &Folder) -> Command {

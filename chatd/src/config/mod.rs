@@ -10,7 +10,7 @@ mod value;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use hub::{Anonymous, Level};
+use hub::{Anonymous, Level, Quota};
 use nix::unistd::Uid;
 use proto::native::V05_CONTENT_BYTES_MAX;
 use proto::{Network, RoomName, Span, WireLimits};
@@ -130,10 +130,17 @@ impl Config {
                 message: size(from, "limits", "message").unwrap_or(V05_CONTENT_BYTES_MAX),
             },
             connections,
+            clients_per_ip: size(from, "limits", "clients_per_ip")
+                .map(|most| u32::try_from(most).unwrap_or(u32::MAX)),
+            accept_rate: quota(from, "accept_rate"),
+            accept_burst: burst(from, "accept_burst"),
             messages_per_s: rate(from, "messages"),
             message_burst: burst(from, "message_burst"),
             bytes_per_s: rate(from, "bytes"),
             byte_burst: burst(from, "byte_burst"),
+            fanout_per_s: rate(from, "fanout"),
+            fanout_burst: burst(from, "fanout_burst"),
+            nick_changes: quota(from, "nick_changes"),
             outbox: size(from, "limits", "outbox"),
             store: size(from, "limits", "store"),
             detect: span(from, "limits", "detect"),
@@ -174,6 +181,13 @@ fn size(settings: &Settings, section: &str, name: &str) -> Option<usize> {
 fn rate(settings: &Settings, name: &str) -> Option<u32> {
     match settings.get("limits", name)?.value {
         Value::Rate(rate) => rate,
+        _ => None,
+    }
+}
+
+fn quota(settings: &Settings, name: &str) -> Option<Quota> {
+    match settings.get("limits", name)?.value {
+        Value::Quota(quota) => quota,
         _ => None,
     }
 }
@@ -301,6 +315,11 @@ fn check(settings: &Settings) -> Result<(), ConfigError> {
             "byte_burst",
             format!("{byte_burst} is below limits.message ({message}); raise it"),
         );
+    }
+    for burst in ["byte_burst", "fanout_burst"] {
+        if size(settings, "limits", burst).is_some_and(|size| u32::try_from(size).is_err()) {
+            return fail("limits", burst, format!("write at most {}", u32::MAX));
+        }
     }
     let outbox = size(settings, "limits", "outbox");
     let needed = 6 * message + OUTBOX_BESIDES_BYTES;
@@ -474,6 +493,26 @@ mod tests {
         assert_eq!(settings.outbox, None);
         assert_eq!(settings.messages_per_s, None);
         assert_eq!(settings.stall, None);
+    }
+
+    #[test]
+    fn rates_are_by_the_second_or_the_minute() {
+        let config = load(
+            "[limits]\naccept_rate = \"30/min\"\nnick_changes = \"off\"\nclients_per_ip = \"off\"\nfanout = \"1MiB/s\"\n",
+        );
+        let settings = config.unwrap().settings(5);
+        let rate = Quota { count: 30, span: Span::from_secs(60) };
+        assert_eq!(settings.accept_rate, Some(rate));
+        assert_eq!((settings.nick_changes, settings.clients_per_ip), (None, None));
+        assert_eq!(settings.fanout_per_s, Some(1 << 20));
+        assert_eq!(
+            refusal("[limits]\nfanout_burst = \"8GiB\"\n"),
+            "chatd.toml:2: limits.fanout_burst: write at most 4294967295"
+        );
+        assert_eq!(
+            refusal("[limits]\naccept_rate = \"1/h\"\n"),
+            "chatd.toml:2: limits.accept_rate: '1/h' is no rate; write a number of 1 or more a second or minute, such as 1/s or 5/min"
+        );
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use hub::Quota;
 use proto::{BadNetwork, Network, Span};
 
 use super::value;
@@ -25,6 +26,8 @@ pub(crate) enum Kind {
     Burst,
     /// So many a second, or `off`.
     Rate,
+    /// So many a second or a minute, or `off`.
+    Quota,
     /// So many bytes a second, or `off`.
     ByteRate,
     /// A list of networks.
@@ -41,6 +44,7 @@ pub(crate) enum Value {
     Span(Option<Span>),
     Size(Option<usize>),
     Rate(Option<u32>),
+    Quota(Option<Quota>),
     Networks(Vec<Network>),
     Address(SocketAddr),
 }
@@ -160,6 +164,27 @@ pub(crate) const KEYS: &[Key] = &[
     ),
     key(
         "limits",
+        "clients_per_ip",
+        Kind::Count,
+        "32",
+        "connections at once from one address; of IPv6 from one /64",
+    ),
+    key(
+        "limits",
+        "accept_rate",
+        Kind::Quota,
+        "\"1/s\"",
+        "how often one address (of IPv6, one /64) may connect after accept_burst",
+    ),
+    key(
+        "limits",
+        "accept_burst",
+        Kind::Burst,
+        "32",
+        "connections of one address in quick succession",
+    ),
+    key(
+        "limits",
         "message",
         Kind::Size { off: false },
         "65530",
@@ -186,6 +211,27 @@ pub(crate) const KEYS: &[Key] = &[
         Kind::Size { off: false },
         "\"1MiB\"",
         "bytes from one connection at once",
+    ),
+    key(
+        "limits",
+        "fanout",
+        Kind::ByteRate,
+        "\"64MiB/s\"",
+        "bytes that one connection has others sent (its messages times their receivers), by not reading it",
+    ),
+    key(
+        "limits",
+        "fanout_burst",
+        Kind::Size { off: false },
+        "\"256MiB\"",
+        "bytes that one connection has others sent at once",
+    ),
+    key(
+        "limits",
+        "nick_changes",
+        Kind::Quota,
+        "\"5/min\"",
+        "changes of nickname of one connection, so many at once",
     ),
     key(
         "limits",
@@ -218,7 +264,13 @@ pub(crate) const KEYS: &[Key] = &[
     ),
     key("limits", "rooms", Kind::Count, "10000", "rooms at once"),
     key("limits", "rooms_joined", Kind::Count, "100", "rooms that one connection is in"),
-    key("limits", "exempt", Kind::Networks, "[]", "networks whose clients have no rate limits"),
+    key(
+        "limits",
+        "exempt",
+        Kind::Networks,
+        "[]",
+        "networks whose clients have no rate limits and no limits by address",
+    ),
 ];
 
 /// Keys and sections that the design names and this version does not serve.
@@ -228,7 +280,6 @@ pub(crate) const UNBUILT: &[(&str, &[&str])] = &[
     ("control", &["mode", "admin_groups", "send_groups", "watch_groups"]),
     ("history", &["deliver", "max_age", "max_bytes", "search"]),
     ("log", &["addresses"]),
-    ("limits", &["clients_per_ip", "accept_rate", "nick_changes"]),
     ("rendezvous", &[]),
     ("http", &[]),
     ("room", &[]),
@@ -261,6 +312,8 @@ impl Kind {
             Self::Count => number(text).map(|count| Value::Size(Some(count))),
             Self::Burst => number(text).map(|count| Value::Size(Some(count))),
             Self::Rate | Self::ByteRate if is_off => Ok(Value::Rate(None)),
+            Self::Quota if is_off => Ok(Value::Quota(None)),
+            Self::Quota => value::quota(text).map(|quota| Value::Quota(Some(quota))),
             Self::Rate => value::rate(text).map(|rate| Value::Rate(Some(rate))),
             Self::ByteRate => value::byte_rate(text).map(|rate| Value::Rate(Some(rate))),
             Self::Networks => text

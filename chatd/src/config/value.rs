@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use hub::Quota;
 use proto::Span;
 
 /// A duration: `500ms`, `10s`, `5m`, `1h`, `30d`.
@@ -71,6 +72,26 @@ pub(crate) fn rate(text: &str) -> Result<u32, String> {
     count.trim().parse().ok().filter(|count| *count > 0).ok_or_else(wrong)
 }
 
+/// So many a second or a minute: `1/s`, `5/min`.
+///
+/// # Errors
+/// What is wrong with it, as a sentence's end.
+pub(crate) fn quota(text: &str) -> Result<Quota, String> {
+    let wrong = || {
+        format!(
+            "'{text}' is no rate; write a number of 1 or more a second or minute, such as 1/s or 5/min"
+        )
+    };
+    let (count, unit) = text.split_once('/').ok_or_else(wrong)?;
+    let span = match unit {
+        "s" => Span::from_secs(1),
+        "min" | "m" => Span::from_secs(60),
+        _ => return Err(wrong()),
+    };
+    let count = count.trim().parse().ok().filter(|count| *count > 0).ok_or_else(wrong)?;
+    Ok(Quota { count, span })
+}
+
 /// So many bytes a second: `256KiB/s`.
 ///
 /// # Errors
@@ -109,6 +130,8 @@ mod tests {
         assert_eq!(size("64KiB"), Ok(65_536));
         assert_eq!(rate("10/s"), Ok(10));
         assert_eq!(byte_rate("256KiB/s"), Ok(262_144));
+        assert_eq!(quota("1/s"), Ok(Quota { count: 1, span: Span::from_secs(1) }));
+        assert_eq!(quota("5/min"), Ok(Quota { count: 5, span: Span::from_secs(60) }));
     }
 
     #[test]
@@ -123,6 +146,11 @@ mod tests {
             rate("0/s").unwrap_err(),
             "'0/s' is no rate; write a number of 1 or more a second, such as 10/s"
         );
+        assert_eq!(
+            quota("5/h").unwrap_err(),
+            "'5/h' is no rate; write a number of 1 or more a second or minute, such as 1/s or 5/min"
+        );
+        assert!(quota("0/min").is_err() && quota("5").is_err());
         assert!(duration("99999999999999999999d").is_err() && size("99999999999GiB").is_err());
     }
 }
