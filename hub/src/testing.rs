@@ -9,8 +9,8 @@ use std::vec::Vec;
 use proto::{Guid, MessageId, Nick, Now, Span, Transport, WallTime, native};
 
 use crate::{
-    Answer, CloseReason, ConnId, Effect, HangUp, Hub, Notice, Outbox, Peer, Record, Settings,
-    StoreError,
+    Answer, CloseReason, ConnId, Effect, HangUp, Hub, Notice, Outbox, Peer, Record, RefusalReason,
+    Settings, StoreError,
 };
 
 /// What the store does.
@@ -92,9 +92,14 @@ impl Turn {
             admin: login == Some("root"),
             exempt: false,
         };
-        let id = self.hub.accept(peer, self.now, &mut self.out).unwrap();
+        self.arrive(peer).unwrap()
+    }
+
+    /// A connection of such a peer, or why it may not come.
+    pub(crate) fn arrive(&mut self, peer: Peer) -> Result<ConnId, RefusalReason> {
+        let arrived = self.hub.accept(peer, self.now, &mut self.out);
         self.drain();
-        id
+        arrived.map_err(|refusal| refusal.reason)
     }
 
     /// One input of bytes, and the rest of its turn.

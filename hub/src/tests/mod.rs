@@ -3,5 +3,6 @@
 mod anything;
 mod deadlines;
 mod native;
+mod quotas;
 mod rooms;
 mod slow;
