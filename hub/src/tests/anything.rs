@@ -4,6 +4,7 @@
 extern crate std;
 
 use std::format;
+use std::string::String;
 use std::vec::Vec;
 
 use proptest::prelude::*;
@@ -65,11 +66,48 @@ fn words(what: u8, native: bool) -> Vec<u8> {
             2 => chat(&"long ".repeat(usize::from(what) * 5)),
             3 => [chat("two"), chat("at once")].concat(),
             4 if what > 250 => std::vec![0, 0, 0, 1],
+            5 | 6 => v1_frame(&request(what.rotate_left(3), room)),
             _ => chat("short"),
         };
     }
+    format!("{}\n", request(what, room)).into_bytes()
+}
+
+/// A frame of type 16.
+fn v1_frame(json: &str) -> Vec<u8> {
+    let mut frame = Vec::new();
+    proto::native::v1_frame(json.as_bytes(), &mut frame);
+    frame
+}
+
+/// Something to ask for, by its number.
+fn request(what: u8, room: &str) -> String {
     let id = format!("00000000-0000-4000-8000-0000000000{what:02x}");
-    let request = match what & 7 {
+    let who = format!("n{}", what >> 6);
+    match what & 15 {
+        8 => format!(r#"{{"request":"hello","id":"{id}"}}"#),
+        9 => format!(r#"{{"request":"nick","id":"{id}","nick":"{who}"}}"#),
+        10 => format!(r#"{{"request":"join","id":"{id}","room":"{room}","after":{}}}"#, what >> 6),
+        11 => {
+            format!(r#"{{"request":"tail","id":"{id}","rooms":["{room}"],"after":{}}}"#, what >> 6)
+        }
+        12 => format!(
+            r#"{{"request":"post","id":"{id}","to":"{who}","text":"to you","receipt":true}}"#
+        ),
+        13 => format!(
+            r#"{{"request":"receipt","id":"{id}","message_id":"00000000-0000-4000-8000-0000000000{:02x}"}}"#,
+            what.rotate_left(2)
+        ),
+        14 => format!(r#"{{"request":"topic","id":"{id}","room":"{room}","topic":"t{what}"}}"#),
+        15 => match what >> 4 {
+            0..4 => format!(r#"{{"request":"away","id":"{id}","text":"lunch"}}"#),
+            4..6 => format!(r#"{{"request":"kick","id":"{id}","nick":"{who}","reason":"noise"}}"#),
+            6..8 => format!(r#"{{"request":"ban","id":"{id}","nick":"{who}","seconds":2}}"#),
+            8 => format!(r#"{{"request":"unban","id":"{id}","nick":"{who}"}}"#),
+            9..11 => format!(r#"{{"request":"announce","id":"{id}","text":"hear"}}"#),
+            11..13 => format!(r#"{{"request":"connections","id":"{id}"}}"#),
+            _ => format!(r#"{{"request":"whois","id":"{id}","nick":"{who}"}}"#),
+        },
         0 => format!(r#"{{"request":"join","id":"{id}","room":"{room}"}}"#),
         1 => format!(r#"{{"request":"leave","id":"{id}","room":"{room}"}}"#),
         2 => format!(r#"{{"request":"tail","id":"{id}","rooms":["{room}"],"last":{what}}}"#),
@@ -80,8 +118,7 @@ fn words(what: u8, native: bool) -> Vec<u8> {
             ["stats", "rooms", "ping", "?"][usize::from(what >> 6)]
         ),
         _ => format!(r#"{{"request":"post","id":"{id}","room":"{room}","text":"said"}}"#),
-    };
-    format!("{request}\n").into_bytes()
+    }
 }
 
 fn act(turn: &mut Turn, all: &mut Vec<(ConnId, bool)>, step: Step) {
