@@ -2,14 +2,15 @@
 //!
 //! ```text
 //! set KEY VALUE                     a setting, before anyone connects; VALUE `off` lifts a limit
-//! connect NAME [exempt]             a TCP connection
+//! connect NAME [exempt]             a TCP connection, from 192.0.2.1
+//! connect NAME from ADDRESS
 //! control NAME LOGIN [admin]        a connection to the control socket
 //! NAME chat STRING                  v0.5 frames: Chat, SetNickname (request id: one byte, 16 times), Keepalive, any type
 //! NAME nick BYTE STRING
 //! NAME keepalive
 //! NAME frame TYPE STRING
 //! NAME says STRING                  bytes as they are
-//! NAME asks {JSON}                  a line
+//! NAME asks {JSON}                  a line, over TCP a frame of type 16
 //! NAME slowly ...                   one of these a byte at a time, 200 ms apart
 //! NAME times N ...                  one of these so often, within one read
 //! NAME ends | NAME breaks           FIN, RST
@@ -22,12 +23,17 @@
 //! memory                            what the hub holds for others
 //! ```
 
-use hub::{Anonymous, HangUp, Settings};
+use std::net::{IpAddr, Ipv4Addr};
+
+use hub::{Anonymous, HangUp, Quota, Settings};
 use proto::Span;
 use tests::native;
 
 use crate::literal::{Token, tokens};
 use crate::world::{StoreMood, World};
+
+/// Where peers come from that a script says nothing of.
+const HOME: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
 pub fn carry_out(world: &mut World, command: &str) {
     if let Some((name, json)) = command.split_once(" asks ") {
@@ -43,8 +49,9 @@ pub fn carry_out(world: &mut World, command: &str) {
         .collect();
     match *words {
         ["set", key, value] => set(world.settings(), key, value),
-        ["connect", name] => world.connect(name, false),
-        ["connect", name, "exempt"] => world.connect(name, true),
+        ["connect", name] => world.connect(name, HOME, false),
+        ["connect", name, "exempt"] => world.connect(name, HOME, true),
+        ["connect", name, "from", address] => world.connect(name, address.parse().unwrap(), false),
         ["control", name, login] => world.connect_control(name, login, false),
         ["control", name, login, "admin"] => world.connect_control(name, login, true),
         ["store", "answers"] => world.store(StoreMood::Answers),
@@ -91,7 +98,7 @@ fn asks(world: &mut World, name: &str, json: &str) {
         let long = line[begin..at].repeat(times);
         line.replace_range(begin..at + 2 + digits, &format!("{long}\""));
     }
-    world.receives(name, format!("{line}\n").as_bytes());
+    world.asks(name, &line);
 }
 
 /// What one of the sending commands sends.
@@ -134,7 +141,19 @@ fn set(settings: &mut Settings, key: &str, value: &str) {
     let off = value == "off";
     let time = || (!off).then(|| span(value));
     let number = || (!off).then(|| value.parse().unwrap());
+    let small = || number().map(|value| u32::try_from(value).unwrap());
+    let quota = || {
+        let (count, unit) = value.split_once('/')?;
+        let span = if unit == "min" { Span::from_secs(60) } else { Span::from_secs(1) };
+        Some(Quota { count: count.parse().unwrap(), span })
+    };
     match key {
+        "clients_per_ip" => settings.clients_per_ip = small(),
+        "accept_rate" => settings.accept_rate = quota(),
+        "accept_burst" => settings.accept_burst = value.parse().unwrap(),
+        "nick_changes" => settings.nick_changes = quota(),
+        "fanout" => settings.fanout_per_s = small(),
+        "fanout_burst" => settings.fanout_burst = value.parse().unwrap(),
         "connections" => settings.connections = number(),
         "outbox" => settings.outbox = number(),
         "store" => settings.store = number(),
@@ -142,9 +161,9 @@ fn set(settings: &mut Settings, key: &str, value: &str) {
         "rooms" => settings.rooms = number(),
         "rooms_joined" => settings.rooms_joined = number(),
         "message" => settings.wire.message = number().unwrap(),
-        "messages" => settings.messages_per_s = number().map(|value| u32::try_from(value).unwrap()),
+        "messages" => settings.messages_per_s = small(),
         "message_burst" => settings.message_burst = value.parse().unwrap(),
-        "bytes" => settings.bytes_per_s = number().map(|value| u32::try_from(value).unwrap()),
+        "bytes" => settings.bytes_per_s = small(),
         "byte_burst" => settings.byte_burst = value.parse().unwrap(),
         "detect" => settings.detect = time(),
         "frame_timeout" => settings.frame_timeout = time(),

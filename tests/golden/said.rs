@@ -5,6 +5,9 @@ use tests::native::take_frame;
 
 use crate::literal::{hex, shown};
 
+/// The type of a frame that carries an object of v1.
+const V1_TYPE: [u8; 4] = [0, 0, 0, 16];
+
 /// Bytes that were written to one connection and not shown yet.
 #[derive(Debug, Default)]
 pub struct Said {
@@ -36,10 +39,35 @@ impl Said {
 
     fn take_frames(&mut self) -> Vec<String> {
         let mut said = Vec::new();
-        while let Some(heard) = take_frame(&mut self.bytes).unwrap() {
-            said.push(frame(&heard));
+        loop {
+            if let Some(json) = self.take_v1() {
+                said.push(with_short_runs(&json));
+            } else if let Some(heard) = self.take_v05() {
+                said.push(frame(&heard));
+            } else {
+                return said;
+            }
         }
-        said
+    }
+
+    fn take_v05(&mut self) -> Option<Heard> {
+        if self.bytes.get(4..8) == Some(&V1_TYPE) {
+            return None;
+        }
+        take_frame(&mut self.bytes).unwrap()
+    }
+
+    /// A whole frame of type 16: its JSON object.
+    fn take_v1(&mut self) -> Option<String> {
+        let length = u32::from_be_bytes(*self.bytes.first_chunk()?);
+        let end = 4 + usize::try_from(length).unwrap();
+        if self.bytes.get(4..8) != Some(&V1_TYPE) || self.bytes.len() < end {
+            return None;
+        }
+        let frame: Vec<u8> = self.bytes.drain(..end).collect();
+        let json = String::from_utf8(frame[8..].to_vec()).unwrap();
+        let _: serde_json::Value = serde_json::from_str(&json).unwrap();
+        Some(json)
     }
 
     fn take_lines(&mut self) -> Vec<String> {

@@ -3,6 +3,7 @@
 //! After each command the world does what a turn of the daemon does: carries out effects, settles, writes to whoever reads, reaps.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::net::{IpAddr, SocketAddr};
 
 use hub::{Answer, ConnId, Effect, HangUp, Hub, Level, Notice, Outbox, Peer, Record, Settings};
 use proto::{MessageId, Now, Span, Transport, WallTime};
@@ -20,6 +21,7 @@ const SEED: u64 = 1;
 struct Connection {
     id: ConnId,
     name: String,
+    transport: Transport,
     said: Said,
     /// How many bytes it takes before it reads no further; `None` where it reads all.
     takes: Option<usize>,
@@ -91,15 +93,15 @@ impl World {
         self.hub.as_mut().unwrap().wall_is(wall, now);
     }
 
-    pub fn connect(&mut self, name: &str, exempt: bool) {
+    pub fn connect(&mut self, name: &str, from: IpAddr, exempt: bool) {
         self.ports += 1;
-        let address = format!("192.0.2.1:{}", self.ports).into_boxed_str();
+        let address = SocketAddr::new(from, self.ports).to_string().into_boxed_str();
         self.accept(
             name,
             Peer {
                 transport: Transport::Stream,
                 address,
-                ip: None,
+                ip: Some(from),
                 login: None,
                 admin: false,
                 exempt,
@@ -125,14 +127,15 @@ impl World {
 
     fn accept(&mut self, name: &str, peer: Peer) {
         assert!(self.connections.iter().all(|known| known.name != name || !known.open));
-        let now = self.now;
+        let (now, transport) = (self.now, peer.transport);
         self.hub();
         let mut outbox = std::mem::take(&mut self.outbox);
         match self.hub().accept(peer, now, &mut outbox) {
             Ok(id) => {
                 let name = name.to_owned();
                 let said = Said::default();
-                self.connections.push(Connection { id, name, said, takes: None, open: true });
+                let connection = Connection { id, name, transport, said, takes: None, open: true };
+                self.connections.push(connection);
             }
             Err(refusal) => {
                 let mut said = Said::default();
@@ -162,6 +165,15 @@ impl World {
         self.hub().receive(id, bytes, &mut frames, now, &mut outbox);
         self.outbox = outbox;
         self.turn();
+    }
+
+    /// A request in its frame: a line on the control socket, a frame of type 16 over TCP.
+    pub fn asks(&mut self, name: &str, json: &str) {
+        let framed = match self.connection(name).transport {
+            Transport::ControlSocket => format!("{json}\n").into_bytes(),
+            Transport::Stream => tests::native::frame(16, json.as_bytes()),
+        };
+        self.receives(name, &framed);
     }
 
     pub fn is_read(&mut self, name: &str) -> bool {
