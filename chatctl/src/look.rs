@@ -7,6 +7,7 @@ use crate::clock;
 use crate::failure::Failure;
 use crate::moments;
 use crate::server::pause;
+use crate::visible;
 use proto::{Now, Span};
 use serde_json::{Value, json};
 
@@ -85,11 +86,15 @@ pub fn status(context: &mut Context) -> Result<(), Failure> {
         context.talk.object(&Value::Object(stats).to_string())?;
         return context.talk.flush();
     }
-    context.talk.line(&format!("{:18} {}", "address", context.server))?;
+    context.talk.line(&format!("{:22} {}", "address", context.server))?;
     if let Some(durability) = hello.get("durability").and_then(Value::as_str) {
-        context.talk.line(&format!("{:18} {durability}", "durability"))?;
+        context.talk.line(&format!("{:22} {durability}", "durability"))?;
     }
     for (name, value) in in_order(&stats) {
+        let is_hits = name.starts_with("paused_") || name.starts_with("refused_");
+        if name == "who" || (is_hits && *value == 0) {
+            continue;
+        }
         let (name, value) = match value {
             Value::Number(number) if name == "uptime_ms" => {
                 let seconds = number.as_u64().unwrap_or(0) / 1_000;
@@ -103,9 +108,25 @@ pub fn status(context: &mut Context) -> Result<(), Failure> {
             Value::String(text) => (name.replace('_', " "), text.clone()),
             other => (name.replace('_', " "), other.to_string()),
         };
-        context.talk.line(&format!("{name:18} {value}"))?;
+        context.talk.line(&format!("{name:22} {value}"))?;
+    }
+    for hit in stats.get("who").and_then(Value::as_array).into_iter().flatten() {
+        context.talk.line(&hit_shown(hit))?;
     }
     context.talk.flush()
+}
+
+/// Somebody who ran into a limit lately, and which.
+fn hit_shown(hit: &Value) -> String {
+    let text = |field: &str| visible::line(hit[field].as_str().unwrap_or("?"));
+    let number = |field: &str| hit[field].as_u64().unwrap_or(0);
+    let (limit, who) = (format!("hit {}", text("limit").replace('_', " ")), text("who"));
+    let times = match number("times") {
+        1 => "once".to_owned(),
+        times => format!("{times} times"),
+    };
+    let ago = moments::span_shown(number("ago_ms").saturating_mul(1_000));
+    format!("{limit:22} {who}, {times}, {ago} ago")
 }
 
 /// `chatctl ping`: the time of one round trip on an open connection.
@@ -220,7 +241,7 @@ fn bytes_shown(bytes: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{bytes_shown, in_order};
+    use super::{bytes_shown, hit_shown, in_order};
 
     #[test]
     fn statistics_begin_with_what_one_looks_for() {
@@ -230,6 +251,15 @@ mod tests {
             .map(|(name, _)| name.as_str())
             .collect();
         assert_eq!(order, ["version", "uptime_ms", "rooms", "accepted"]);
+    }
+
+    #[test]
+    fn who_hits_a_limit_is_one_line_whatever_the_name() {
+        let hit = serde_json::json!({"limit": "accept_rate", "who": "192.0.2.1", "times": 7, "ago_ms": 2_500});
+        assert_eq!(hit_shown(&hit), "hit accept rate        192.0.2.1, 7 times, 2.5 s ago");
+        let hit =
+            serde_json::json!({"limit": "fanout", "who": "a\u{1b}[2J\nb", "times": 1, "ago_ms": 1});
+        assert!(!hit_shown(&hit).contains(['\u{1b}', '\n']));
     }
 
     #[test]

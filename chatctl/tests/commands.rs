@@ -295,14 +295,21 @@ fn who_rooms_status_ping_and_stop_print_what_they_learn() {
         let asked = caller.hear("stats");
         caller.yes(
             &asked,
-            json!({"stats": {"rooms": 2, "uptime_ms": 61_000, "block_bytes": 65_536}}),
+            json!({"stats": {"rooms": 2, "uptime_ms": 61_000, "block_bytes": 65_536, "paused_bytes": 0,
+                             "who": [{"limit": "bytes", "who": "Ada", "times": 2, "ago_ms": 3_000}]}}),
         );
     });
     let ran = fake.run(&["status"], b"");
     assert_eq!(ran.code, Some(0), "{ran:?}");
-    for line in ["uptime             1m 1s", "rooms              2", "block bytes        64 KiB"] {
+    for line in [
+        "uptime                 1m 1s",
+        "rooms                  2",
+        "block bytes            64 KiB",
+    ] {
         assert!(ran.out.lines().any(|said| said == line), "{line} {ran:?}");
     }
+    assert!(ran.out.contains("hit bytes              Ada, 2 times, 3.0 s ago\n"), "{ran:?}");
+    assert!(!ran.out.contains("paused"), "what nobody hits is not said: {ran:?}");
     let fake = Fake::new(|door| {
         let mut caller = door.open();
         for _ in 0..2 {
