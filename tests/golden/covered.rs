@@ -12,7 +12,6 @@ const UNREACHABLE: &[(&str, &str)] = &[
         "nickname_in_use",
         "v0.5 answers with a Nak; v1 connections that take nicknames are not built yet",
     ),
-    ("rate_limited", "speakers are slowed by not being read; nothing is refused for its rate yet"),
 ];
 /// Events that nothing makes yet, and why.
 const UNMADE: &[(&str, &str)] = &[("notice", "announcements are not built yet")];
