@@ -97,7 +97,7 @@ impl Driver for SimDriver {
         let peer = Peer {
             transport: if login.is_some() { Transport::ControlSocket } else { Transport::Stream },
             address: format!("sim:{no}").into(),
-            ip: None,
+            ip: world.address(no),
             login: login.map(|name| proto::Nick::parse(name).expect("a good name")),
             admin: login.is_some() && client.control.admin,
             exempt: client.exempt,

@@ -1,14 +1,15 @@
 //! A seed's limits in the words of the hub and of the turn.
 
 use chatd::turn::Tuning;
-use hub::{Anonymous, Planted, Settings};
+use hub::{Anonymous, Planted, Quota, Settings};
 use proto::{Span, WireLimits};
 
 use crate::swarm::Plan;
 
 /// The hub's settings.
 pub fn settings(plan: &Plan, planted: Option<Planted>) -> Settings {
-    let limits = &plan.limits;
+    let (limits, quotas) = (&plan.limits, &plan.quotas);
+    let by_second = |count| Quota { count, span: Span::from_secs(1) };
     let span = |micros| Some(Span::from_micros(micros));
     Settings {
         server_name: "sim.server".into(),
@@ -19,6 +20,12 @@ pub fn settings(plan: &Plan, planted: Option<Planted>) -> Settings {
         message_burst: limits.message_burst,
         bytes_per_s: limits.bytes_per_s,
         byte_burst: limits.byte_burst,
+        clients_per_ip: quotas.clients_per_ip,
+        accept_rate: quotas.accepts.map(|(rate, _)| by_second(rate)),
+        accept_burst: quotas.accepts.map_or(1, |(_, burst)| burst),
+        fanout_per_s: quotas.fanout.map(|(rate, _)| rate),
+        fanout_burst: quotas.fanout.map_or(1, |(_, burst)| burst),
+        nick_changes: quotas.nick_changes.map(by_second),
         outbox: Some(limits.outbox),
         store: Some(limits.store),
         detect: span(limits.detect),

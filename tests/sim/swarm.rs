@@ -104,6 +104,20 @@ pub struct Limits {
     pub pace: bool,
 }
 
+/// Quotas, shrunk so that they are hit; most are off in most seeds.
+#[derive(Clone, Debug)]
+pub struct Quotas {
+    /// From how many addresses clients come.
+    pub addresses: u64,
+    pub clients_per_ip: Option<u32>,
+    /// So many in a second, after so many at once.
+    pub accepts: Option<(u32, u32)>,
+    /// So many bytes times receivers in a second, after so many at once.
+    pub fanout: Option<(u32, u32)>,
+    /// So many in a second.
+    pub nick_changes: Option<u32>,
+}
+
 /// Everything that a seed decides before its first event.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -112,6 +126,7 @@ pub struct Plan {
     pub temper: Temper,
     pub store: StorePlan,
     pub limits: Limits,
+    pub quotas: Quotas,
     /// How long the faults last.
     pub chaos: u64,
     /// How many clients come in all, and the longest time between two.
@@ -169,7 +184,23 @@ impl Plan {
             temper,
             store,
             limits,
+            quotas: quotas(seed),
         }
+    }
+}
+
+/// Drawn apart, so that a seed does everything else as it did without them.
+fn quotas(seed: u64) -> Quotas {
+    let mut rng = Rng::new(seed ^ 0xadd7);
+    let rng = &mut rng;
+    let on = |rng: &mut Rng| rng.below(4) == 0;
+    Quotas {
+        addresses: rng.range(1, 6),
+        clients_per_ip: on(rng).then(|| rng.scale(2, 12) as u32),
+        accepts: on(rng).then(|| (rng.scale(1, 20) as u32, rng.scale(2, 20) as u32)),
+        fanout: on(rng)
+            .then(|| (rng.scale(256 << 10, 64 << 20) as u32, rng.scale(1, 4 << 20) as u32)),
+        nick_changes: on(rng).then(|| rng.scale(1, 20) as u32),
     }
 }
 

@@ -2,6 +2,7 @@
 //! while the daemon polls; what it does there is all that the daemon ever sees.
 
 use std::collections::VecDeque;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use hub::Ticket;
 
@@ -358,7 +359,47 @@ impl World {
     /// The daemon refuses an accepted connection: it must be at its limit, or ending.
     pub fn refused(&mut self, no: usize) {
         let full = self.net.by_token.len() >= self.plan.limits.connections;
-        assert!(full || self.phase == Phase::Stopping, "#{no} was refused without a cause");
+        let limited = self.has_too_many(no) || self.comes_too_often(no);
+        let stopping = self.phase == Phase::Stopping;
+        assert!(full || limited || stopping, "#{no} was refused without a cause");
+    }
+
+    /// Where a client comes from: half of them by IPv6, each from a network of its own or one of its neighbours'.
+    pub fn address(&self, no: usize) -> Option<IpAddr> {
+        if self.clients[no].sort == Sort::Control {
+            return None;
+        }
+        let place = no as u64 % self.plan.quotas.addresses;
+        let (place, host) = (u16::try_from(place).expect("few addresses"), no as u16);
+        Some(if place.is_multiple_of(2) {
+            Ipv6Addr::new(0x2001, 0xdb8, 0, place, host, 0, 0, 1).into()
+        } else {
+            Ipv4Addr::new(192, 0, 2, place as u8).into()
+        })
+    }
+
+    /// Those who share a client's quota by address: itself, too, unless it has none.
+    fn neighbours(&self, no: usize) -> impl Iterator<Item = usize> {
+        let counted = move |other: usize| {
+            let client = &self.clients[other];
+            client.sort != Sort::Control && !client.exempt
+        };
+        let addresses = self.plan.quotas.addresses as usize;
+        (0..self.clients.len())
+            .filter(move |other| other % addresses == no % addresses && counted(no))
+            .filter(move |other| counted(*other))
+    }
+
+    fn has_too_many(&self, no: usize) -> bool {
+        let open = self.neighbours(no).filter(|other| self.net.links[*other].stage == Stage::Open);
+        let open = open.count();
+        self.plan.quotas.clients_per_ip.is_some_and(|most| open >= most as usize)
+    }
+
+    fn comes_too_often(&self, no: usize) -> bool {
+        let came = self.neighbours(no).filter(|other| self.net.links[*other].registered_at > 0);
+        let came = came.count();
+        self.plan.quotas.accepts.is_some_and(|(_, burst)| came >= burst as usize)
     }
 
     /// TERM.
