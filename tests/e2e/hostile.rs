@@ -127,6 +127,9 @@ fn a_crowd_whose_time_is_up_at_once() {
 #[test]
 fn those_who_come_and_go_leave_no_descriptor() {
     let daemon = daemon("");
+    // Who answers has opened all that it opens at its start.
+    let mut ops = daemon.control();
+    assert_eq!(ops.asks("ping", json!({}))["ok"], true);
     let before = daemon.descriptors();
     beside_witnesses(&daemon, |daemon| {
         for number in 0..1_000 {
