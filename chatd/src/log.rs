@@ -59,7 +59,7 @@ impl Sink {
         let (queue, entries) = sync_channel(QUEUE_ENTRIES_MAX);
         let (ends, ended) = sync_channel(0);
         let work = move || {
-            write_all(&entries, level, format);
+            write_all(&entries, format);
             drop(ends);
         };
         std::thread::Builder::new().name("log".to_owned()).spawn(work)?;
@@ -92,6 +92,10 @@ impl Log for Sink {
     fn line(&mut self, level: Level, kind: &'static str, text: String) {
         self.send(level, What::Line(level, kind, text));
     }
+
+    fn set_level(&mut self, level: Level) {
+        self.level = level;
+    }
 }
 
 impl Drop for Sink {
@@ -117,16 +121,11 @@ const fn rank(level: Level) -> u8 {
 }
 
 /// The log thread: one tracing event for each entry, until the loop is gone.
-fn write_all(entries: &Receiver<Entry>, level: Level, format: LogFormat) {
-    let most = match level {
-        Level::Error => tracing::Level::ERROR,
-        Level::Warn => tracing::Level::WARN,
-        Level::Info => tracing::Level::INFO,
-        Level::Debug => tracing::Level::DEBUG,
-    };
+fn write_all(entries: &Receiver<Entry>, format: LogFormat) {
     let time = EntryTime(Arc::new(AtomicI64::new(0)));
     let lines = tracing_subscriber::fmt()
-        .with_max_level(most)
+        // The sink decides what comes here. What was lost or left out is said at any level.
+        .with_max_level(tracing::Level::DEBUG)
         .with_target(false)
         .with_timer(time.clone())
         // What cannot be written to standard error cannot be complained about there either.

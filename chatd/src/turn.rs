@@ -16,7 +16,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::time::Duration;
 
-use hub::{Answer, ConnId, Effect, Hub, Outbox, Planted};
+use hub::{Answer, ConnId, Effect, Hub, Measure, Measured, Outbox, Planted};
 use proto::{Now, Span};
 
 pub use self::seam::{Driver, ListenerId, Log, Ready, Store};
@@ -337,7 +337,8 @@ impl<D: Driver, S: Store, L: Log> Server<D, S, L> {
         }
     }
 
-    /// Does what the hub asks for. Only the answers of the store are a new input, and they wait for [`Self::take_answers`].
+    /// Does what the hub asks for. The answers of the store are a new input and wait for [`Self::take_answers`]; those of the
+    /// kernel only make one reply.
     fn drain_outbox(&mut self) {
         while let Some(effect) = self.outbox.effects.pop_front() {
             match effect {
@@ -348,6 +349,8 @@ impl<D: Driver, S: Store, L: Log> Server<D, S, L> {
                 Effect::Resume(id) => self.queue_read(id),
                 Effect::Close(id) => self.to_close.push_back(id),
                 Effect::Notice(notice) => self.log.notice(notice),
+                Effect::Measure(measure) => self.measure(&measure),
+                Effect::LogLevel(level) => self.log.set_level(level),
                 Effect::Stop => self.drain(),
             }
         }
@@ -359,6 +362,13 @@ impl<D: Driver, S: Store, L: Log> Server<D, S, L> {
             self.queue_flush(id);
         }
         self.outbox.flush = flush;
+    }
+
+    /// Asks the kernel about some connections; the hub makes its reply of it at once.
+    fn measure(&mut self, measure: &Measure) {
+        let answers: Vec<Measured> =
+            measure.connections.iter().map(|id| self.driver.measure(*id)).collect();
+        self.hub.measured(measure, &answers, self.now, &mut self.outbox);
     }
 
     fn take_answers(&mut self) {

@@ -29,6 +29,10 @@ pub enum CloseReason {
     Fault(Fault),
     /// Its v0.5 post could not be stored: there is no answer that says so.
     StoreUnavailable,
+    /// An administrator closed it.
+    Kicked,
+    /// An administrator keeps it out.
+    Banned,
     /// The daemon ends.
     Drain,
 }
@@ -48,6 +52,8 @@ impl CloseReason {
             Self::TooLarge => "too_large",
             Self::Fault(fault) => fault.word(),
             Self::StoreUnavailable => "store_unavailable",
+            Self::Kicked => "kicked",
+            Self::Banned => "banned",
             Self::Drain => "drain",
         }
     }
@@ -56,7 +62,12 @@ impl CloseReason {
     pub const fn level(&self) -> Level {
         match self {
             Self::PeerClosed | Self::Reset | Self::Drain => Level::Debug,
-            Self::Idle | Self::FrameTimeout | Self::TooLarge | Self::Fault(_) => Level::Info,
+            Self::Idle
+            | Self::FrameTimeout
+            | Self::TooLarge
+            | Self::Fault(_)
+            | Self::Kicked
+            | Self::Banned => Level::Info,
             Self::Stall
             | Self::OutboxFull
             | Self::MemoryBudget
@@ -87,6 +98,8 @@ impl fmt::Display for CloseReason {
             Self::TooLarge => "a message over the limit",
             Self::Fault(fault) => return fault.fmt(f),
             Self::StoreUnavailable => "its message could not be stored",
+            Self::Kicked => "an administrator closed it",
+            Self::Banned => "an administrator keeps it out",
             Self::Drain => "the daemon ends",
         })
     }

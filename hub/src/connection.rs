@@ -195,6 +195,8 @@ pub(crate) struct Connection {
     /// Since when something waits for it, or when it last took some of it.
     pub(crate) waiting_since: Now,
     pub(crate) last_read: Now,
+    /// When it last said something to others or asked for something; a keepalive or `ping` is neither.
+    pub(crate) last_said: Now,
     pub(crate) last_written: Now,
     /// When it came, or began to leave.
     pub(crate) since: Now,
@@ -212,7 +214,7 @@ pub(crate) struct Connection {
     pub(crate) ip: Option<IpAddr>,
 }
 
-const _: () = assert!(size_of::<Connection>() <= 352, "ten thousand idle connections cost little");
+const _: () = assert!(size_of::<Connection>() <= 360, "ten thousand idle connections cost little");
 
 impl Connection {
     /// A connection that has just come.
@@ -242,6 +244,7 @@ impl Connection {
             private: 0,
             waiting_since: now,
             last_read: now,
+            last_said: now,
             last_written: now,
             since: now,
             timer: None,

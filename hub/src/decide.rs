@@ -4,7 +4,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use proto::vocabulary::Error;
-use proto::{Command, ErrorCode, Guid, Nick, Protocol, native};
+use proto::{Command, ErrorCode, Guid, Nick, Protocol, Request, native};
 
 use crate::Hub;
 use crate::close::CloseReason;
@@ -26,6 +26,9 @@ impl Hub {
         let connection = self.connections.known(id);
         if connection.phase == Phase::Native && connection.nick.is_none() && !is_v1 {
             self.introduce(id, out);
+        }
+        if says_something(&command) {
+            self.connections.known(id).last_said = self.now;
         }
         match command {
             Command::Keepalive | Command::Ignored => {}
@@ -76,6 +79,7 @@ impl Hub {
     }
 
     fn take_nickname(&mut self, id: ConnId, nick: &Nick, out: &mut Outbox) -> Result<(), String> {
+        self.nick_is_not_banned(nick).map_err(|error| error.message)?;
         if self.names.owner(nick).is_some_and(|owner| owner != id) {
             return Err(TAKEN.to_string());
         }
@@ -125,8 +129,9 @@ impl Hub {
             Anonymous::Endpoint => Nick::parse(&connection.address).ok(),
             Anonymous::Guest => None,
         };
+        let endpoint = endpoint.filter(|nick| self.nick_is_not_banned(nick).is_ok());
         let endpoint = endpoint.filter(|nick| self.names.take(nick, id));
-        let nick = endpoint.unwrap_or_else(|| self.names.guest(id));
+        let nick = endpoint.unwrap_or_else(|| self.guest_name(id));
         let now = self.now;
         let connection = self.connections.known(id);
         connection.nick = Some(nick.clone());
@@ -164,5 +169,14 @@ impl Hub {
         assert!(connection.nick.is_none(), "it was never shown");
         self.rooms.known_mut(home).exit(id);
         self.forget_queue(id);
+    }
+}
+
+/// Whether somebody does something, and does not only show that it is there.
+const fn says_something(command: &Command<'_>) -> bool {
+    match command {
+        Command::Keepalive | Command::Ignored | Command::BadRequest { .. } => false,
+        Command::Request { request, .. } => !matches!(request, Request::Ping {}),
+        Command::Chat { .. } | Command::SetNickname { .. } => true,
     }
 }

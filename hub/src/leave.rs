@@ -104,6 +104,22 @@ impl Hub {
         self.check_left(id, out);
     }
 
+    /// A connection is to go, not by its own doing: who speaks v1 is told `bye` and why, and others have no word for it. Who has
+    /// been shown nothing yet has nothing to wait for.
+    pub(crate) fn dismiss(&mut self, id: ConnId, reason: CloseReason, bye: &str, out: &mut Outbox) {
+        let connection = self.connections.known(id);
+        match connection.phase {
+            Phase::Undecided => self.close(id, reason, out),
+            Phase::Listening | Phase::Native => self.leave(id, reason, Vec::new(), out),
+            Phase::V1 | Phase::Control => {
+                let mut words = Vec::new();
+                encode::event(connection.dialect, &Event::Bye { reason: bye }, &mut words);
+                self.leave(id, reason, words, out);
+            }
+            Phase::Leaving(_) | Phase::Closing => {}
+        }
+    }
+
     /// A leaving connection is closed once everything that it is owed is written.
     pub(crate) fn check_left(&mut self, id: ConnId, out: &mut Outbox) {
         let connection = self.connections.known(id);
@@ -207,20 +223,7 @@ impl Hub {
         }
         self.course = Course::Ending;
         for id in self.connections.ids() {
-            let connection = self.connections.known(id);
-            match connection.phase {
-                Phase::Undecided => self.close(id, CloseReason::Drain, out),
-                Phase::Listening | Phase::Native => {
-                    self.leave(id, CloseReason::Drain, Vec::new(), out);
-                }
-                Phase::V1 | Phase::Control => {
-                    let mut words = Vec::new();
-                    let bye = Event::Bye { reason: "The daemon is ending." };
-                    encode::event(connection.dialect, &bye, &mut words);
-                    self.leave(id, CloseReason::Drain, words, out);
-                }
-                Phase::Leaving(_) | Phase::Closing => {}
-            }
+            self.dismiss(id, CloseReason::Drain, "The daemon is ending.", out);
         }
     }
 

@@ -19,6 +19,7 @@
 extern crate alloc;
 
 mod addresses;
+mod bans;
 mod block;
 mod bucket;
 mod close;
@@ -54,7 +55,8 @@ pub use close::CloseReason;
 pub use connection::{ConnId, Peer};
 pub use leave::HangUp;
 pub use outbox::{
-    Answer, Effect, Notice, Outbox, Record, Refusal, RefusalReason, StoreError, Subject,
+    Answer, Effect, Measure, Measured, Notice, Outbox, Record, Refusal, RefusalReason, StoreError,
+    Subject,
 };
 pub use planted::Planted;
 pub use proto::Level;
@@ -69,6 +71,7 @@ use proto::vocabulary::Error;
 use proto::{Dialect, ErrorCode, MessageId, Now, Span, Transport, WallTime, encode};
 
 use crate::addresses::Addresses;
+use crate::bans::Bans;
 use crate::block::Blocks;
 use crate::bucket::Rates;
 use crate::connection::Connections;
@@ -102,6 +105,7 @@ pub struct Hub {
     /// Who connects from where, and over the control socket.
     addresses: Addresses,
     controls: Controls,
+    bans: Bans,
     names: Names,
     rooms: Rooms,
     blocks: Blocks,
@@ -145,6 +149,7 @@ impl Hub {
             connections: Connections::default(),
             addresses: Addresses::default(),
             controls: Controls::default(),
+            bans: Bans::default(),
             names: Names::default(),
             rooms: Rooms::new(settings.default_room.clone()),
             blocks: Blocks::default(),
@@ -198,6 +203,7 @@ impl Hub {
         self.tick(now);
         let entered = match self.course {
             Course::Draining | Course::Ending => Err(RefusalReason::Draining),
+            Course::Serving if self.is_address_banned(peer.ip) => Err(RefusalReason::Banned),
             Course::Serving => self.let_in(&peer),
         };
         let Err(reason) = entered else {
@@ -245,6 +251,7 @@ fn last_words(transport: Transport, reason: RefusalReason) -> Vec<u8> {
         RefusalReason::ControlByUser => {
             limit("You have as many control connections as one user may have; close one of them.")
         }
+        RefusalReason::Banned => Error::new(ErrorCode::Forbidden, "The address is banned."),
         RefusalReason::Draining => Error::new(ErrorCode::ShuttingDown, "The daemon is ending."),
     };
     match transport {

@@ -8,7 +8,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
-use proto::{Level, MessageId, Nick, Protocol, RoomName, Seq, WallTime};
+use proto::{Level, MessageId, Nick, Protocol, RequestId, RoomName, Seq, WallTime};
 
 use crate::close::CloseReason;
 use crate::connection::ConnId;
@@ -44,8 +44,36 @@ pub enum Effect {
     Close(ConnId),
     /// Something for the log.
     Notice(Notice),
+    /// What the kernel knows of these connections is wanted; the answer comes back through [`Hub::measured`](crate::Hub::measured)
+    /// before any other input.
+    Measure(Measure),
+    /// This is logged from now on, and what is heavier.
+    LogLevel(Level),
     /// A `stop` request was accepted: the daemon is to end as TERM ends it.
     Stop,
+}
+
+/// A question to the kernel, and for whom it is asked.
+#[derive(Debug)]
+pub struct Measure {
+    /// Who asked, and under which request.
+    pub(crate) asker: ConnId,
+    pub(crate) request: RequestId,
+    /// Whether there are others behind the last.
+    pub(crate) more: bool,
+    /// About whom, in the order of the answers.
+    pub connections: Vec<ConnId>,
+}
+
+/// What the kernel knows of a connection; nothing where it does not tell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Measured {
+    /// The round-trip time, in microseconds.
+    pub rtt_us: Option<u32>,
+    /// Bytes that it holds for the peer: not sent, or not acknowledged.
+    pub kernel_bytes: Option<u32>,
+    /// How many segments are under way to the peer: sent, and not acknowledged.
+    pub under_way: Option<u32>,
 }
 
 /// A message on its way to the store.
@@ -145,6 +173,15 @@ pub enum Notice {
         /// Its place, which stays empty.
         seq: Seq,
     },
+    /// An administrator did something to others: kicked, banned, changed what is logged.
+    Administered {
+        /// Over which connection.
+        id: ConnId,
+        /// Who.
+        by: Nick,
+        /// What, in words.
+        what: Box<str>,
+    },
     /// A control connection asked the daemon to end.
     StopAsked {
         /// Which.
@@ -183,6 +220,8 @@ pub enum RefusalReason {
     ControlLimit,
     /// Its user has as many control connections as one may have.
     ControlByUser,
+    /// An administrator keeps its address out.
+    Banned,
     /// The daemon is ending.
     Draining,
 }
@@ -196,6 +235,7 @@ impl RefusalReason {
             Self::AcceptRate => "accept_rate",
             Self::ControlLimit => "control_limit",
             Self::ControlByUser => "control_by_user",
+            Self::Banned => "banned",
             Self::Draining => "draining",
         }
     }
@@ -222,6 +262,7 @@ impl Notice {
             Self::Skipped { .. } => "skipped",
             Self::MemoryPressure { .. } => "memory_pressure",
             Self::StoreRefused { .. } => "store_refused",
+            Self::Administered { .. } => "administered",
             Self::StopAsked { .. } => "stop_asked",
             Self::Draining { .. } => "draining",
             Self::Closed { .. } => "closed",
@@ -235,7 +276,9 @@ impl Notice {
             | Self::Decided { .. }
             | Self::Named { .. }
             | Self::Paused { .. } => Level::Debug,
-            Self::Draining { .. } | Self::StopAsked { .. } => Level::Info,
+            Self::Draining { .. } | Self::Administered { .. } | Self::StopAsked { .. } => {
+                Level::Info
+            }
             Self::Refused { .. } | Self::Skipped { .. } | Self::MemoryPressure { .. } => {
                 Level::Warn
             }
@@ -253,9 +296,9 @@ impl Notice {
                 Subject { peer: Some(address), reason: Some(reason.word()), ..Subject::default() }
             }
             Self::Decided { id, .. } | Self::Paused { id } | Self::Skipped { id, .. } => of(id),
-            Self::Named { id, nick } | Self::StopAsked { id, by: nick } => {
-                Subject { nick: Some(nick), ..of(id) }
-            }
+            Self::Named { id, nick }
+            | Self::Administered { id, by: nick, .. }
+            | Self::StopAsked { id, by: nick } => Subject { nick: Some(nick), ..of(id) },
             Self::StoreRefused { room, .. } => Subject { room: Some(room), ..Subject::default() },
             Self::MemoryPressure { .. } | Self::Draining { .. } => Subject::default(),
             Self::Closed { id, address, nick, reason } => Subject {
@@ -307,6 +350,7 @@ impl fmt::Display for Notice {
             Self::StoreRefused { room, seq } => {
                 write!(f, "message {seq} of {room} could not be stored")
             }
+            Self::Administered { by, what, .. } => write!(f, "{by} {what}"),
             Self::StopAsked { by, .. } => write!(f, "{by} asked the daemon to end"),
             Self::Draining { connections } => {
                 write!(f, "ending, {connections} connections are left")

@@ -82,10 +82,7 @@ impl Hub {
         for answer in answers {
             let Ticket { room: no, seq } = answer.ticket;
             let Some(room) = self.rooms.get_mut(no) else { continue };
-            let mut waiting = room.queue.iter_mut().filter_map(|pending| match pending {
-                Pending::Post(post) => Some(post),
-                Pending::Joined { .. } | Pending::Left { .. } | Pending::Renamed { .. } => None,
-            });
+            let mut waiting = room.queue.iter_mut().filter_map(Pending::as_post);
             let Some(post) = waiting.find(|post| post.seq == seq) else { continue };
             if post.fate == Fate::Waiting {
                 post.fate = if answer.outcome.is_ok() { Fate::Stored } else { Fate::Refused };
@@ -140,6 +137,10 @@ impl Hub {
             Pending::Left { nick } => {
                 let event = Event::Left { room: &name, nick: nick.as_str() };
                 self.publish(no, &event, None, None, out);
+            }
+            Pending::Away { conn, nick, away } => {
+                let event = Event::Away { room: &name, nick: nick.as_str(), away: &away };
+                self.publish(no, &event, None, Some(conn), out);
             }
             Pending::Renamed { conn, nick, new_nick } => {
                 let (nick, new_nick) = (nick.as_str(), new_nick.as_str());

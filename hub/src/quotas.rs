@@ -97,7 +97,7 @@ impl Hub {
             RefusalReason::AcceptRate => Limit::AcceptRate,
             RefusalReason::ControlLimit => Limit::Control,
             RefusalReason::ControlByUser => Limit::ControlByUser,
-            RefusalReason::Draining => return,
+            RefusalReason::Banned | RefusalReason::Draining => return,
         };
         match (peer.ip, &peer.login) {
             (Some(ip), _) => self.hits.note(limit, &Prefix::of(ip).to_string(), self.now),

@@ -2,6 +2,7 @@
 //!
 //! Only the tables live here; what happens in a room is decided in `publish`, and handed out in `settle`.
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -144,6 +145,15 @@ pub(crate) enum Pending {
         /// Who.
         nick: Nick,
     },
+    /// Somebody is away, or back.
+    Away {
+        /// It does not hear of itself.
+        conn: ConnId,
+        /// Who.
+        nick: Nick,
+        /// What it left word of; empty for back.
+        away: Box<str>,
+    },
     /// Somebody took another name.
     Renamed {
         /// It does not hear of itself.
@@ -156,6 +166,16 @@ pub(crate) enum Pending {
 }
 
 impl Pending {
+    /// The post that it is.
+    pub(crate) const fn as_post(&mut self) -> Option<&mut Post> {
+        match self {
+            Self::Post(post) => Some(post),
+            Self::Joined { .. } | Self::Left { .. } | Self::Away { .. } | Self::Renamed { .. } => {
+                None
+            }
+        }
+    }
+
     /// Whether it is a post that the store has not answered.
     pub(crate) fn waits_for_store(&self) -> bool {
         matches!(self, Self::Post(post) if post.fate == Fate::Waiting)

@@ -4,7 +4,7 @@
 
 use alloc::string::String;
 
-use proto::{RoomName, Span, WireLimits};
+use proto::{Level, RoomName, Span, WireLimits};
 
 use crate::planted::Planted;
 
@@ -116,6 +116,8 @@ pub struct Settings {
     pub rooms: Option<usize>,
     /// Rooms that one connection may be in.
     pub rooms_joined: Option<usize>,
+    /// What is logged; administrators change it while the server runs.
+    pub log_level: Level,
     /// The bug that is put in.
     #[cfg(feature = "planted")]
     pub planted: Option<Planted>,
@@ -166,6 +168,7 @@ impl Default for Settings {
             recent: Some(64 * 1024 * 1024),
             rooms: Some(10_000),
             rooms_joined: Some(100),
+            log_level: Level::Info,
             #[cfg(feature = "planted")]
             planted: None,
         }

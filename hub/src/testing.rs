@@ -9,8 +9,8 @@ use std::vec::Vec;
 use proto::{Guid, MessageId, Nick, Now, Span, Transport, WallTime, native};
 
 use crate::{
-    Answer, CloseReason, ConnId, Effect, HangUp, Hub, Notice, Outbox, Peer, Record, RefusalReason,
-    Settings, StoreError,
+    Answer, CloseReason, ConnId, Effect, HangUp, Hub, Level, Measured, Notice, Outbox, Peer,
+    Record, RefusalReason, Settings, StoreError,
 };
 
 /// What the store does.
@@ -30,6 +30,9 @@ pub(crate) struct Turn {
     pub(crate) flush: Vec<ConnId>,
     pub(crate) resumed: Vec<ConnId>,
     pub(crate) stopped: bool,
+    /// What the kernel says of everybody.
+    pub(crate) kernel: Measured,
+    pub(crate) level: Option<Level>,
     pub(crate) frames: u32,
     out: Outbox,
 }
@@ -61,6 +64,8 @@ impl Turn {
             flush: Vec::new(),
             resumed: Vec::new(),
             stopped: false,
+            kernel: Measured::default(),
+            level: None,
             frames: u32::MAX,
             out: Outbox::default(),
         }
@@ -223,6 +228,11 @@ impl Turn {
                 Effect::Resume(id) => self.resumed.push(id),
                 Effect::Close(id) => self.hub.reaped(id, self.now, &mut self.out),
                 Effect::Notice(notice) => self.notices.push(notice),
+                Effect::Measure(measure) => {
+                    let answers = vec![self.kernel; measure.connections.len()];
+                    self.hub.measured(&measure, &answers, self.now, &mut self.out);
+                }
+                Effect::LogLevel(level) => self.level = Some(level),
                 Effect::Stop => self.stopped = true,
             }
             self.flush.append(&mut self.out.flush);

@@ -17,6 +17,9 @@ impl fmt::Display for BadNetwork {
 
 impl core::error::Error for BadNetwork {}
 
+/// An IPv4 address in IPv6 clothes has so many bits before its own: `::ffff:0:0/96`.
+const MAPPED_BITS: u8 = 96;
+
 /// Addresses that begin alike: `10.0.0.0/8`, `::1`, `2001:db8::/32`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Network {
@@ -25,6 +28,27 @@ pub struct Network {
 }
 
 impl Network {
+    /// The network of an address, however it was written: without the bits behind its length, and IPv4 out of its IPv6 clothes.
+    fn masked(address: IpAddr, bits: u8) -> Self {
+        let (address, bits) = match (address, bits.checked_sub(MAPPED_BITS)) {
+            (IpAddr::V6(_), Some(rest)) if address.to_canonical().is_ipv4() => {
+                (address.to_canonical(), rest)
+            }
+            _ => (address, bits),
+        };
+        let address = match address {
+            IpAddr::V4(address) => {
+                let mask = u32::MAX.checked_shl(32_u32.saturating_sub(u32::from(bits)));
+                IpAddr::V4((address.to_bits() & mask.unwrap_or(0)).into())
+            }
+            IpAddr::V6(address) => {
+                let mask = u128::MAX.checked_shl(128_u32.saturating_sub(u32::from(bits)));
+                IpAddr::V6((address.to_bits() & mask.unwrap_or(0)).into())
+            }
+        };
+        Self { address, bits }
+    }
+
     /// Whether the address is one of them. An IPv4 address in IPv6 clothes is the IPv4 address.
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.address, address.to_canonical()) {
@@ -54,7 +78,7 @@ impl FromStr for Network {
         if bits > most {
             return Err(wrong());
         }
-        Ok(Self { address, bits })
+        Ok(Self::masked(address, bits))
     }
 }
 
@@ -66,6 +90,8 @@ impl fmt::Display for Network {
 
 #[cfg(test)]
 mod tests {
+    use alloc::string::ToString;
+
     use super::*;
 
     #[test]
@@ -83,6 +109,12 @@ mod tests {
         );
         let one: Network = "::1".parse().unwrap();
         assert!(one.contains("::1".parse().unwrap()) && !one.contains("::2".parse().unwrap()));
+        let written = |text: &str| text.parse::<Network>().unwrap().to_string();
+        assert_eq!(written("10.1.2.3/8"), "10.0.0.0/8");
+        assert_eq!(written("::ffff:10.1.2.3/104"), "10.0.0.0/8");
+        assert_eq!(written("::ffff:10.1.2.3"), "10.1.2.3/32");
+        assert_eq!(written("2001:db8::1/32"), "2001:db8::/32");
+        assert_eq!((written("::1/0"), written("1.2.3.4/0")), ("::/0".into(), "0.0.0.0/0".into()));
         assert!("10.0.0.0/33".parse::<Network>().is_err() && "ten/8".parse::<Network>().is_err());
     }
 }

@@ -18,6 +18,7 @@
 //! NAME is read?                     whether the daemon would read from it
 //! store answers | holds | refuses   what the store does from now on
 //! stored N | refused N              the store answers the N oldest that it holds
+//! kernel tells RTT BYTES SEGMENTS   what it says of everybody from now on: microseconds, unsent bytes, unacknowledged segments; or `-`
 //! advance SPAN                      1500ms, 5s, 2m
 //! drain
 //! memory                            what the hub holds for others
@@ -25,7 +26,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use hub::{Anonymous, HangUp, Quota, Settings};
+use hub::{Anonymous, HangUp, Measured, Quota, Settings};
 use proto::Span;
 use tests::native;
 
@@ -60,6 +61,14 @@ pub fn carry_out(world: &mut World, command: &str) {
         ["stored", count] => world.stored(count.parse().unwrap(), false),
         ["refused", count] => world.stored(count.parse().unwrap(), true),
         ["advance", time] => world.advance(span(time)),
+        ["kernel", "tells", rtt, bytes, segments] => {
+            let number = |text: &str| text.parse().ok();
+            world.kernel = Measured {
+                rtt_us: number(rtt),
+                kernel_bytes: number(bytes),
+                under_way: number(segments),
+            };
+        }
         ["drain"] => world.drain(),
         ["memory"] => memory(world),
         [name, "ends"] => world.hangs_up(name, HangUp::Eof),

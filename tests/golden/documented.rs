@@ -70,7 +70,11 @@ impl Talk {
                         self.closed.push(id);
                         self.hub.reaped(id, self.now, &mut self.outbox);
                     }
-                    Effect::Resume(_) | Effect::Notice(_) | Effect::Stop => {}
+                    Effect::Measure(measure) => {
+                        let answers = vec![hub::Measured::default(); measure.connections.len()];
+                        self.hub.measured(&measure, &answers, self.now, &mut self.outbox);
+                    }
+                    Effect::Resume(_) | Effect::Notice(_) | Effect::LogLevel(_) | Effect::Stop => {}
                 }
             }
             self.hub.settle(self.now, &mut self.outbox);

@@ -5,7 +5,9 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 
-use hub::{Answer, ConnId, Effect, HangUp, Hub, Level, Notice, Outbox, Peer, Record, Settings};
+use hub::{
+    Answer, ConnId, Effect, HangUp, Hub, Level, Measured, Notice, Outbox, Peer, Record, Settings,
+};
 use proto::{MessageId, Now, Span, Transport, WallTime};
 
 use crate::said::Said;
@@ -44,6 +46,8 @@ pub struct World {
     connections: Vec<Connection>,
     mood: StoreMood,
     held: VecDeque<Record>,
+    /// What the kernel says of everybody.
+    pub kernel: Measured,
     outbox: Outbox,
     output: Vec<String>,
     ids: BTreeMap<String, usize>,
@@ -64,6 +68,7 @@ impl World {
             connections: Vec::new(),
             mood: StoreMood::Answers,
             held: VecDeque::new(),
+            kernel: Measured::default(),
             outbox: Outbox::default(),
             output: Vec::new(),
             ids: BTreeMap::new(),
@@ -288,6 +293,13 @@ impl World {
                     self.hub().reaped(id, now, &mut outbox);
                 }
                 Effect::Notice(notice) => self.notice(&notice),
+                Effect::Measure(measure) => {
+                    let answers = vec![self.kernel; measure.connections.len()];
+                    self.hub().measured(&measure, &answers, now, &mut outbox);
+                }
+                Effect::LogLevel(level) => {
+                    self.output.push(format!("the log is set to {}", level.word()));
+                }
                 Effect::Stop => self.output.push(String::from("the daemon is to stop")),
             }
             // What came of it is behind what was there.

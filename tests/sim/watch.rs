@@ -7,6 +7,7 @@ use std::rc::Rc;
 use chatd::turn::Log;
 use hub::{CloseReason, ConnId, Hub, Level, Notice};
 
+use crate::asking::Asked;
 use crate::clients::{Client, Sort};
 use crate::clock::{MS, SECOND};
 use crate::control::Asked;
@@ -193,7 +194,7 @@ impl Watch {
             }
             CloseReason::StoreUnavailable => world.oracle.voices[no].store_refused,
             CloseReason::Drain => world.phase == Phase::Stopping,
-            CloseReason::InputBudget => false,
+            CloseReason::InputBudget | CloseReason::Kicked | CloseReason::Banned => false,
         };
         let sort = client.sort;
         assert!(
@@ -266,4 +267,7 @@ impl Log for SimLog {
         let now = world.net.clock.now();
         world.net.trace.note_text(now, Kind::Notice, 0, &format!("{kind}: {text}"));
     }
+
+    /// The trace has everything, whatever the level.
+    fn set_level(&mut self, _level: Level) {}
 }

@@ -275,7 +275,11 @@ impl<'a> Driven<'a> {
                         self.hub.reaped(id, self.now, &mut self.outbox);
                     }
                     Effect::Notice(notice) => drop(notice.to_string()),
-                    Effect::Stop => {}
+                    Effect::Measure(measure) => {
+                        let answers = vec![hub::Measured::default(); measure.connections.len()];
+                        self.hub.measured(&measure, &answers, self.now, &mut self.outbox);
+                    }
+                    Effect::LogLevel(_) | Effect::Stop => {}
                 }
             }
             self.hub.settle(self.now, &mut self.outbox);

@@ -9,7 +9,7 @@ use std::net::Shutdown;
 use std::os::fd::{AsFd, AsRawFd};
 use std::time::Duration;
 
-use hub::{ConnId, Peer};
+use hub::{ConnId, Measured, Peer};
 use mio::event::{Event, Source};
 use mio::net::{TcpStream, UnixStream};
 use mio::unix::SourceFd;
@@ -21,6 +21,7 @@ use proto::{Now, WallTime};
 use crate::clock::Clock;
 use crate::listen::Listener;
 use crate::signals::Signals;
+use crate::sys::{bytes_held, tcp_way};
 use crate::turn::{Driver, ListenerId, Ready};
 
 /// Events taken from the kernel at once.
@@ -65,6 +66,19 @@ impl Stream {
             (Self::Unix(stream), [part]) => stream.write(part),
             (Self::Tcp(stream), parts) => stream.write_vectored(parts),
             (Self::Unix(stream), parts) => stream.write_vectored(parts),
+        }
+    }
+
+    /// What the kernel knows of it.
+    fn measure(&self) -> Measured {
+        let (way, held) = match self {
+            Self::Tcp(stream) => (tcp_way(stream).ok(), bytes_held(stream)),
+            Self::Unix(stream) => (None, bytes_held(stream)),
+        };
+        Measured {
+            rtt_us: way.map(|way| way.rtt_us),
+            kernel_bytes: held.ok(),
+            under_way: way.map(|way| way.unacknowledged),
         }
     }
 
@@ -228,6 +242,10 @@ impl Driver for MioDriver {
             // Closing takes it out of epoll, too: no other descriptor names this socket.
             stream.shutdown();
         }
+    }
+
+    fn measure(&mut self, id: ConnId) -> Measured {
+        self.stream(id).map_or_else(|_| Measured::default(), |stream| stream.measure())
     }
 
     fn now(&self) -> Now {

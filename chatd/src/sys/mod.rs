@@ -1,6 +1,10 @@
 //! Small safe wrappers around what is unsafe to call. Nothing else in the project is.
 #![allow(unsafe_code, reason = "the one folder where it lives")]
 
+use std::os::fd::{AsFd, AsRawFd};
+
+use nix::errno::Errno;
+use nix::libc;
 use nix::sys::signal::{SigHandler, Signal, signal};
 
 /// Ignores a signal in the whole process.
@@ -9,8 +13,46 @@ pub(crate) fn set_signal_ignored(which: Signal) -> nix::Result<()> {
     unsafe { signal(which, SigHandler::SigIgn) }.map(drop)
 }
 
+/// What the kernel knows of a TCP connection's way to its peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TcpWay {
+    /// The smoothed round-trip time, in microseconds.
+    pub(crate) rtt_us: u32,
+    /// Segments that were sent and are not acknowledged.
+    pub(crate) unacknowledged: u32,
+}
+
+/// Asks what the kernel knows of a TCP connection's way.
+pub(crate) fn tcp_way(socket: &impl AsFd) -> nix::Result<TcpWay> {
+    let fd = socket.as_fd().as_raw_fd();
+    // SAFETY: all fields are integers, for which zero is a value; an older kernel leaves the last ones as they are.
+    let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
+    let mut length = libc::socklen_t::try_from(size_of_val(&info)).expect("it is some 100 bytes");
+    let into = (&raw mut info).cast();
+    // SAFETY: `fd` is open as long as `socket` is borrowed, and the kernel writes at most `length` bytes into `info`.
+    let done =
+        unsafe { libc::getsockopt(fd, libc::IPPROTO_TCP, libc::TCP_INFO, into, &raw mut length) };
+    Errno::result(done)?;
+    Ok(TcpWay { rtt_us: info.tcpi_rtt, unacknowledged: info.tcpi_unacked })
+}
+
+/// How many bytes the kernel holds for a socket's peer: over TCP what is not acknowledged, on a local socket what is not read,
+/// with what the kernel's buffers cost there.
+pub(crate) fn bytes_held(socket: &impl AsFd) -> nix::Result<u32> {
+    let fd = socket.as_fd().as_raw_fd();
+    let mut held: libc::c_int = 0;
+    // SAFETY: `fd` is open as long as `socket` is borrowed, and the kernel writes one integer (`SIOCOUTQ` is this number, too).
+    let done = unsafe { libc::ioctl(fd, libc::TIOCOUTQ, &raw mut held) };
+    Errno::result(done)?;
+    Ok(u32::try_from(held).unwrap_or(0))
+}
+
 #[cfg(test)]
 mod tests {
+    use std::io::{ErrorKind, Write};
+    use std::net::{TcpListener, TcpStream};
+    use std::os::unix::net::UnixStream;
+
     use super::*;
 
     #[test]
@@ -19,5 +61,32 @@ mod tests {
         let (reader, writer) = nix::unistd::pipe().expect("a pipe");
         drop(reader);
         assert_eq!(nix::unistd::write(&writer, b"x"), Err(nix::errno::Errno::EPIPE));
+    }
+
+    #[test]
+    fn the_kernel_tells_the_way_of_a_tcp_connection_only() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let stream = TcpStream::connect(listener.local_addr().expect("a port")).expect("it waits");
+        let way = tcp_way(&stream).expect("a TCP connection");
+        assert!(way.rtt_us > 0, "the handshake was a round trip");
+        assert_eq!(way.unacknowledged, 0);
+        let (local, _) = UnixStream::pair().expect("a pair");
+        assert_eq!(tcp_way(&local), Err(Errno::EOPNOTSUPP));
+    }
+
+    #[test]
+    fn what_nobody_reads_is_held_by_the_kernel() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("a port");
+        let mut sender = TcpStream::connect(address).expect("it waits");
+        assert_eq!(bytes_held(&sender), Ok(0));
+        let _receiver = listener.accept().expect("it came");
+        sender.set_nonblocking(true).expect("a socket option");
+        let full = std::iter::repeat_with(|| sender.write(&[0; 65_536])).find_map(Result::err);
+        assert_eq!(full.map(|error| error.kind()), Some(ErrorKind::WouldBlock));
+        assert!(bytes_held(&sender).expect("a socket") > 0);
+        let (mut local, _peer) = UnixStream::pair().expect("a pair");
+        local.write_all(b"some bytes").expect("they fit");
+        assert!(bytes_held(&local).expect("a socket") >= 10);
     }
 }

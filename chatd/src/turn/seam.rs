@@ -6,7 +6,7 @@
 use std::io::{self, IoSlice};
 use std::time::Duration;
 
-use hub::{Answer, ConnId, Level, Notice, Peer, Record};
+use hub::{Answer, ConnId, Level, Measured, Notice, Peer, Record};
 use proto::{Now, WallTime};
 
 /// Names one listener, in the order in which the driver has them.
@@ -56,6 +56,10 @@ pub trait Driver {
     fn read(&mut self, id: ConnId, into: &mut [u8]) -> io::Result<usize>;
     /// Writes what there is room for.
     fn write_vectored(&mut self, id: ConnId, from: &[IoSlice<'_>]) -> io::Result<usize>;
+    /// What the kernel knows of a connection. A driver without a kernel knows nothing.
+    fn measure(&mut self, _id: ConnId) -> Measured {
+        Measured::default()
+    }
     /// Closes both directions, and forgets the connection.
     fn shutdown(&mut self, id: ConnId);
     /// The monotonic clock.
@@ -78,4 +82,6 @@ pub trait Log {
     fn notice(&mut self, notice: Notice);
     /// Something that the hub knows nothing of: how much it matters, one word, and a text for people.
     fn line(&mut self, level: Level, kind: &'static str, text: String);
+    /// What is lighter than this is left out from now on.
+    fn set_level(&mut self, level: Level);
 }

@@ -47,6 +47,7 @@ struct World {
     ids: Vec<ConnId>,
     pipes: BTreeMap<ConnId, Pipe>,
     lines: Vec<&'static str>,
+    level: Option<Level>,
     closed: Vec<&'static str>,
 }
 
@@ -174,6 +175,10 @@ impl Log for Script {
 
     fn line(&mut self, _: Level, kind: &'static str, _: String) {
         self.0.borrow_mut().lines.push(kind);
+    }
+
+    fn set_level(&mut self, level: Level) {
+        self.0.borrow_mut().level = Some(level);
     }
 }
 

@@ -111,10 +111,7 @@ impl Hub {
             self.reply(id, request, &Reply::Post { room: name.as_str(), seq, time }, out);
             return Ok(());
         }
-        let mut waiting = room.queue.iter_mut().filter_map(|pending| match pending {
-            Pending::Post(post) => Some(post),
-            Pending::Joined { .. } | Pending::Left { .. } | Pending::Renamed { .. } => None,
-        });
+        let mut waiting = room.queue.iter_mut().filter_map(Pending::as_post);
         let post =
             waiting.find(|post| post.seq == known.seq).expect("a known id is recent or waits");
         if *post.content != *content || post.from != *from {

@@ -2,6 +2,7 @@
 //! files of their own.
 
 mod administration;
+mod connections;
 mod direct;
 mod messages;
 mod people;
@@ -91,7 +92,9 @@ impl Hub {
             Request::Away { text } => self.away(id, request, text.as_deref(), out),
             Request::Stats {} => self.reply_stats(id, request, out),
             Request::Connections { slow, beyond, limit } => {
-                self.list_connections(id, request, (slow.unwrap_or(false), beyond, limit), out)
+                let page = (slow.unwrap_or(false), beyond, limit);
+                self.list_connections(id, request, page, out);
+                Ok(())
             }
             Request::Kick { whom, reason } => self.kick(id, request, &whom, reason.as_deref(), out),
             Request::Ban { banned, duration, reason } => {
@@ -99,8 +102,14 @@ impl Hub {
             }
             Request::Unban { banned } => self.unban(id, request, &banned, out),
             Request::Bans {} => self.list_bans(id, request, out),
-            Request::Announce { text } => self.announce_all(id, request, &text, out),
-            Request::LogLevel { level } => self.log_level(id, request, level, out),
+            Request::Announce { text } => {
+                self.announce_all(id, request, &text, out);
+                Ok(())
+            }
+            Request::LogLevel { level } => {
+                self.log_level(id, request, level, out);
+                Ok(())
+            }
             Request::Stop {} => self.stop(id, request, out),
         }
     }
@@ -224,7 +233,7 @@ impl Hub {
         if let Some(nick) = connection.nick.clone() {
             self.announce(home, Pending::Left { nick }, out);
         } else {
-            let nick = self.names.guest(id);
+            let nick = self.guest_name(id);
             let now = self.now;
             let connection = self.connections.known(id);
             connection.nick = Some(nick);

@@ -1,8 +1,9 @@
-//! Requests about people: their nicknames, who they are, what they talk about, whether they are there.
+//! Requests about people: their nicknames, who they are, whether they are there.
 
 use alloc::format;
+use alloc::vec::Vec;
 
-use proto::reply::Reply;
+use proto::reply::{Reply, Whois};
 use proto::vocabulary::Error;
 use proto::{Dialect, ErrorCode, Nick, RequestId, RoomName};
 
@@ -10,6 +11,9 @@ use crate::Hub;
 use crate::connection::ConnId;
 use crate::outbox::Outbox;
 use crate::quotas::too_many_names;
+use crate::rooms::Pending;
+
+use super::connections::protocol;
 
 impl Hub {
     /// Whether a connection may take a nickname.
@@ -20,6 +24,7 @@ impl Hub {
                 "A control connection takes no nickname: it speaks as its user's login name.";
             return Err(Error::new(ErrorCode::BadRequest, text));
         }
+        self.nick_is_not_banned(nick)?;
         if self.names.owner(nick).is_some_and(|owner| owner != id) {
             let text = format!("Somebody else is called `{nick}`; choose another nickname.");
             return Err(Error::new(ErrorCode::NicknameInUse, text));
@@ -46,12 +51,37 @@ impl Hub {
 
     pub(super) fn whois(
         &mut self,
-        _id: ConnId,
-        _request: &RequestId,
-        _nick: &Nick,
-        _out: &mut Outbox,
+        id: ConnId,
+        request: &RequestId,
+        nick: &Nick,
+        out: &mut Outbox,
     ) -> Result<(), Error> {
-        Err(super::not_built())
+        let found = self.who_is_called(nick)?;
+        let found = found.iter().filter_map(|who| self.connections.get(*who));
+        let who = found.max_by_key(|who| who.last_said).expect("whoever is found is there");
+        let sees_addresses = self.connections.get(id).is_some_and(|asker| asker.admin);
+        let shown =
+            who.rooms.iter().map(|no| self.rooms.known(*no)).filter(|room| {
+                room.member(who.id).is_some_and(|member| member.standing.is_shown())
+            });
+        let mut rooms: Vec<&str> = shown.map(|room| room.name.as_str()).collect();
+        rooms.sort_unstable();
+        let client = who.client.as_ref();
+        let reply = Reply::Whois(Whois {
+            nick: who.nick.as_ref().map_or(nick.as_str(), Nick::as_str),
+            since: self.wall_at(who.named),
+            // One that leaves counts its time anew, and had its name before.
+            connected: self.wall_at(who.since.min(who.named)),
+            idle_ms: self.now.since(who.last_said).as_millis(),
+            rooms,
+            away: client.and_then(|client| client.away.as_deref()),
+            agent: client.and_then(|client| client.agent.as_deref()),
+            protocol: protocol(who),
+            address: sees_addresses.then_some(&*who.address),
+        });
+        let bytes = self.encoded_reply(id, request, &reply)?;
+        self.push_private(id, bytes, out);
+        Ok(())
     }
 
     pub(super) fn topic(
@@ -65,13 +95,38 @@ impl Hub {
         Err(super::not_built())
     }
 
+    /// Sets what one left word of where a text is given; the rooms hear of it where it is another than before.
     pub(super) fn away(
         &mut self,
-        _id: ConnId,
-        _request: &RequestId,
-        _text: Option<&str>,
-        _out: &mut Outbox,
+        id: ConnId,
+        request: &RequestId,
+        text: Option<&str>,
+        out: &mut Outbox,
     ) -> Result<(), Error> {
-        Err(super::not_built())
+        if self.connections.known(id).dialect == Dialect::Control {
+            let text = "A control connection occupies no nickname: nobody misses it.";
+            return Err(Error::new(ErrorCode::BadRequest, text));
+        }
+        let before = self.client(id).away.clone().unwrap_or_default();
+        let away = text.unwrap_or(&before);
+        self.reply(id, request, &Reply::Away { away }, out);
+        if *away == *before {
+            return Ok(());
+        }
+        self.client(id).away = (!away.is_empty()).then(|| away.into());
+        let connection = self.connections.get(id).expect("who asks is there");
+        let nick = connection.nick.clone().expect("who speaks v1 has a name");
+        for no in connection.rooms.clone() {
+            let member = self.rooms.known(no).member(id);
+            if member.is_some_and(|member| member.standing.is_shown()) {
+                let (nick, away) = (nick.clone(), away.into());
+                self.announce(no, Pending::Away { conn: id, nick, away }, out);
+            }
+        }
+        assert!(
+            self.client(id).away.as_ref().is_none_or(|away| !away.is_empty()),
+            "who is back left word of nothing"
+        );
+        Ok(())
     }
 }

@@ -1,5 +1,6 @@
 //! What the hub promises, sentence by sentence, through its public inputs.
 
+mod administration;
 mod anything;
 mod deadlines;
 mod native;
