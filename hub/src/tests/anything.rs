@@ -8,13 +8,15 @@ use std::string::String;
 use std::vec::Vec;
 
 use proptest::prelude::*;
+use proto::{Span, Transport};
 
 use crate::testing::{StoreMode, Turn, chat, keepalive, nick};
-use crate::{ConnId, HangUp, Settings};
+use crate::{ConnId, HangUp, Peer, Quota, Settings};
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
-    Dial,
+    /// From which address.
+    Dial(u8),
     Control,
     /// Who, what, in how many pieces.
     Say(usize, u8, usize),
@@ -28,7 +30,7 @@ enum Step {
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        2 => Just(Step::Dial),
+        2 => (0_u8..3).prop_map(Step::Dial),
         1 => Just(Step::Control),
         14 => (0_usize..12, any::<u8>(), 1_usize..4).prop_map(|(who, what, pieces)| Step::Say(who, what, pieces)),
         1 => (0_usize..12, any::<bool>()).prop_map(|(who, end)| Step::HangUp(who, end)),
@@ -51,6 +53,12 @@ fn limits() -> impl Strategy<Value = Settings> {
             rooms_joined,
             messages_per_s: Some(50),
             message_burst: 20,
+            clients_per_ip: rooms_joined.map(|_| 4),
+            accept_rate: rooms.map(|_| Quota { count: 5, span: Span::from_secs(1) }),
+            accept_burst: 4,
+            fanout_per_s: outbox.map(|outbox| u32::try_from(outbox).unwrap()),
+            fanout_burst: 2_000,
+            nick_changes: store.map(|_| Quota { count: 2, span: Span::from_secs(1) }),
             ..Settings::default()
         },
     )
@@ -121,10 +129,22 @@ fn request(what: u8, room: &str) -> String {
     }
 }
 
+fn at(place: u8) -> Peer {
+    let ip = core::net::IpAddr::from([192, 0, 2, place]);
+    Peer {
+        transport: Transport::Stream,
+        address: format!("{ip}:1").into(),
+        ip: Some(ip),
+        login: None,
+        admin: false,
+        exempt: false,
+    }
+}
+
 fn act(turn: &mut Turn, all: &mut Vec<(ConnId, bool)>, step: Step) {
     let whom = |who: usize, all: &[(ConnId, bool)]| all.get(who % all.len().max(1)).copied();
     match step {
-        Step::Dial => all.push((turn.dial(), true)),
+        Step::Dial(from) => all.extend(turn.arrive(at(from)).map(|id| (id, true))),
         Step::Control => all.push((turn.control("root"), false)),
         Step::Say(who, what, pieces) => {
             let Some((id, native)) = whom(who, all) else { return };
