@@ -298,6 +298,12 @@ mod tests {
         assert!(matches!(next(), Ok(What::Lost(3))) && matches!(next(), Ok(What::Line(..))));
         sink.line(Level::Debug, "test", "below the level".to_owned());
         assert!(next().is_err());
+        sink.set_level(Level::Debug);
+        sink.line(Level::Debug, "test", "text".to_owned());
+        assert!(matches!(next(), Ok(What::Line(Level::Debug, ..))));
+        sink.set_level(Level::Error);
+        sink.line(Level::Warn, "test", "below the level".to_owned());
+        assert!(next().is_err());
     }
 
     #[test]

@@ -360,6 +360,30 @@ mod tests {
     }
 
     #[test]
+    fn what_a_peer_does_not_read_is_measured() {
+        let (mut driver, address) = driver();
+        let client = Client::connect(address).unwrap();
+        await_ready(&mut driver, |ready| *ready == Ready::Listener(TCP));
+        let (stream, _) = driver.accept(TCP).unwrap();
+        let id = ConnId::from_u64(1);
+        driver.register(stream, id).unwrap();
+        let idle = driver.measure(id);
+        assert!(idle.rtt_us.is_some() && (idle.kernel_bytes, idle.under_way) == (Some(0), Some(0)));
+        let bytes = [0; 65_536];
+        while driver.write_vectored(id, &[IoSlice::new(&bytes)]).is_ok() {}
+        // The peer's kernel acknowledges what fits into its window, and then nothing is under way.
+        let until = driver.now().as_micros() + u64::try_from(DEADLINE.as_micros()).unwrap();
+        while driver.measure(id).under_way != Some(0) {
+            assert!(driver.now().as_micros() < until, "{:?}", driver.measure(id));
+            driver.poll(Some(EPOLL_STEP), &mut Vec::new()).unwrap();
+        }
+        assert!(driver.measure(id).kernel_bytes.is_some_and(|bytes| bytes > 0));
+        drop(client);
+        driver.shutdown(id);
+        assert_eq!(driver.measure(id), Measured::default());
+    }
+
+    #[test]
     fn who_is_refused_gets_the_words_before_the_end() {
         let (mut driver, address) = driver();
         let mut client = Client::connect(address).unwrap();

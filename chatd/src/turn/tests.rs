@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind, IoSlice};
 use std::rc::Rc;
 use std::time::Duration;
 
-use hub::{ConnId, Hub, Level, Notice, Peer, Settings};
+use hub::{ConnId, Hub, Level, Measured, Notice, Peer, Settings};
 use nix::errno::Errno;
 use proto::{MessageId, Nick, Now, Span, Transport, WallTime, native};
 
@@ -49,6 +49,8 @@ struct World {
     lines: Vec<&'static str>,
     level: Option<Level>,
     closed: Vec<&'static str>,
+    /// Whom the turn asked the kernel about.
+    measured: Vec<ConnId>,
 }
 
 #[derive(Clone, Default)]
@@ -155,6 +157,12 @@ impl Driver for Script {
 
     fn shutdown(&mut self, id: ConnId) {
         self.0.borrow_mut().pipes.remove(&id).expect("a connection is closed once");
+    }
+
+    fn measure(&mut self, id: ConnId) -> Measured {
+        self.0.borrow_mut().measured.push(id);
+        let rtt_us = u32::try_from(id.index()).ok().map(|place| 100 + place);
+        Measured { rtt_us, kernel_bytes: Some(0), under_way: Some(0) }
     }
 
     fn now(&self) -> Now {
@@ -523,6 +531,31 @@ fn who_is_closed_while_it_waits_to_be_read_leaves_no_place_in_the_queue() {
     scene.turn();
     assert!(scene.is_open(newborn));
     assert_eq!(scene.change(|world| world.closed.clone()), ["idle"]);
+}
+
+#[test]
+fn the_kernel_is_asked_about_connections_within_the_turn() {
+    let mut scene = Scene::new(|_| {});
+    let operator = scene.dial(CONTROL, 1)[0];
+    let others = scene.dial(TCP, 2);
+    scene.say(operator, b"{\"request\":\"connections\",\"id\":\"1\"}\n");
+    scene.turn();
+    assert_eq!(scene.change(|world| world.measured.clone()), [operator, others[0], others[1]]);
+    let heard = String::from_utf8(scene.heard(operator)).unwrap();
+    let told: Vec<usize> = ["\"rtt_us\":100", "\"rtt_us\":101", "\"rtt_us\":102"]
+        .map(|rtt| heard.find(rtt).unwrap())
+        .to_vec();
+    assert!(told.is_sorted() && heard.ends_with("\"more\":false}\n"), "{heard}");
+}
+
+#[test]
+fn a_level_that_an_administrator_sets_reaches_the_log() {
+    let mut scene = Scene::new(|_| {});
+    let operator = scene.dial(CONTROL, 1)[0];
+    scene.say(operator, b"{\"request\":\"log_level\",\"id\":\"1\",\"level\":\"debug\"}\n");
+    scene.turn();
+    assert_eq!(scene.change(|world| world.level), Some(Level::Debug));
+    assert_eq!(lines(&scene.heard(operator)), 1);
 }
 
 #[test]
