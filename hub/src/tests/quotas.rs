@@ -32,14 +32,14 @@ fn user(login: &str, exempt: bool) -> Peer {
     }
 }
 
-fn quota(count: u32, seconds: u64) -> Option<Quota> {
-    Some(Quota { count, span: Span::from_secs(seconds) })
+fn quota(count: u32, seconds: u64) -> Quota {
+    Quota { count, span: Span::from_secs(seconds) }
 }
 
 fn few() -> Settings {
     Settings {
         clients_per_ip: Some(2),
-        accept_rate: quota(1, 1),
+        accept_rate: Some(quota(1, 1)),
         accept_burst: 4,
         detect: None,
         ..quiet()
@@ -107,7 +107,7 @@ fn what_is_known_of_an_address_vanishes_when_it_is_idle() {
 
 #[test]
 fn exempt_peers_have_no_quotas() {
-    let settings = Settings { nick_changes: quota(1, 60), fanout_per_s: Some(1), ..few() };
+    let settings = Settings { nick_changes: Some(quota(1, 60)), fanout_per_s: Some(1), ..few() };
     let mut turn = Turn::new(Settings { fanout_burst: 1, ..settings });
     let ids: Vec<ConnId> =
         (0..10).map(|_| turn.arrive(Peer { exempt: true, ..at("10.0.0.1") }).unwrap()).collect();
@@ -151,7 +151,7 @@ fn seventeen_control_connections_of_one_user_are_one_too_many() {
 
 #[test]
 fn names_change_five_times_a_minute_and_what_changes_nothing_is_free() {
-    let settings = Settings { nick_changes: quota(5, 60), ..quiet() };
+    let settings = Settings { nick_changes: Some(quota(5, 60)), ..quiet() };
     let mut turn = Turn::new(settings);
     let (a, b) = (turn.native(), turn.native());
     turn.say(b, &nick(9, "taken"));
@@ -276,4 +276,43 @@ fn deadlines_of_a_paused_speaker_stand_still_and_its_hang_up_is_seen() {
     assert!(turn.lines(hearer).last().unwrap().contains("two halves"));
     let paused = turn.notices.iter().filter(|notice| matches!(notice, Notice::Paused { .. }));
     assert_eq!(paused.count(), 2);
+}
+
+#[test]
+fn replays_of_one_connection_are_in_work_one_after_the_other() {
+    let mut turn = Turn::new(Settings { outbox: Some(8 * 1024), ..quiet() });
+    let root = turn.control("root");
+    for room in ["a", "b"] {
+        for number in 0..40 {
+            let id = std::format!("00000000-0000-4000-8000-00000000{room}{number:03}");
+            let text = "x".repeat(500);
+            turn.ask(
+                root,
+                &std::format!(
+                    r#"{{"request":"post","id":"{id}","room":"{room}","text":"{text}"}}"#
+                ),
+            );
+            turn.lines(root);
+        }
+    }
+    let asker = turn.control("ada");
+    for room in ["a", "b", "a"] {
+        turn.ask(
+            asker,
+            &std::format!(r#"{{"request":"join","id":"{room}","room":"{room}","after":0}}"#),
+        );
+    }
+    let mut lines = Vec::new();
+    for _ in 0..20 {
+        lines.extend(turn.lines(asker));
+        turn.settle();
+    }
+    let place = |what: &str| lines.iter().position(|line| line.contains(what)).unwrap();
+    assert!(
+        place(r#""error":"limit_reached""#) < place(r#""reply":"a","ok":true"#),
+        "once at a time"
+    );
+    let last = lines.iter().rposition(|line| line.contains(r#""history":"a""#)).unwrap();
+    assert!(last < place(r#""history":"b""#), "one replay, then the other");
+    assert_eq!(lines.iter().filter(|line| line.contains("history")).count(), 80);
 }
