@@ -57,7 +57,7 @@ impl Hub {
         let nick = self.connections.known(id).nick.clone();
         let from = nick.expect("who is shown has a name");
         let mut message_id = self.random.message_id();
-        while self.recents.ids.contains_key(&message_id) {
+        while self.recents.ids.contains_key(&message_id) || self.directs.get(message_id).is_some() {
             message_id = self.random.message_id();
         }
         let room = self.rooms.home;

@@ -25,6 +25,7 @@ impl Hub {
         self.check_waiting();
         self.check_quotas();
         self.check_bans();
+        self.check_directs();
         if self.connections.len() == 0 {
             assert_eq!(self.wheel.len(), 0, "no connections, no timers");
             assert_eq!(
@@ -206,6 +207,14 @@ impl Hub {
             dirty || room.open.iter().all(Option::is_none),
             "an open block is to be handed out"
         );
+    }
+
+    /// An id names one message, in a room or to one nickname; whoever waits for receipts is there.
+    fn check_directs(&self) {
+        self.directs.check_invariants(|id| {
+            assert!(!self.recents.ids.contains_key(&id), "an id names one message");
+        });
+        self.receipts.check_invariants(|author| self.connections.get(author).is_some());
     }
 
     /// What waits for the store is counted, its ids are known, and so are those of recent messages.

@@ -193,6 +193,7 @@ impl Hub {
         }
         let connection = self.connections.remove(id);
         self.forget_everywhere(&connection);
+        self.receipts.author_is_gone(id);
         self.let_out(&connection);
         if let Some(nick) = nick.filter(|_| connection.dialect != Dialect::Control) {
             self.names.release(&nick, id);

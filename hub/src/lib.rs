@@ -26,6 +26,7 @@ mod close;
 mod connection;
 mod deadlines;
 mod decide;
+mod directs;
 mod flush;
 mod hits;
 mod invariants;
@@ -37,6 +38,7 @@ mod publish;
 mod queue;
 mod quotas;
 mod random;
+mod receipts;
 mod receive;
 mod recent;
 mod requests;
@@ -75,12 +77,14 @@ use crate::bans::Bans;
 use crate::block::Blocks;
 use crate::bucket::Rates;
 use crate::connection::Connections;
+use crate::directs::Directs;
 use crate::hits::Hits;
 use crate::leave::Course;
 use crate::names::Names;
 use crate::publish::StoreQueue;
 use crate::quotas::Controls;
 use crate::random::Random;
+use crate::receipts::Receipts;
 use crate::recent::Recents;
 use crate::rooms::{Rooms, Standing};
 use crate::settings::LATE_MAX;
@@ -110,6 +114,8 @@ pub struct Hub {
     rooms: Rooms,
     blocks: Blocks,
     recents: Recents,
+    directs: Directs,
+    receipts: Receipts,
     wheel: Wheel<ConnId>,
     store_queue: StoreQueue,
     /// Connections that wait for the store to have less to do.
@@ -154,6 +160,8 @@ impl Hub {
             rooms: Rooms::new(settings.default_room.clone()),
             blocks: Blocks::default(),
             recents: Recents::default(),
+            directs: Directs::default(),
+            receipts: Receipts::default(),
             wheel,
             store_queue: StoreQueue::default(),
             behind_store: VecDeque::new(),

@@ -15,6 +15,7 @@ use crate::close::CloseReason;
 use crate::connection::{ConnId, Pause, Phase};
 use crate::leave::Course;
 use crate::outbox::{Answer, Effect, Notice, Outbox, Record};
+use crate::receipts::Wanted;
 use crate::recent::{Known, Recent};
 use crate::rooms::{Excluded, Fate, Pending, Post, RoomNo, Ticket};
 use crate::settings::{STORE_QUEUE_BYTES_MAX, STORE_QUEUE_MESSAGES_MAX};
@@ -171,6 +172,9 @@ impl Hub {
             history: None,
         };
         self.publish(no, &Event::Message(message), Some(seq), Some(author), out);
+        if receipt {
+            self.await_receipts(message_id, author, Wanted::Members(no));
+        }
         let room = self.rooms.known_mut(no);
         assert!(room.last_released < seq, "a room has one order");
         room.last_released = seq;

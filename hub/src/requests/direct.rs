@@ -1,34 +1,215 @@
 //! Messages to one nickname, and receipts.
 
-use alloc::borrow::Cow;
+use alloc::format;
+use alloc::vec::Vec;
 
+use proto::encode::{self, Content, Message, Place};
+use proto::reply::Reply;
 use proto::vocabulary::Error;
-use proto::{MessageId, Nick, RequestId};
+use proto::{Dialect, ErrorCode, Event, MessageId, Nick, RequestId, WallTime};
 
 use crate::Hub;
 use crate::connection::ConnId;
+use crate::directs::Direct;
 use crate::outbox::Outbox;
+use crate::receipts::{Given, RECEIPT_MEMBERS_MAX, Receiver, Wanted};
+use crate::rooms::{RoomNo, Standing};
+
+/// A message to one nickname, as its author made it.
+#[derive(Debug)]
+pub(super) struct DirectDraft<'a> {
+    pub(super) message_id: MessageId,
+    pub(super) from: Nick,
+    pub(super) to: &'a Nick,
+    pub(super) content: &'a [u8],
+    pub(super) receipt: bool,
+}
 
 impl Hub {
+    /// A message to one nickname goes to whoever has that name now; nobody else hears it, and it is never skipped. It is stored
+    /// nowhere: a guest's name may be another person's tomorrow.
     pub(super) fn post_direct(
         &mut self,
-        _id: ConnId,
-        _request: &RequestId,
-        _to: &Nick,
-        (_message_id, _content, _receipt): (MessageId, Cow<'_, [u8]>, bool),
-        _from: Nick,
-        _out: &mut Outbox,
+        id: ConnId,
+        request: &RequestId,
+        draft: &DirectDraft<'_>,
+        out: &mut Outbox,
     ) -> Result<(), Error> {
-        Err(super::not_built())
+        let message_id = draft.message_id;
+        if self.recents.ids.contains_key(&message_id) {
+            return Err(super::id_conflict());
+        }
+        if let Some(known) = self.directs.get(message_id) {
+            let same = *known.content == *draft.content
+                && known.from == draft.from
+                && known.to.key() == draft.to.key();
+            if !same {
+                return Err(super::id_conflict());
+            }
+            let (to, time) = (known.to.clone(), known.time);
+            self.reply(id, request, &Reply::Direct { to: to.as_str(), time }, out);
+            return Ok(());
+        }
+        let receivers = self.who_hears(draft.to)?;
+        let (time, to) = (self.wall, self.name_of(&receivers, draft.to));
+        let heard = self.deliver_direct(id, receivers, draft, (&to, time), out);
+        if heard.is_empty() {
+            let text = format!("`{to}` reads too slowly and is closed: nothing was delivered.");
+            return Err(Error::new(ErrorCode::NoSuchNick, text));
+        }
+        let direct = Direct {
+            from: draft.from.clone(),
+            to: to.clone(),
+            time,
+            content: draft.content.into(),
+        };
+        self.directs.keep(message_id, direct);
+        self.counters.messages += 1;
+        self.reply(id, request, &Reply::Direct { to: to.as_str(), time }, out);
+        if draft.receipt {
+            self.await_receipts(message_id, id, Wanted::OneOf(heard));
+        }
+        Ok(())
     }
 
+    /// Whoever a message to this nickname reaches: those who leave get nothing new.
+    fn who_hears(&self, nick: &Nick) -> Result<Vec<ConnId>, Error> {
+        let mut found = self.who_is_called(nick)?;
+        found.retain(|who| self.connections.get(*who).is_some_and(|who| who.phase.is_live()));
+        if found.is_empty() {
+            let text = format!("`{nick}` is leaving; nothing was delivered.");
+            return Err(Error::new(ErrorCode::NoSuchNick, text));
+        }
+        Ok(found)
+    }
+
+    /// A nickname as its owner writes it.
+    fn name_of(&self, owners: &[ConnId], nick: &Nick) -> Nick {
+        let owner = owners.first().and_then(|owner| self.connections.get(*owner));
+        let name = owner.and_then(|owner| owner.nick.clone());
+        name.unwrap_or_else(|| nick.clone())
+    }
+
+    /// Queues a message for its receivers; gives back those for whom it is queued. Several receivers are one user of the control
+    /// socket and speak one dialect, so that it is encoded once.
+    fn deliver_direct(
+        &mut self,
+        author: ConnId,
+        receivers: Vec<ConnId>,
+        draft: &DirectDraft<'_>,
+        (to, time): (&Nick, WallTime),
+        out: &mut Outbox,
+    ) -> Vec<ConnId> {
+        let dialect_of = |hub: &Self, id| hub.connections.get(id).map(|who| who.dialect);
+        let first = receivers.first().and_then(|first| dialect_of(self, *first));
+        let dialect = first.expect("a message has a receiver, who is there");
+        let message = Message {
+            place: Place::Direct { to: to.as_str() },
+            time,
+            message_id: draft.message_id,
+            from: draft.from.as_str(),
+            content: Content(draft.content),
+            receipt: draft.receipt,
+            history: None,
+        };
+        let mut frame = Vec::new();
+        encode::event(dialect, &Event::Message(message), &mut frame);
+        assert!(!frame.is_empty(), "every dialect has a form for it");
+        if dialect.is_v1() {
+            self.counters.encoded_v1 += 1;
+        } else {
+            self.counters.encoded_v05 += 1;
+        }
+        let mut heard = receivers;
+        heard.retain(|who| {
+            assert_eq!(dialect_of(self, *who), Some(dialect), "one frame is for all of them");
+            self.push_private(*who, frame.clone(), out);
+            self.connections.get(*who).is_some_and(|who| who.phase.is_live())
+        });
+        let count = u32::try_from(heard.len()).unwrap_or(u32::MAX);
+        self.counters.deliveries += u64::from(count);
+        self.charge_fanout(author, frame.len(), count);
+        heard
+    }
+
+    /// Refuses a post that asks more members for receipts than may give them.
+    pub(super) fn may_ask_for_receipts(&self, no: RoomNo) -> Result<(), Error> {
+        let members = self.rooms.known(no).shown;
+        if members <= RECEIPT_MEMBERS_MAX {
+            return Ok(());
+        }
+        let text = format!(
+            "The room has {members} members; receipts are for rooms of at most {RECEIPT_MEMBERS_MAX}."
+        );
+        Err(Error::new(ErrorCode::LimitReached, text))
+    }
+
+    /// An author that is still there waits for receipts of a message that was delivered.
+    pub(crate) fn await_receipts(&mut self, message_id: MessageId, author: ConnId, wanted: Wanted) {
+        if self.connections.get(author).is_some_and(|author| author.phase.is_live()) {
+            self.receipts.wait(message_id, author, wanted);
+        }
+    }
+
+    /// Somebody has a message, and its author hears so: once from each, who is a member of its room, or the one it was for.
     pub(super) fn receipt(
         &mut self,
-        _id: ConnId,
-        _request: &RequestId,
-        _message_id: MessageId,
-        _out: &mut Outbox,
+        id: ConnId,
+        request: &RequestId,
+        message_id: MessageId,
+        out: &mut Outbox,
     ) -> Result<(), Error> {
-        Err(super::not_built())
+        let author = self.awaits_receipt_of(message_id, id)?;
+        assert!(self.connections.get(author).is_some(), "an author who waits is there");
+        let connection = self.connections.get(id).expect("who asks is there");
+        let nick = connection.nick.clone().expect("who speaks v1 has a name");
+        let receiver = match connection.dialect {
+            Dialect::Control => Receiver::Login(nick.key()),
+            Dialect::Native05 | Dialect::NativeV1 => Receiver::Connection(id),
+        };
+        let is_there = |receiver: &Receiver| match receiver {
+            Receiver::Connection(id) => self.connections.get(*id).is_some(),
+            Receiver::Login(_) => true,
+        };
+        let given = self.receipts.give(message_id, receiver, is_there);
+        if given == Given::TooMany {
+            let text = format!(
+                "{RECEIPT_MEMBERS_MAX} have given a receipt, as many as may for a message."
+            );
+            return Err(Error::new(ErrorCode::LimitReached, text));
+        }
+        self.reply(id, request, &Reply::Receipt { message_id }, out);
+        if given == Given::New {
+            let dialect = self.reply_dialect(author);
+            let event = Event::Delivered { message_id, by: nick.as_str(), time: self.wall };
+            let mut bytes = Vec::new();
+            encode::event(dialect, &event, &mut bytes);
+            self.push_private(author, bytes, out);
+        }
+        Ok(())
+    }
+
+    /// Who waits for a receipt of this message that this connection may give.
+    fn awaits_receipt_of(&self, message_id: MessageId, id: ConnId) -> Result<ConnId, Error> {
+        let awaited = self.receipts.get(message_id).filter(|awaited| {
+            self.connections.get(awaited.author).is_some_and(|author| author.phase.is_live())
+        });
+        let is_receiver = awaited.filter(|awaited| match &awaited.wanted {
+            Wanted::OneOf(heard) => heard.contains(&id),
+            Wanted::Members(no) => awaited.author != id && self.is_shown_in(*no, id),
+        });
+        let Some(awaited) = is_receiver else {
+            let text = "Nobody waits for a receipt of this message from this connection.";
+            return Err(Error::new(ErrorCode::NoSuchMessage, text));
+        };
+        if let Wanted::Members(no) = awaited.wanted {
+            self.may_ask_for_receipts(no)?;
+        }
+        Ok(awaited.author)
+    }
+
+    fn is_shown_in(&self, no: RoomNo, id: ConnId) -> bool {
+        let standing = self.rooms.get(no).and_then(|room| room.member(id));
+        standing.map(|member| member.standing).is_some_and(Standing::is_shown)
     }
 }

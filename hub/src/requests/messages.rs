@@ -7,6 +7,7 @@ use proto::reply::Reply;
 use proto::vocabulary::{Error, HISTORY_MESSAGES_MAX};
 use proto::{ErrorCode, MessageId, Nick, RequestId, RoomName, Seq, Target, WallTime, encode};
 
+use super::direct::DirectDraft;
 use crate::Hub;
 use crate::connection::ConnId;
 use crate::outbox::Outbox;
@@ -67,18 +68,19 @@ impl Hub {
         let name = match target {
             Target::Room(name) => name,
             Target::Nick(to) => {
-                return self.post_direct(
-                    id,
-                    request,
-                    to,
-                    (message_id, content, receipt),
-                    from,
-                    out,
-                );
+                let content = &*content;
+                let draft = DirectDraft { message_id, from, to, content, receipt };
+                return self.post_direct(id, request, &draft, out);
             }
         };
         if let Some(known) = self.recents.ids.get(&message_id).copied() {
             return self.repeat(id, request, known, (name, &from, &content), out);
+        }
+        if self.directs.get(message_id).is_some() {
+            return Err(super::id_conflict());
+        }
+        if let Some(no) = self.rooms.find(name).filter(|_| receipt) {
+            self.may_ask_for_receipts(no)?;
         }
         let room = self.room_or_make(id, name)?;
         let reply = Some(request.clone());
@@ -95,10 +97,7 @@ impl Hub {
         (name, from, content): (&RoomName, &Nick, &[u8]),
         out: &mut Outbox,
     ) -> Result<(), Error> {
-        let conflict = || {
-            let text = "Another message has this id; make a new UUID for each message.";
-            Error::new(ErrorCode::IdConflict, text)
-        };
+        let conflict = super::id_conflict;
         let room = self.rooms.known_mut(known.room);
         if room.name != *name {
             return Err(conflict());

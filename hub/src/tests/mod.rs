@@ -3,6 +3,7 @@
 mod administration;
 mod anything;
 mod deadlines;
+mod direct;
 mod native;
 mod quotas;
 mod rooms;

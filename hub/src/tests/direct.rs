@@ -1,0 +1,159 @@
+//! Messages to one nickname, and receipts.
+
+extern crate std;
+
+use std::format;
+use std::string::String;
+use std::vec::Vec;
+
+use crate::testing::{StoreMode, Turn, quiet};
+use crate::{CloseReason, ConnId, HangUp, Settings};
+
+/// The message id of a number.
+fn uuid(number: u32) -> String {
+    format!("00000000-0000-4000-8000-{number:012}")
+}
+
+fn post(number: u32, place: &str, text: &str) -> String {
+    format!(
+        r#"{{"request":"post","id":"{}",{place},"text":"{text}","receipt":true}}"#,
+        uuid(number)
+    )
+}
+
+fn receipt(number: u32) -> String {
+    format!(r#"{{"request":"receipt","id":"r","message_id":"{}"}}"#, uuid(number))
+}
+
+/// Joins `ops` and forgets what it heard.
+fn joined(turn: &mut Turn, login: &str) -> ConnId {
+    let id = turn.control(login);
+    turn.ask(id, r#"{"request":"join","id":"j","room":"ops"}"#);
+    turn.read(id);
+    id
+}
+
+/// What a connection hears, by the name of the event, the error code, or `ok`.
+fn words(turn: &mut Turn, id: ConnId) -> Vec<String> {
+    let word = |line: &String| {
+        let after = |mark: &str| line.split(mark).nth(1).map(|rest| rest.split('"').next());
+        let word = after(r#""event":""#).or_else(|| after(r#""error":""#)).flatten();
+        String::from(word.unwrap_or("ok"))
+    };
+    turn.lines(id).iter().map(word).collect()
+}
+
+#[test]
+fn a_receiver_that_reads_too_slowly_is_closed_and_the_sender_is_told() {
+    let mut turn = Turn::new(Settings { outbox: Some(1_000), ..quiet() });
+    let (ada, bob) = (turn.control("ada"), turn.control("bob"));
+    let long = "x".repeat(600);
+    turn.ask(ada, &post(1, r#""to":"bob""#, &long));
+    turn.ask(ada, &post(2, r#""to":"bob""#, &long));
+    assert_eq!(words(&mut turn, ada), ["ok", "no_such_nick"]);
+    assert_eq!(turn.closed(bob), Some(CloseReason::OutboxFull));
+    let bob = turn.control("bob");
+    turn.ask(ada, &post(2, r#""to":"bob""#, &long));
+    assert_eq!(words(&mut turn, ada), ["ok"], "what failed named no message");
+    assert_eq!(words(&mut turn, bob), ["message"]);
+}
+
+#[test]
+fn a_direct_message_comes_behind_what_rooms_said_before() {
+    let mut turn = Turn::new(quiet());
+    let (ada, bob) = (joined(&mut turn, "ada"), joined(&mut turn, "bob"));
+    turn.read(ada);
+    turn.say_more(ada, format!("{}\n", post(1, r#""room":"ops""#, "first")).as_bytes());
+    turn.say_more(ada, format!("{}\n", post(2, r#""to":"bob""#, "second")).as_bytes());
+    turn.say_more(ada, format!("{}\n", post(3, r#""room":"ops""#, "third")).as_bytes());
+    turn.settle();
+    let heard = turn.lines(bob).join("\n");
+    let at = |text: &str| heard.find(text).unwrap();
+    assert!(at("first") < at("second") && at("second") < at("third"), "{heard}");
+}
+
+#[test]
+fn a_message_is_encoded_once_however_many_connections_its_receiver_has() {
+    let mut turn = Turn::new(quiet());
+    let ada = turn.control("ada");
+    let all: Vec<ConnId> = (0..5).map(|_| turn.control("bob")).collect();
+    turn.ask(ada, &post(1, r#""to":"bob""#, "hi"));
+    assert_eq!(turn.hub.encoded(), (0, 1));
+    for id in all {
+        assert_eq!(words(&mut turn, id), ["message"]);
+    }
+}
+
+#[test]
+fn a_message_that_is_not_stored_waits_for_no_receipt() {
+    let mut turn = Turn::new(quiet());
+    let (ada, bob) = (joined(&mut turn, "ada"), joined(&mut turn, "bob"));
+    turn.read(ada);
+    turn.store = StoreMode::Holds;
+    turn.ask(ada, &post(1, r#""room":"ops""#, "hi"));
+    turn.ask(bob, &receipt(1));
+    assert_eq!(words(&mut turn, bob), ["no_such_message"]);
+    turn.answer(1, false);
+    turn.ask(bob, &receipt(1));
+    assert_eq!(words(&mut turn, bob), ["no_such_message"]);
+    turn.ask(ada, &post(1, r#""room":"ops""#, "hi"));
+    turn.answer(1, true);
+    turn.ask(bob, &receipt(1));
+    assert_eq!(words(&mut turn, bob), ["message", "ok"]);
+    assert_eq!(words(&mut turn, ada), ["store_unavailable", "ok", "delivered"]);
+}
+
+#[test]
+fn an_author_that_leaves_hears_of_no_receipt() {
+    let mut turn = Turn::new(quiet());
+    let (ada, bob) = (joined(&mut turn, "ada"), joined(&mut turn, "bob"));
+    turn.ask(ada, &post(1, r#""room":"ops""#, "hi"));
+    turn.hang_up(ada, HangUp::Eof);
+    turn.ask(bob, &receipt(1));
+    assert_eq!(words(&mut turn, bob), ["message", "no_such_message"]);
+    assert!(!words(&mut turn, ada).contains(&"delivered".into()));
+    assert_eq!(turn.closed(ada), Some(CloseReason::PeerClosed));
+}
+
+#[test]
+fn a_post_whose_author_is_gone_before_the_store_answers_waits_for_nothing() {
+    let mut turn = Turn::new(quiet());
+    let (ada, bob) = (joined(&mut turn, "ada"), joined(&mut turn, "bob"));
+    turn.store = StoreMode::Holds;
+    turn.ask(ada, &post(1, r#""room":"ops""#, "hi"));
+    turn.hang_up(ada, HangUp::Reset);
+    turn.answer(1, true);
+    turn.ask(bob, &receipt(1));
+    assert_eq!(words(&mut turn, bob), ["message", "left", "no_such_message"]);
+}
+
+#[test]
+fn an_author_is_told_of_its_latest_thousand_messages() {
+    let mut turn = Turn::new(quiet());
+    let (ada, bob) = (turn.control("ada"), turn.control("bob"));
+    for number in 0..1_001 {
+        turn.ask(ada, &post(number, r#""to":"bob""#, "hi"));
+        turn.read(ada);
+        turn.read(bob);
+    }
+    turn.ask(bob, &receipt(0));
+    turn.ask(bob, &receipt(1));
+    turn.ask(bob, &receipt(1_000));
+    assert_eq!(words(&mut turn, bob), ["no_such_message", "ok", "ok"]);
+    assert_eq!(words(&mut turn, ada), ["delivered", "delivered"]);
+}
+
+#[test]
+fn an_author_who_never_reads_its_receipts_is_cut_as_everybody_is() {
+    let mut turn = Turn::new(Settings { outbox: Some(2_000), ..quiet() });
+    let (ada, bob) = (turn.control("ada"), turn.control("bob"));
+    for number in 0..100 {
+        if turn.closed(ada).is_none() {
+            turn.ask(ada, &post(number, r#""to":"bob""#, "hi"));
+        }
+        turn.ask(bob, &receipt(number));
+        turn.read(bob);
+    }
+    assert_eq!(turn.closed(ada), Some(CloseReason::OutboxFull));
+    assert_eq!(turn.closed(bob), None);
+}
