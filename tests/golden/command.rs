@@ -5,6 +5,7 @@
 //! connect NAME [exempt]             a TCP connection, from 192.0.2.1
 //! connect NAME from ADDRESS
 //! control NAME LOGIN [admin]        a connection to the control socket
+//! crowd NAME COUNT ROOM             TCP connections NAME1, NAME2, ... that say `hello` and join a room; what they hear is not shown
 //! NAME chat STRING                  v0.5 frames: Chat, SetNickname (request id: one byte, 16 times), Keepalive, any type
 //! NAME nick BYTE STRING
 //! NAME keepalive
@@ -55,6 +56,7 @@ pub fn carry_out(world: &mut World, command: &str) {
         ["connect", name, "from", address] => world.connect(name, address.parse().unwrap(), false),
         ["control", name, login] => world.connect_control(name, login, false),
         ["control", name, login, "admin"] => world.connect_control(name, login, true),
+        ["crowd", name, count, room] => crowd(world, name, count.parse().unwrap(), room),
         ["store", "answers"] => world.store(StoreMood::Answers),
         ["store", "holds"] => world.store(StoreMood::Holds),
         ["store", "refuses"] => world.store(StoreMood::Refuses),
@@ -108,6 +110,16 @@ fn asks(world: &mut World, name: &str, json: &str) {
         line.replace_range(begin..at + 2 + digits, &format!("{long}\""));
     }
     world.asks(name, &line);
+}
+
+fn crowd(world: &mut World, name: &str, count: u32, room: &str) {
+    for number in 1..=count {
+        let name = format!("{name}{number}");
+        world.connect(&name, HOME, true);
+        world.mute(&name);
+        world.asks(&name, &format!(r#"{{"request":"hello","id":"1","nick":"{name}"}}"#));
+        world.asks(&name, &format!(r#"{{"request":"join","id":"2","room":"{room}"}}"#));
+    }
 }
 
 /// What one of the sending commands sends.

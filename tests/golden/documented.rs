@@ -1,8 +1,9 @@
 //! The byte-level examples of docs/protocol.md, run against the hub.
 //!
 //! A fenced block of the language `chat` is one conversation. `NAME -> HEX  comment` is sent by a TCP connection, `NAME <- HEX` is
-//! what it gets next; `NAME -> {JSON}` and `NAME <- {JSON}` are lines of a control connection, where `"..."` and `...` in what
-//! is got stand for any value. `NAME <- end` is a close. `TIME passes` lets time pass.
+//! what it gets next; `NAME -> {JSON}` and `NAME <- {JSON}` are lines of a control connection, `NAME => {JSON}` and `NAME <= {JSON}`
+//! frames of type 16 of a TCP connection, where `"..."` in what is got stands for any value. `NAME <- end` is a close. `TIME passes`
+//! lets time pass.
 
 use std::collections::BTreeMap;
 
@@ -93,6 +94,17 @@ impl Talk {
         }
     }
 
+    /// The next that a connection got is a frame of type 16 with this object.
+    fn hears_object(&mut self, name: &str, json: &str) {
+        self.peer(name, false);
+        let (_, heard) = self.peers.get_mut(name).unwrap();
+        let head = heard.first_chunk().unwrap_or_else(|| panic!("{name} got nothing: {json}"));
+        let end = 4 + usize::try_from(u32::from_be_bytes(*head)).unwrap();
+        let frame: Vec<u8> = heard.drain(..end).collect();
+        assert_eq!(frame[4..8], [0, 0, 0, 16], "{name} got {}, no {json}", hex(&frame));
+        matches_line(&String::from_utf8(frame[8..].to_vec()).unwrap(), json);
+    }
+
     fn line(&mut self, line: &str) {
         if let Some(time) = line.strip_suffix(" passes") {
             let seconds = time.trim_end_matches(" s").parse().unwrap();
@@ -100,6 +112,12 @@ impl Talk {
         }
         if let Some((name, json)) = line.split_once(" -> {") {
             return self.sends(name, format!("{{{json}\n").as_bytes(), true);
+        }
+        if let Some((name, json)) = line.split_once(" => ") {
+            return self.sends(name, &tests::native::frame(16, json.as_bytes()), false);
+        }
+        if let Some((name, json)) = line.split_once(" <= ") {
+            return self.hears_object(name, json);
         }
         if let Some((name, bytes)) = line.split_once(" -> ") {
             return self.sends(name, &example(bytes), false);

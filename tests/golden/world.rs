@@ -29,6 +29,8 @@ struct Connection {
     takes: Option<usize>,
     /// It has gone on its own side; what is written to it is lost.
     open: bool,
+    /// What it hears is not shown.
+    muted: bool,
 }
 
 /// What the store does with a message.
@@ -139,7 +141,8 @@ impl World {
             Ok(id) => {
                 let name = name.to_owned();
                 let said = Said::default();
-                let connection = Connection { id, name, transport, said, takes: None, open: true };
+                let (takes, open, muted) = (None, true, false);
+                let connection = Connection { id, name, transport, said, takes, open, muted };
                 self.connections.push(connection);
             }
             Err(refusal) => {
@@ -156,6 +159,11 @@ impl World {
     fn connection(&mut self, name: &str) -> &mut Connection {
         let found = self.connections.iter_mut().rev().find(|known| known.name == name);
         found.unwrap_or_else(|| panic!("nobody is called {name}"))
+    }
+
+    /// What a peer hears is not shown from now on.
+    pub fn mute(&mut self, name: &str) {
+        self.connection(name).muted = true;
     }
 
     /// Bytes come from a peer, as one read.
@@ -359,7 +367,7 @@ impl World {
     /// Moves what is whole of what was said into the output, connection by connection.
     fn show(&mut self) {
         for connection in &mut self.connections {
-            for line in connection.said.take() {
+            for line in connection.said.take().into_iter().filter(|_| !connection.muted) {
                 let line = format!("{}: {line}", connection.name);
                 self.output.push(masked(&line, &self.script, &mut self.ids));
             }
