@@ -86,6 +86,7 @@ impl Hub {
         out: &mut Outbox,
     ) {
         self.settle_connection(id, out);
+        self.tell_gaps(id, out);
         let now = self.now;
         let connection = self.connections.known(id);
         if !connection.phase.is_live() {

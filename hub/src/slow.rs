@@ -82,6 +82,11 @@ impl Hub {
         if left < bytes {
             out.notice(Notice::Skipped { id, bytes: bytes - left });
         }
+        if left > self.settings.outbox.unwrap_or(usize::MAX) {
+            // A frame that has begun is finished, and with it what may not be skipped is too much.
+            self.close(id, CloseReason::OutboxFull, out);
+            return;
+        }
         if left == 0 {
             // Nothing is left whose writing would show that it takes something again.
             connection.listed = false;
@@ -140,6 +145,22 @@ impl Hub {
         }
         let connection = self.connections.known(id);
         assert!(connection.gaps == 0 || !connection.phase.is_live(), "all gaps are told");
+    }
+
+    /// A connection goes: it is told what it missed before its last words.
+    pub(crate) fn tell_gaps(&mut self, id: ConnId, out: &mut Outbox) {
+        let untold = |hub: &Self| {
+            let connection = hub.connections.get(id);
+            connection
+                .filter(|connection| connection.gaps > 0 && connection.phase.is_live())
+                .map(|connection| connection.rooms.clone())
+        };
+        // Telling one may be too much for the queue; then nothing is left in it that could be skipped.
+        while let Some(rooms) = untold(self) {
+            for no in rooms {
+                self.tell_gap(id, no, out);
+            }
+        }
     }
 
     /// Tells a connection what of a room was left out, up to what is released now; from there on it hears the room again.
