@@ -1,5 +1,6 @@
 //! What all simulated clients share: a life, a stream of bytes that goes out, bytes that come in, a
-//! manner of reading. What a client says and understands is in `native` and `control`.
+//! manner of reading. What a client says is in `native` and, for v1, in `asking`; what it understands is
+//! in `native`, `control` and `v1`.
 
 use crate::clock::{MS, SECOND, Wake};
 use crate::net::{Net, Stage, take};
@@ -7,7 +8,7 @@ use crate::oracle::Oracle;
 use crate::rng::Rng;
 use crate::swarm::Temper;
 use crate::trace::Kind;
-use crate::{control, native};
+use crate::{asking, control, native, v1};
 
 /// What a client speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +17,8 @@ pub enum Sort {
     Native,
     /// TcpChat v0.5, but only listens.
     Mute,
+    /// TCP, which becomes v1 with `hello`: JSON in frames of type 16.
+    V1,
     /// JSON lines on the control socket.
     Control,
     /// Something that is no chat protocol.
@@ -66,7 +69,7 @@ pub struct Client {
     sipping: bool,
     pub sent_at: u64,
     pub count: u64,
-    pub control: control::Memory,
+    pub asking: asking::Memory,
     /// It has no rate limits.
     pub exempt: bool,
 }
@@ -89,7 +92,7 @@ impl Client {
             sipping: false,
             sent_at: 0,
             count: 0,
-            control: control::Memory::default(),
+            asking: asking::Memory::default(),
             exempt: false,
         }
     }
@@ -119,7 +122,13 @@ impl Client {
         self.send(net, frame);
     }
 
-    /// Sends a frame of which sometimes only the beginning goes out now.
+    /// Sends one frame, of which sometimes only the beginning goes out now.
+    pub fn send_framed(&mut self, net: &mut Net, frame: &[u8], half: bool) {
+        self.framed(self.sent, frame);
+        self.send_maybe_half(net, frame, half);
+    }
+
+    /// Sends bytes of which sometimes only the beginning goes out now.
     pub fn send_maybe_half(&mut self, net: &mut Net, bytes: &[u8], half: bool) {
         if !half || bytes.len() < 2 {
             self.send(net, bytes);
@@ -159,7 +168,7 @@ impl Client {
             return;
         }
         match self.sort {
-            Sort::Native => self.send_frame(net, &native::KEEPALIVE),
+            Sort::Native | Sort::V1 => self.send_frame(net, &native::KEEPALIVE),
             Sort::Control => self.send_frame(net, b"\n"),
             Sort::Mute | Sort::Foreign => {}
         }
@@ -187,7 +196,8 @@ impl Client {
         }
         match self.sort {
             Sort::Native => native::act(self, net, oracle),
-            Sort::Control => control::act(self, net, oracle),
+            Sort::V1 => v1::act(self, net, oracle),
+            Sort::Control => asking::act(self, net, oracle),
             Sort::Foreign => self.greet_foreign(net),
             Sort::Mute => {}
         }
@@ -270,6 +280,7 @@ impl Client {
         if count > 0 {
             match self.sort {
                 Sort::Native | Sort::Mute => native::hear(self, net, oracle),
+                Sort::V1 => v1::hear(self, net, oracle),
                 Sort::Control => control::hear(self, net, oracle),
                 Sort::Foreign => self.heard.clear(),
             }

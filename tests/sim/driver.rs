@@ -99,7 +99,7 @@ impl Driver for SimDriver {
             address: format!("sim:{no}").into(),
             ip: world.address(no),
             login: login.map(|name| proto::Nick::parse(name).expect("a good name")),
-            admin: login.is_some() && client.control.admin,
+            admin: login.is_some() && client.asking.admin,
             exempt: client.exempt,
         };
         Ok((no, peer))

@@ -189,8 +189,9 @@ impl Oracle {
         let known = self.voices[no].posts[post].message.map(|number| &self.messages[number]);
         let Some(seq) = seq else {
             let stored = known.filter(|message| message.fate != Fate::Refused);
+            let refused = self.voices[no].posts[post].refused && code == "store_unavailable";
             assert!(
-                stored.is_none() || repeated,
+                stored.is_none() || repeated || refused,
                 "#{no}: post {post} was answered {code} and is stored"
             );
             return;

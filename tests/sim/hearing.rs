@@ -141,6 +141,42 @@ impl Oracle {
         self.bytes_for(no, &self.released(LOBBY)[self.ears[no].cursor..])
     }
 
+    /// A native client said `hello` and speaks v1 from here on: it has left the lobby, of which it got, as any other, what
+    /// was released before it said so.
+    pub fn greeted(&mut self, no: usize, lobby: usize) {
+        self.skip_own(no);
+        let ear = &self.ears[no];
+        let released = self.released(LOBBY);
+        let excused = !ear.begun && self.overflows(no, &released[ear.start..]);
+        let missing = lobby.saturating_sub(ear.cursor);
+        assert!(missing == 0 || excused, "#{no} said hello and was owed {missing} messages");
+        assert!(ear.part == 0, "#{no} speaks v1 in the middle of a message");
+    }
+
+    /// A `gap` of the lobby came to a native client that has said `hello`: what was still under way to it when it did.
+    pub fn gap_before_hello(&mut self, no: usize, from: u64, to: u64) {
+        self.skip_own(no);
+        let ear = &self.ears[no];
+        let released = self.released(LOBBY);
+        let seq = |at: usize| released.get(at).map(|number| self.messages[*number].seq);
+        assert!(ear.part == 0, "#{no} got a gap in the middle of a message");
+        let mut first = ear.cursor;
+        if !ear.begun && self.overflows(no, &released[ear.start..]) {
+            while seq(first).is_some_and(|seq| seq < from) {
+                first += 1;
+            }
+        }
+        assert!(
+            seq(first) == Some(from) && from <= to,
+            "#{no} got a gap of the lobby from {from} to {to}, and {:?} is the next",
+            seq(first)
+        );
+        let end = released.partition_point(|number| self.messages[*number].seq <= to);
+        assert_eq!(seq(end - 1), Some(to), "#{no}: the lobby has no {to}");
+        let ear = &mut self.ears[no];
+        (ear.begun, ear.cursor) = (true, end);
+    }
+
     /// At the end, after everything flowed: a v0.5 client that is still there has got all.
     pub fn check_native_complete(&mut self, no: usize) {
         self.skip_own(no);

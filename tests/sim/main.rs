@@ -15,6 +15,8 @@
     reason = "a test that panics is a test that fails; its numbers are its own and small"
 )]
 
+mod answers;
+mod asking;
 mod clients;
 mod clock;
 mod control;
@@ -31,6 +33,7 @@ mod settings;
 mod store;
 mod swarm;
 mod trace;
+mod v1;
 mod watch;
 mod world;
 

@@ -3,14 +3,19 @@
 
 use crate::clients::Client;
 use crate::net::Net;
-use crate::oracle::{LOBBY, Oracle, Post, Wish};
+use crate::oracle::{LOBBY, Oracle, Post};
 use crate::trace::Kind;
 
 /// A frame of type 2.
 pub const KEEPALIVE: [u8; 8] = [0, 0, 0, 4, 0, 0, 0, 2];
 
+/// No frame is as long as this.
+const LENGTH_LIMIT: usize = 1 << 24;
+/// The longest length field of v0.5.
+const V05_LENGTH_MAX: usize = 65_536;
+
 /// Frames that end a connection, each at its header or where it shows.
-const BAD_FRAMES: [&[u8]; 8] = [
+pub const BAD_FRAMES: [&[u8]; 8] = [
     &[0, 0, 0, 0, 0, 0, 0, 2],
     &[0, 0, 0, 3, 0, 0, 0],
     &[0, 2, 0, 0, 0, 0, 0, 0],
@@ -21,7 +26,8 @@ const BAD_FRAMES: [&[u8]; 8] = [
     &[0, 0, 0, 9, 0, 0, 0, 0, 0, 1, b'a', b'b', b'c'],
 ];
 
-fn frame(kind: u32, payload: &[u8]) -> Vec<u8> {
+/// A frame of this type.
+pub fn frame(kind: u32, payload: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(8 + payload.len());
     bytes.extend((payload.len() as u32 + 4).to_be_bytes());
     bytes.extend(kind.to_be_bytes());
@@ -29,7 +35,8 @@ fn frame(kind: u32, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-fn chat(text: &[u8]) -> Vec<u8> {
+/// A frame of type 0.
+pub fn chat(text: &[u8]) -> Vec<u8> {
     let mut payload = (text.len() as u16).to_be_bytes().to_vec();
     payload.extend(text);
     frame(0, &payload)
@@ -41,23 +48,17 @@ pub fn act(client: &mut Client, net: &mut Net, oracle: &mut Oracle) {
     match client.rng.below(100) {
         0..50 => {
             let bytes = say(client, oracle, client.sent);
-            client.framed(client.sent, &bytes);
-            client.send_maybe_half(net, &bytes, half);
+            client.send_framed(net, &bytes, half);
         }
         50..60 => {
             let bytes = wish(client, oracle, client.sent);
-            client.framed(client.sent, &bytes);
-            client.send_maybe_half(net, &bytes, half);
+            client.send_framed(net, &bytes, half);
         }
         60..75 => burst(client, net, oracle),
-        75..80 => {
-            client.framed(client.sent, &KEEPALIVE);
-            client.send_maybe_half(net, &KEEPALIVE, half);
-        }
+        75..80 => client.send_framed(net, &KEEPALIVE, half),
         80..88 => {
             let bytes = nonsense(client);
-            client.framed(client.sent, &bytes);
-            client.send_maybe_half(net, &bytes, half);
+            client.send_framed(net, &bytes, half);
         }
         88..91 if client.rng.chance(client.temper.bad) => {
             client.bad_from = Some(client.sent);
@@ -109,21 +110,26 @@ fn say(client: &mut Client, oracle: &mut Oracle, at: u64) -> Vec<u8> {
     let text = if empty { Vec::new() } else { content(client, oracle) };
     let bytes = chat(&text);
     let end = at + bytes.len() as u64;
-    let post = Post { room: LOBBY.into(), content: text, end, ..Post::default() };
+    let post = Post { room: LOBBY.into(), content: text, end, chat: true, ..Post::default() };
     oracle.voices[client.no].posts.push(post);
     bytes
 }
 
-fn wish(client: &mut Client, oracle: &mut Oracle, at: u64) -> Vec<u8> {
+/// A nickname to wish for, which others may have or nobody may take.
+pub fn nickname(client: &mut Client) -> String {
     client.count += 1;
-    let nick = match client.rng.below(8) {
+    match client.rng.below(8) {
         0 => String::new(),
         1 => "x".repeat(client.rng.size(30, 40)),
         2 => format!(" {} ", client.no),
         3 => "tab\there".into(),
         4 | 5 => format!("Common {}", client.rng.below(3)),
         _ => format!("nick-{}-{}", client.no, client.count),
-    };
+    }
+}
+
+fn wish(client: &mut Client, oracle: &mut Oracle, at: u64) -> Vec<u8> {
+    let nick = nickname(client);
     let mut request = [0; 16];
     // Ids are opaque to the daemon: zero and repeated ones are answered each.
     request[0] = client.rng.below(3) as u8;
@@ -135,14 +141,12 @@ fn wish(client: &mut Client, oracle: &mut Oracle, at: u64) -> Vec<u8> {
     payload.push(nick.len() as u8);
     payload.extend(nick.as_bytes());
     let bytes = frame(3, &payload);
-    let end = at + bytes.len() as u64;
-    let after_posts = oracle.voices[client.no].posts.len();
-    oracle.voices[client.no].wishes.push(Wish { request, nick, after_posts, granted: None, end });
+    oracle.wish(client.no, Some(request), nick, at + bytes.len() as u64);
     bytes
 }
 
 /// Frames that a daemon skips: unknown types, and what only a server may say.
-fn nonsense(client: &mut Client) -> Vec<u8> {
+pub fn nonsense(client: &mut Client) -> Vec<u8> {
     let length = client.rng.scale(1, 3_000) as usize;
     match client.rng.below(3) {
         0 => frame(1, b"\x03you\x00\x02no"),
@@ -153,23 +157,35 @@ fn nonsense(client: &mut Client) -> Vec<u8> {
 
 /// Reads every whole frame that has come.
 pub fn hear(client: &mut Client, net: &mut Net, oracle: &mut Oracle) {
+    for (kind, payload) in frames(client) {
+        one(client.no, kind, &payload, net, oracle);
+    }
+}
+
+/// Takes every whole frame from what has come.
+pub fn frames(client: &mut Client) -> Vec<(u32, Vec<u8>)> {
     let bytes = std::mem::take(&mut client.heard);
-    let mut rest = &bytes[..];
+    let (no, mut rest) = (client.no, &bytes[..]);
+    let mut frames = Vec::new();
     while let Some((head, tail)) = rest.split_first_chunk::<4>() {
         let length = u32::from_be_bytes(*head) as usize;
-        assert!((4..=65_536).contains(&length), "#{} got a frame of length {length}", client.no);
+        assert!((4..LENGTH_LIMIT).contains(&length), "#{no} got a frame of length {length}");
         if tail.len() < length {
             break;
         }
         let (body, after) = tail.split_at(length);
         rest = after;
         let (kind, payload) = body.split_first_chunk::<4>().expect("a length of at least 4");
-        one(client.no, u32::from_be_bytes(*kind), payload, net, oracle);
+        frames.push((u32::from_be_bytes(*kind), payload.to_vec()));
     }
     client.heard = rest.to_vec();
+    frames
 }
 
-fn one(no: usize, kind: u32, payload: &[u8], net: &mut Net, oracle: &mut Oracle) {
+/// Takes one frame of v0.5.
+pub fn one(no: usize, kind: u32, payload: &[u8], net: &mut Net, oracle: &mut Oracle) {
+    let length = payload.len() + 4;
+    assert!(length <= V05_LENGTH_MAX, "#{no} got a v0.5 frame of length {length}");
     match kind {
         1 => {
             let (from, text) = short(payload);

@@ -63,16 +63,21 @@ pub struct Post {
     pub message: Option<usize>,
     /// It was sent more than once.
     pub resent: bool,
+    /// The store refused it before it took it when it came again.
+    pub refused: bool,
     /// Its first reply came.
     pub replied: bool,
     /// Who it says it is from, where that is not the client's own name.
     pub as_nick: Option<String>,
+    /// It was said in v0.5, which has no answer to it.
+    pub chat: bool,
 }
 
 /// One wish for a nickname.
 #[derive(Debug)]
 pub struct Wish {
-    pub request: [u8; 16],
+    /// The request's id, of v0.5: those are answered in order.
+    pub request: Option<[u8; 16]>,
     pub nick: String,
     /// How many posts came before it.
     pub after_posts: usize,
@@ -83,11 +88,9 @@ pub struct Wish {
 /// All that one connection says.
 #[derive(Default)]
 pub struct Voice {
-    pub native: bool,
     pub posts: Vec<Post>,
     pub wishes: Vec<Wish>,
     pub submitted: usize,
-    pub answered: usize,
     pub login: Option<String>,
     /// One of its posts was refused by the store.
     pub store_refused: bool,
@@ -122,8 +125,8 @@ fn author_of(content: &[u8]) -> Option<(usize, usize)> {
 
 impl Oracle {
     /// A connection more.
-    pub fn connect(&mut self, native: bool, login: Option<String>) {
-        self.voices.push(Voice { native, login, ..Voice::default() });
+    pub fn connect(&mut self, login: Option<String>) {
+        self.voices.push(Voice { login, ..Voice::default() });
         self.ears.push(Ear::default());
     }
 
@@ -139,21 +142,20 @@ impl Oracle {
         let (author, count) = self.attribute(&message);
         message.author = author;
         let voice = &mut self.voices[author];
+        // What v1 says may be refused with an answer; a chat has none.
+        let skipped = voice.submitted..count.max(voice.submitted);
+        let left_out = voice.posts[skipped].iter().any(|post| post.chat);
+        assert!(!left_out, "chats of #{author} were left out: the store got post {count}");
         let post = &mut voice.posts[count];
         let before = post.message.map(|number| self.messages[number].fate);
         assert!(
-            before.is_none() || before == Some(Fate::Refused) && !voice.native,
+            before.is_none() || before == Some(Fate::Refused) && !post.chat,
             "post {count} of #{author} came to the store twice"
         );
         let repeated = post.resent;
         assert!(
             repeated || count >= voice.submitted,
             "post {count} of #{author} came behind a later one"
-        );
-        assert!(
-            !voice.native || count == voice.submitted,
-            "post {} of #{author} was left out: the store got {count}",
-            voice.submitted
         );
         assert!(
             post.end <= read(author),
@@ -166,6 +168,7 @@ impl Oracle {
             "post {count} of #{author} has another id"
         );
         voice.submitted = voice.submitted.max(count + 1);
+        post.refused |= before.is_some();
         post.message = Some(number);
         let log = self.rooms.entry(message.room.clone()).or_default();
         assert!(
@@ -224,14 +227,33 @@ impl Oracle {
         self.rooms.values().any(|log| !log.awaiting.is_empty())
     }
 
-    /// A nickname was granted or not: answers come in the order of the requests, one each.
-    pub fn nick_answered(&mut self, no: usize, request: [u8; 16], granted: bool) {
+    /// A connection asks for a nickname in a frame that ends at `end` of its stream.
+    pub fn wish(&mut self, no: usize, request: Option<[u8; 16]>, nick: String, end: u64) {
         let voice = &mut self.voices[no];
-        let wish = voice.wishes.get_mut(voice.answered);
+        let after_posts = voice.posts.len();
+        voice.wishes.push(Wish { request, nick, after_posts, granted: None, end });
+    }
+
+    /// A nickname of v0.5 was granted or not: answers come in the order of the requests, one each.
+    pub fn nick_answered(&mut self, no: usize, request: [u8; 16], granted: bool) {
+        let wishes = &mut self.voices[no].wishes;
+        let mut open =
+            wishes.iter_mut().filter(|wish| wish.request.is_some() && wish.granted.is_none());
+        let wish = open.next();
         let wish = wish.unwrap_or_else(|| panic!("#{no} got an answer more than it has requests"));
-        assert_eq!(wish.request, request, "#{no} got its answers out of order");
+        assert_eq!(wish.request, Some(request), "#{no} got its answers out of order");
         wish.granted = Some(granted);
-        voice.answered += 1;
+    }
+
+    /// A `nick` or `hello` was answered: with the name that the connection has from there on, or not.
+    pub fn named(&mut self, no: usize, wish: usize, nick: Option<&str>) {
+        let wish = &mut self.voices[no].wishes[wish];
+        wish.granted = Some(nick.is_some());
+        if let Some(nick) = nick {
+            let asked = wish.nick.is_empty() || wish.nick == nick;
+            assert!(asked, "#{no} asked for `{}` and is called `{nick}`", wish.nick);
+            nick.clone_into(&mut wish.nick);
+        }
     }
 
     /// At the end: every message carries the name that its author had at that place of its stream.
@@ -247,7 +269,7 @@ impl Oracle {
                         None => name = None,
                     }
                 }
-                let Some(message) = post.message else { continue };
+                let Some(message) = post.message.filter(|_| !post.resent) else { continue };
                 let from = &self.messages[message].from;
                 match post.as_nick.as_deref().or(name) {
                     Some(name) => {
@@ -266,7 +288,7 @@ impl Oracle {
         let lost = voice
             .posts
             .iter()
-            .position(|post| voice.native && post.end <= read && post.message.is_none());
+            .position(|post| post.chat && post.end <= read && post.message.is_none());
         assert!(lost.is_none(), "post {} of #{no} was read and never decided", lost.unwrap_or(0));
         let mute = voice.wishes.iter().position(|wish| wish.end <= read && wish.granted.is_none());
         assert!(mute.is_none(), "nickname request {} of #{no} got no answer", mute.unwrap_or(0));

@@ -134,6 +134,7 @@ pub struct Plan {
     pub arrivals: u64,
     /// Per mille of clients by sort; the rest are v0.5.
     pub mute: u64,
+    pub v1: u64,
     pub control: u64,
     pub foreign: u64,
     pub exempt: u64,
@@ -172,7 +173,8 @@ impl Plan {
             clients,
             arrivals: rng.scale(MS, 600 * MS).min(chaos / clients as u64),
             mute: if rng.below(3) == 0 { 200 } else { 30 },
-            control: if rng.below(4) == 0 { 0 } else { rng.range(100, 600) },
+            control: if rng.below(4) == 0 { 0 } else { rng.range(100, 500) },
+            v1: if rng.below(4) == 0 { 0 } else { rng.range(100, 400) },
             foreign: if rng.below(4) == 0 { 150 } else { 0 },
             exempt: if rng.below(3) == 0 { 300 } else { 0 },
             starves: rng.below(6) == 0,

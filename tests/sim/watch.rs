@@ -10,7 +10,6 @@ use hub::{CloseReason, ConnId, Hub, Level, Notice};
 use crate::asking::Asked;
 use crate::clients::{Client, Sort};
 use crate::clock::{MS, SECOND};
-use crate::control::Asked;
 use crate::driver::Shared;
 use crate::net::Link;
 use crate::swarm::{Limits, Plan};
@@ -23,7 +22,7 @@ const SLACK: u64 = 20 * MS;
 const READ_BYTES_MAX: usize = 64 * 1024;
 /// The longest answer to a wish for a nickname.
 const ANSWER_BYTES_MAX: usize = 300;
-/// The longest `gap`.
+/// The longest `gap` or `bye`.
 const GAP_BYTES_MAX: usize = 160;
 /// Whoever has said something has its turn in this time.
 const FORGOTTEN_MAX: u64 = 2 * SECOND;
@@ -158,9 +157,10 @@ impl Watch {
     /// what was said or asked for since, more than its budget.
     fn pressed(&self, bytes: usize, limit: usize, world: &World) {
         assert!(bytes > limit && limit == self.limits.store, "{bytes} bytes are not over {limit}");
-        let asked = |client: &Client| client.control.asked.len() + client.control.faceless as usize;
+        let asked = |client: &Client| client.asking.asked.len() + client.asking.faceless as usize;
         let pages: usize = world.clients.iter().map(asked).sum();
-        let most = self.queued + world.oracle.released_now + pages * self.limits.outbox;
+        let told = world.net.by_token.len() * GAP_BYTES_MAX;
+        let most = self.queued + world.oracle.released_now + pages * self.limits.outbox + told;
         assert!(bytes <= most, "{bytes} bytes are queued, and {most} at most can be");
     }
 
@@ -171,13 +171,14 @@ impl Watch {
         let aged = |since: u64, limit: u64| now.saturating_sub(since) + SLACK >= limit;
         let limits = &self.limits;
         let pending = self.seen.get(no).map_or(0, |seen| seen.pending);
-        let pages = client.control.asked.values().flatten();
+        let pages = client.asking.asked.values().flatten();
         let paging =
             pages.into_iter().any(|asked| matches!(asked, Asked::History | Asked::Tail(..)));
         // What is held for an undecided connection is not yet counted as queued.
         let held = if link.wrote_total == 0 { world.oracle.native_owed(no) } else { 0 };
         let voice = &world.oracle.voices[no];
-        let answers = (voice.wishes.len() - voice.answered) * ANSWER_BYTES_MAX;
+        let answers = voice.wishes.iter().filter(|wish| wish.granted.is_none()).count();
+        let answers = answers * ANSWER_BYTES_MAX;
         let more = world.oracle.released_now + held + answers;
         let believable = match reason {
             CloseReason::PeerClosed => link.fin_seen,
@@ -217,10 +218,10 @@ fn half_frame(link: &Link, client: &Client) -> Option<(u64, u64)> {
     link.reads.get(first).map(|(_, at)| (*at, length))
 }
 
-/// Since when a connection is one of v0.5 that gets keepalives, if it is.
+/// Since when a connection is a native one that gets keepalives, if it is.
 fn native_since(link: &Link, client: &Client, detect: u64) -> Option<u64> {
     match client.sort {
-        Sort::Native | Sort::Mute => {
+        Sort::Native | Sort::Mute | Sort::V1 => {
             let first = link.reads.first().map_or(u64::MAX, |(_, at)| *at);
             Some(first.min(link.registered_at + detect))
         }

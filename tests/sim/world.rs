@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use hub::Ticket;
 
+use crate::asking::Greeting;
 use crate::clients::{Client, Life, Sort};
 use crate::clock::{Clock, MS, SECOND, Wake};
 use crate::net::{Net, Stage};
@@ -14,7 +15,7 @@ use crate::rng::Rng;
 use crate::swarm::Plan;
 use crate::trace::{Kind, Trace};
 
-/// The listener of v0.5 and the control socket, as the network numbers them.
+/// The listener of TCP and the control socket, as the network numbers them.
 pub const TCP: usize = 0;
 /// See `TCP`.
 pub const CONTROL: usize = 1;
@@ -227,22 +228,23 @@ impl World {
         }
         self.arrivals_left -= 1;
         let dice = self.rng.below(1_000);
-        let Plan { mute, control, foreign, .. } = self.plan;
+        let Plan { mute, v1, control, foreign, .. } = self.plan;
         let sort = match dice {
             _ if dice < control => Sort::Control,
             _ if dice < control + mute => Sort::Mute,
             _ if dice < control + mute + foreign => Sort::Foreign,
+            _ if dice < control + mute + foreign + v1 => Sort::V1,
             _ => Sort::Native,
         };
         let listener = if sort == Sort::Control { CONTROL } else { TCP };
         let no = self.net.dial(listener);
         let login = (sort == Sort::Control).then(|| format!("user{}", no % 3));
-        self.oracle.connect(sort != Sort::Control, login);
+        self.oracle.connect(login);
         if self.plan.empties && self.oracle.empty_sayer.is_none() && sort == Sort::Native {
             self.oracle.empty_sayer = Some(no);
         }
         let mut client = Client::new(no, sort, self.rng.fork(), self.plan.temper.clone());
-        client.control.admin = self.rng.chance(500);
+        client.asking.admin = self.rng.chance(500);
         client.exempt = self.rng.chance(self.plan.exempt);
         self.net.note(Kind::Connect, no, sort as u64, 0);
         self.clients.push(client);
@@ -342,15 +344,22 @@ impl World {
                 continue;
             }
             self.oracle.check_all_decided(no, link.read_total);
+            let asking = &self.clients[no].asking;
             match self.clients[no].sort {
-                Sort::Native | Sort::Mute => self.oracle.check_native_complete(no),
-                Sort::Control => {
-                    let asked = &self.clients[no].control.asked;
+                Sort::V1 | Sort::Control => {
+                    let asked = &asking.asked;
                     assert!(asked.is_empty(), "#{no} got no reply to {asked:?}");
-                    let faceless = self.clients[no].control.faceless;
-                    assert!(faceless == 0, "#{no} got no answer to {faceless} bad lines");
-                    self.oracle.check_followed_complete(no);
+                    let faceless = asking.faceless;
+                    assert!(faceless == 0, "#{no} got no answer to {faceless} bad requests");
                 }
+                Sort::Native | Sort::Mute | Sort::Foreign => {}
+            }
+            match self.clients[no].sort {
+                Sort::V1 if asking.greeting != Greeting::Done => {
+                    self.oracle.check_native_complete(no);
+                }
+                Sort::V1 | Sort::Control => self.oracle.check_followed_complete(no),
+                Sort::Native | Sort::Mute => self.oracle.check_native_complete(no),
                 Sort::Foreign => {}
             }
         }

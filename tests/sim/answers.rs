@@ -1,0 +1,205 @@
+//! What v1 clients are answered and told, whatever frames carry it: every reply goes to what was asked,
+//! every event to the oracle.
+
+use serde_json::Value;
+
+use crate::asking::{Asked, Greeting, base64, uuid_text};
+use crate::clients::{Client, Sort};
+use crate::net::{Net, Stage};
+use crate::oracle::{Fate, LOBBY, Oracle};
+use crate::trace::Kind;
+
+/// Takes one JSON object that came.
+pub fn take(client: &mut Client, json: &[u8], net: &mut Net, oracle: &mut Oracle) {
+    let value: Value = serde_json::from_slice(json)
+        .unwrap_or_else(|error| panic!("#{} got something that is no JSON: {error}", client.no));
+    assert!(!client.asking.bye, "#{} got something after its bye: {value}", client.no);
+    if value.get("event").is_some() {
+        event(client, &value, net, oracle);
+    } else {
+        reply(client, &value, net, oracle);
+    }
+}
+
+fn number(value: &Value, key: &str) -> u64 {
+    value[key].as_u64().unwrap_or_else(|| panic!("no number {key} in {value}"))
+}
+
+fn text<'a>(value: &'a Value, key: &str) -> &'a str {
+    value[key].as_str().unwrap_or_else(|| panic!("no text {key} in {value}"))
+}
+
+fn event(client: &mut Client, value: &Value, net: &mut Net, oracle: &mut Oracle) {
+    let no = client.no;
+    match text(value, "event") {
+        "message" => {
+            let (room, seq) = (text(value, "room"), number(value, "seq"));
+            net.note_text(Kind::Got, no, &format!("{room} {seq}"));
+            check_message(value, oracle);
+            if let Some(id) = value.get("history") {
+                let id = id.as_str().expect("the id of a request");
+                assert!(
+                    client.asking.asked.contains_key(id),
+                    "#{no} got history that it did not ask"
+                );
+                let page = client.asking.pages.entry(id.to_owned()).or_default();
+                page.count += 1;
+                let last = page.last.insert(room.to_owned(), seq).unwrap_or(0);
+                oracle.past_message(no, room, seq, last);
+            } else {
+                oracle.room_message(no, room, seq);
+            }
+        }
+        "gap" => {
+            let (from, to) = (number(value, "from_seq"), number(value, "to_seq"));
+            let room = text(value, "room");
+            net.note_text(Kind::Gap, no, &format!("{room} {from} {to}"));
+            if client.sort == Sort::V1 && client.asking.greeting != Greeting::Done {
+                assert_eq!(room, LOBBY, "#{no} is in no room yet");
+                oracle.gap_before_hello(no, from, to);
+            } else {
+                oracle.gap(no, room, from, to);
+            }
+        }
+        "joined" | "left" | "renamed" => {
+            assert!(!text(value, "nick").is_empty(), "someone came or went: {value}");
+            oracle.room_news(no, text(value, "room"));
+        }
+        "bye" => {
+            assert!(!text(value, "reason").is_empty(), "a bye says why");
+            client.asking.bye = true;
+        }
+        "notice" => {}
+        other => panic!("#{no} got an unknown event {other}"),
+    }
+}
+
+/// A message carries what its author said, whoever reads it, live or later.
+fn check_message(value: &Value, oracle: &Oracle) {
+    let (room, seq) = (text(value, "room"), number(value, "seq"));
+    let log = oracle.rooms.get(room).unwrap_or_else(|| panic!("nobody spoke in {room}"));
+    let known = log.by_seq.get(&seq).unwrap_or_else(|| panic!("{room} has no seq {seq}"));
+    let message = &oracle.messages[*known];
+    assert_eq!(text(value, "from"), message.from, "seq {seq} of {room}");
+    assert_eq!(text(value, "message_id"), uuid_text(&message.id), "seq {seq} of {room}");
+    match std::str::from_utf8(&message.content) {
+        Ok(content) => assert_eq!(text(value, "text"), content, "seq {seq} of {room}"),
+        Err(_) => assert_eq!(text(value, "data"), base64(&message.content), "seq {seq} of {room}"),
+    }
+}
+
+/// Posts under one id are answered when the store has answered, or at once: which of them is this?
+fn which_is_answered(no: usize, asked: &[Asked], value: &Value, oracle: &Oracle) -> usize {
+    let fate = |post: usize| {
+        let number = oracle.voices[no].posts[post].message?;
+        Some((oracle.messages[number].seq, oracle.messages[number].fate))
+    };
+    let fits = |one: &Asked| {
+        let (Asked::Post(post, _) | Asked::Conflict(post, _)) = one else { return true };
+        match (value["error"].as_str(), fate(*post)) {
+            (None, Some((seq, Fate::Stored))) => value["seq"].as_u64() == Some(seq),
+            (Some("store_unavailable"), fate) => {
+                oracle.voices[no].posts[*post].refused || matches!(fate, Some((_, Fate::Refused)))
+            }
+            (Some(_), fate) => fate.is_none(),
+            (None, _) => false,
+        }
+    };
+    asked.iter().position(fits).unwrap_or(0)
+}
+
+fn reply(client: &mut Client, value: &Value, net: &mut Net, oracle: &mut Oracle) {
+    let no = client.no;
+    let ok =
+        value["ok"].as_bool().unwrap_or_else(|| panic!("#{no} got a reply without ok: {value}"));
+    let code = if ok { "" } else { text(value, "error") };
+    let id = value.get("reply").and_then(Value::as_str);
+    net.note_text(Kind::Replied, no, &format!("{} {code} {}", id.unwrap_or("-"), value["seq"]));
+    let Some(id) = id else {
+        assert!(!ok, "an answer without an id is an error: {value}");
+        // A connection that is refused, or ended for its line, is told so without having asked.
+        if client.bad_from.is_none() && net.links[no].stage != Stage::Closed {
+            assert!(client.asking.faceless > 0, "#{no} got an answer to nothing: {value}");
+            client.asking.faceless -= 1;
+        }
+        return;
+    };
+    let asked = client.asking.asked.get_mut(id);
+    let asked = asked.unwrap_or_else(|| panic!("#{no} got a reply to {id}, which it did not ask"));
+    if code == "id_conflict" {
+        conflict(client, id);
+        return;
+    }
+    let which = which_is_answered(no, asked, value, oracle);
+    let first = asked.remove(which);
+    let left = asked.len();
+    if left == 0 {
+        client.asking.asked.remove(id);
+    }
+    assert!(
+        client.asking.conflicts.get(id).is_none_or(|conflicts| *conflicts <= left),
+        "#{no}: {id} was answered more often than it was sent"
+    );
+    if left > 0 && client.asking.conflicts.get(id) == Some(&left) {
+        client.asking.conflicts.remove(id);
+        client.asking.asked.remove(id);
+    }
+    let page = client.asking.pages.remove(id).unwrap_or_default();
+    match first {
+        Asked::Bad => assert!(!ok, "#{no}: {id} was not to succeed: {value}"),
+        Asked::Hello(wish, lobby) => {
+            oracle.named(no, wish, ok.then(|| text(value, "nick")));
+            if client.sort == Sort::V1 {
+                greeted(client, ok, lobby, oracle);
+            }
+        }
+        Asked::Nick(wish) => oracle.named(no, wish, ok.then(|| text(value, "nick"))),
+        Asked::Join(room) if ok => oracle.joined(no, &room, number(value, "seq")),
+        Asked::Leave(room) if ok => oracle.left(no, &room),
+        Asked::Tail(rooms, marks) if ok => oracle.tailing(no, &rooms, &marks, &page.last),
+        Asked::History if ok => {
+            assert_eq!(
+                number(value, "count"),
+                page.count,
+                "#{no}: a page is as long as its reply says"
+            );
+        }
+        Asked::Other | Asked::Join(_) | Asked::Leave(_) | Asked::Tail(..) | Asked::History => {}
+        Asked::Post(post, repeated) => {
+            let seq = ok.then(|| number(value, "seq"));
+            oracle.post_answered(no, post, repeated, seq, code);
+        }
+        Asked::Conflict(post, before) => {
+            let seq = ok.then(|| number(value, "seq"));
+            oracle.conflict_answered(no, post, before, seq, code);
+        }
+    }
+}
+
+/// An id is another message's. Which of those that were sent under it that was shows when the others are answered.
+fn conflict(client: &mut Client, id: &str) {
+    let no = client.no;
+    let count = client.asking.conflicts.entry(id.to_owned()).or_default();
+    *count += 1;
+    let asked = &client.asking.asked[id];
+    if *count < asked.len() {
+        return;
+    }
+    let mine =
+        asked.iter().any(|asked| !matches!(asked, Asked::Post(_, true) | Asked::Conflict(..)));
+    assert!(!mine, "#{no}: {id} is nobody else's, and {asked:?} was refused for it");
+    client.asking.conflicts.remove(id);
+    client.asking.asked.remove(id);
+}
+
+/// A native client was answered its `hello`.
+fn greeted(client: &mut Client, ok: bool, lobby: usize, oracle: &mut Oracle) {
+    match client.asking.greeting {
+        Greeting::Done => {}
+        _ if ok => {
+            client.asking.greeting = Greeting::Done;
+            oracle.greeted(client.no, lobby);
+        }
+        _ => client.asking.greeting = Greeting::None,
+    }
+}
