@@ -1,4 +1,9 @@
-//! The command line: commands, flags and the words of the help. Nothing is carried out here.
+//! The command line: commands, flags and the words of the help. Nothing is carried out here. The commands of those who
+//! look after a daemon are next door.
+
+mod operate;
+
+pub use operate::{Announce, Ban, Clients, Kick, LogLevel, Unban, Weight, Whois};
 
 use crate::moments;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -20,6 +25,9 @@ use uuid::Uuid;
   chatctl tail lobby                   follow a room
   chatctl tail ops --grep ERROR --count 1 --for 10m && page-me
   chatctl history lobby -n 20          the last 20 messages
+  chatctl send @alice lunch            to one person
+  chatctl -s tcp://chat.example tail   over the network
+  chatctl clients --slow               who is behind, by how much, and why
   chatctl status                       how the daemon is doing",
     after_help = "Exit status: 0 done, 1 refused, 2 usage, 3 daemon not reachable, 4 not permitted, 5 timed out,
 6 messages were missed, 7 no such room or nick, 8 limit hit, 128+N ended by signal N.",
@@ -41,7 +49,7 @@ pub struct CommandLine {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Options of every command")]
 pub struct Global {
-    /// The daemon: unix:PATH or a path [default: the user's control socket, then the system's]
+    /// The daemon: tcp://HOST[:PORT], unix:PATH or a path [default: the user's control socket, then the system's]
     #[arg(
         short,
         long,
@@ -51,7 +59,7 @@ pub struct Global {
         hide_env_values = true
     )]
     pub server: Option<String>,
-    /// Speak under this name (needs admin)
+    /// Speak under this name (over a control socket that needs admin)
     #[arg(long = "as", global = true, value_name = "NICK")]
     pub as_nick: Option<String>,
     /// One JSON object a line, as in the protocol
@@ -85,7 +93,7 @@ pub enum Color {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Send messages to a room
+    /// Send messages to a room or to one person
     Send(Send),
     /// Follow rooms as messages come
     Tail(Tail),
@@ -99,6 +107,22 @@ pub enum Command {
     Status,
     /// Ask the daemon for a sign of life, and measure how long it takes
     Ping,
+    /// Who has a nickname
+    Whois(Whois),
+    /// Who is connected, and who is behind
+    Clients(Clients),
+    /// Close somebody's connection
+    Kick(Kick),
+    /// Keep a nickname or a network out
+    Ban(Ban),
+    /// Let a nickname or a network in again
+    Unban(Unban),
+    /// Who is kept out
+    Bans,
+    /// Tell everybody something in the server's name
+    Announce(Announce),
+    /// What the daemon logs; changes it where a level is given
+    LogLevel(LogLevel),
     /// Let the daemon flush its queues and end, and wait until it has
     Stop,
 }
@@ -108,12 +132,14 @@ pub enum Command {
 #[derive(Args, Debug)]
 #[command(before_help = "Examples:
   chatctl send lobby hello everyone
+  chatctl send @alice lunch?           to one person; nobody keeps it
+  chatctl send @alice --wait delivered lunch?   and wait until her client has it
   chatctl send ops < report.txt        a whole file is one message
   tail -F app.log | chatctl send -l ops
   find . -print0 | chatctl send -0 files
   chatctl send lobby --id \"$ID\" hello  run again with the same ID: still one message")]
 pub struct Send {
-    /// The room (a `#` before it is optional)
+    /// The room (a `#` before it is optional), or `@` and a nickname
     #[arg(value_name = "ROOM|@NICK")]
     pub to: String,
     /// The message, words joined by a space; without it stdin is read (`--` before text that begins with a dash)
@@ -149,7 +175,7 @@ pub enum Wait {
     None,
     /// For the daemon's word that the message is as durable as it makes messages.
     Stored,
-    /// For the receipt of a reader (not built yet).
+    /// For the receipt of that nick, or of the first in the room to give one.
     Delivered,
 }
 
@@ -180,14 +206,25 @@ pub enum Reconnect {
   chatctl tail                          follow all rooms
   chatctl tail ops -n 20 --from alice   her messages, of the last 20 and from now on
   chatctl tail ops --grep 'done$' --count 1 --for 10m   wait for a message: 0 it came, 5 it did not
+  chatctl tail ops --cursor-file ops.cursor   go on where it ended the last time
+  chatctl tail ops --exec notify-send Chat    run a program by message, its content on stdin
   chatctl tail --json | jq -r .text")]
 pub struct Tail {
     /// The rooms; all of them, also later ones, where none is named
     #[arg(value_name = "ROOM")]
     pub rooms: Vec<String>,
     /// Begin with the last N messages of each room, or with all of them
-    #[arg(short, long = "lines", value_name = "N|all", default_value = "0", value_parser = page)]
+    #[arg(short, long = "lines", value_name = "N|all", default_value = "0", value_parser = page, conflicts_with_all = ["since", "after"])]
     pub number: Count,
+    /// Begin with what was said since then: 10m (ago), 14:30, 2026-01-31 or RFC 3339
+    #[arg(long, value_name = "TIME", conflicts_with = "after")]
+    pub since: Option<String>,
+    /// Begin behind this sequence number of the one room
+    #[arg(long, value_name = "SEQ")]
+    pub after: Option<u64>,
+    /// Keep in this file what was printed, and go on from there the next time; then -n, --since and --after count for rooms that it does not name
+    #[arg(long, value_name = "FILE")]
+    pub cursor_file: Option<PathBuf>,
     /// End after N messages
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub count: Option<u64>,
@@ -200,7 +237,7 @@ pub struct Tail {
     /// Only messages that match this regular expression
     #[arg(long, value_name = "RE")]
     pub grep: Option<regex::bytes::Regex>,
-    /// Who joined, left and was renamed, too
+    /// Who joined, left and was renamed, and all else that happens, too
     #[arg(long)]
     pub events: bool,
     /// How long to look for a daemon that went away [default: forever]
@@ -209,6 +246,9 @@ pub struct Tail {
     /// Print the contents only, byte for byte, each with a newline
     #[arg(long, conflicts_with_all = ["json", "events"])]
     pub raw: bool,
+    /// Print nothing; run this program with these arguments by message, one after another: content on stdin, the other fields in CHAT_ROOM, CHAT_FROM, ... (all that follows is the program's, up to a `;`)
+    #[arg(long, value_name = "CMD", num_args = 1.., allow_hyphen_values = true, value_terminator = ";", conflicts_with_all = ["raw", "json"])]
+    pub exec: Vec<OsString>,
 }
 
 /// `chatctl history`.
@@ -296,7 +336,18 @@ mod tests {
         let mut command = CommandLine::command();
         command.build();
         assert!(command.render_help().to_string().starts_with("Examples:"));
-        for name in ["send", "tail", "history"] {
+        for name in [
+            "send",
+            "tail",
+            "history",
+            "whois",
+            "clients",
+            "kick",
+            "ban",
+            "unban",
+            "announce",
+            "log-level",
+        ] {
             let command = command.find_subcommand_mut(name).expect(name);
             assert!(command.render_help().to_string().starts_with("Examples:"), "{name}");
         }
@@ -316,7 +367,16 @@ mod tests {
         let Command::Tail(tail) = line.command else { panic!("tail") };
         assert_eq!(tail.number, Count::All);
         assert!(matches!(tail.reconnect, Some(Reconnect::Within(_))));
+        let line = parse("chatctl tail ops --count 1 --exec logger -t chat --").expect("sound");
+        let Command::Tail(tail) = line.command else { panic!("tail") };
+        assert_eq!(tail.exec, ["logger", "-t", "chat", "--"]);
         for wrong in [
+            "chatctl tail ops --exec",
+            "chatctl tail ops --since 1h --after 3",
+            "chatctl tail ops -n 3 --since 1h",
+            "chatctl kick",
+            "chatctl announce",
+            "chatctl log-level loud",
             "chatctl send lobby hello -l",
             "chatctl send lobby -l -0",
             "chatctl send lobby --id nonsense hello",
@@ -327,7 +387,6 @@ mod tests {
             "chatctl tail --for soon",
             "chatctl history",
             "chatctl status -q -v",
-            "chatctl tail --since 10m",
             "chatctl tail --raw --json",
             "chatctl tail -n 501",
         ] {

@@ -9,8 +9,10 @@ use crate::failure::{Exit, Failure};
 use crate::moments;
 use crate::server::Server;
 use crate::talk::Talk;
+use nix::poll::PollFlags;
 use proto::{Nick, Now, RoomName};
 use serde_json::Value;
+use std::os::fd::BorrowedFd;
 
 /// What every command needs: whom to call, for how long to wait, how to print.
 pub struct Context {
@@ -46,6 +48,15 @@ impl Context {
     pub fn connect(&self) -> Result<Client, Failure> {
         let client = self.server.connect(self.deadline())?;
         self.talk.whisper("connected", &format!("connected to {}", self.server));
+        Ok(client)
+    }
+
+    /// Calls the daemon to ask it something; where it does not know who calls, after a greeting.
+    pub fn call(&self) -> Result<Client, Failure> {
+        let mut client = self.connect()?;
+        if self.server.is_remote() {
+            self.greet(&mut client)?;
+        }
         Ok(client)
     }
 
@@ -89,6 +100,31 @@ impl Context {
         }
     }
 
+    /// Writes what was gathered for stdout, at its reader's pace, while the daemon keeps getting signs of life. A wait
+    /// ends where `until` comes, or one of `others` can be read: then some is left, and the answer is no.
+    pub fn hand_out(
+        &mut self,
+        client: &mut Client,
+        until: Option<Now>,
+        others: &[BorrowedFd<'_>],
+    ) -> Result<bool, Failure> {
+        while !self.talk.hand_out()? {
+            let now = clock::now();
+            if until.is_some_and(|until| now >= until) {
+                return Ok(false);
+            }
+            let mut watched = vec![(self.talk.descriptor(), PollFlags::POLLOUT)];
+            watched.extend(others.iter().map(|fd| (*fd, PollFlags::POLLIN)));
+            let ready = client
+                .rest(now, until, &watched)
+                .map_err(|error| Failure::unreachable(error.to_string()))?;
+            if ready.iter().skip(1).any(|flags| !flags.is_empty()) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// The daemon is there and says nothing.
     pub fn no_answer(&self) -> Failure {
         let waited = moments::span_shown(self.flags.timeout.as_micros());
@@ -108,6 +144,13 @@ pub fn hello() -> Fields {
     let agent = concat!("chatctl ", env!("CARGO_PKG_VERSION"));
     fields.insert("agent".to_owned(), Value::from(agent));
     fields
+}
+
+/// A nickname as people write it, with or without the `@` before it.
+pub fn nick(text: &str) -> Result<String, Failure> {
+    Nick::parse(text.strip_prefix('@').unwrap_or(text))
+        .map(|nick| nick.as_str().to_owned())
+        .map_err(|error| Failure::new(Exit::Usage, "bad_nickname", format!("`{text}`: {error}")))
 }
 
 /// A room as people write it, in the one form that names it on the wire.

@@ -1,23 +1,26 @@
 //! Catching up: which rooms are still asked about what was missed, and what came live meanwhile.
 //!
-//! A room's live events are held until its history has been asked for to the end; then they are given back in
+//! A room's live events are held until what was missed has been replayed to the end; then they are given back in
 //! their order. It asks nothing and prints nothing, and does not know what a double is.
 
 use crate::client::Event;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// How many events are held at most; past it the caller had better begin anew.
+/// How much is held at most; past it the caller had better begin anew.
 pub const HELD_EVENTS_MAX: usize = 100_000;
+/// Their text, in bytes.
+pub const HELD_BYTES_MAX: usize = 64 << 20;
 
 /// What is held, and for which rooms.
 #[derive(Debug, Default)]
 pub struct Catching {
     /// The list of rooms has not come yet: every room is held.
     listing: bool,
-    /// Rooms with something to ask for, each up to this sequence number at least.
-    rooms: BTreeMap<String, u64>,
+    /// Rooms with something to ask for.
+    rooms: BTreeSet<String>,
     held: BTreeMap<String, Vec<Event>>,
     count: usize,
+    bytes: usize,
 }
 
 impl Catching {
@@ -34,62 +37,67 @@ impl Catching {
 
     /// The list has come: these are to be asked about. Gives back what was held for others; they were made
     /// after the list, so nothing of them was missed.
-    pub fn listed(&mut self, rooms: impl Iterator<Item = (String, u64)>) -> Vec<Event> {
+    pub fn listed(&mut self, rooms: impl Iterator<Item = String>) -> Vec<Event> {
         assert!(self.listing, "a list is waited for once");
         self.listing = false;
         self.rooms = rooms.collect();
         let (held, free) = std::mem::take(&mut self.held)
             .into_iter()
-            .partition(|(room, _)| self.rooms.contains_key(room));
+            .partition(|(room, _)| self.rooms.contains(room));
         self.held = held;
         let free: Vec<_> = BTreeMap::into_values(free).flatten().collect();
-        self.count -= free.len();
+        self.let_go(&free);
         self.check_invariants();
         free
     }
 
-    /// Messages of a room were left out, up to this one: what comes live waits until they have been asked for.
-    pub fn missed(&mut self, room: &str, to: u64) {
-        let wanted = self.rooms.entry(room.to_owned()).or_default();
-        *wanted = to.max(*wanted);
+    /// Messages of a room were left out: what comes live waits until they have been asked for.
+    pub fn missed(&mut self, room: &str) {
+        self.rooms.insert(room.to_owned());
     }
 
     /// The room to ask about now.
     pub fn room(&self) -> Option<&str> {
-        self.rooms.keys().next().map(String::as_str)
+        self.rooms.first().map(String::as_str)
     }
 
     /// Holds a live event of a room that is not caught up yet; gives it back where nothing is to be held.
     pub fn hold(&mut self, event: Event) -> Option<Event> {
         let Some(room) = event.text("room") else { return Some(event) };
-        if !self.listing && !self.rooms.contains_key(room) {
+        if !self.listing && !self.rooms.contains(room) {
             return Some(event);
         }
         self.count += 1;
+        self.bytes += event.line.len();
         self.held.entry(room.to_owned()).or_default().push(event);
         None
     }
 
-    /// A room's history has been asked for to its end. Gives back what was held for it, and up to which
-    /// message there should have been some.
-    pub fn done(&mut self, room: &str) -> (u64, Vec<Event>) {
-        let to = self.rooms.remove(room);
-        assert!(to.is_some(), "a room is caught up once");
+    /// What a room's listener missed has come. Gives back what was held for it.
+    pub fn done(&mut self, room: &str) -> Vec<Event> {
+        let known = self.rooms.remove(room);
+        assert!(known, "a room is caught up once");
         let held = self.held.remove(room).unwrap_or_default();
-        self.count -= held.len();
+        self.let_go(&held);
         self.check_invariants();
-        (to.unwrap_or(0), held)
+        held
     }
 
     /// Whether more is held than is wise.
     pub fn is_too_much(&self) -> bool {
-        self.count > HELD_EVENTS_MAX
+        self.count > HELD_EVENTS_MAX || self.bytes > HELD_BYTES_MAX
+    }
+
+    fn let_go(&mut self, events: &[Event]) {
+        self.count -= events.len();
+        self.bytes -= events.iter().map(|event| event.line.len()).sum::<usize>();
     }
 
     fn check_invariants(&self) {
         let held: usize = self.held.values().map(Vec::len).sum();
         assert_eq!(self.count, held, "what is held is counted");
-        let owed = |room: &String| self.listing || self.rooms.contains_key(room);
+        assert!(self.count > 0 || self.bytes == 0, "nothing has no bytes");
+        let owed = |room: &String| self.listing || self.rooms.contains(room);
         assert!(self.held.keys().all(owed), "nothing is held without a reason");
     }
 }
@@ -111,22 +119,20 @@ mod tests {
     }
 
     #[test]
-    fn live_events_wait_for_their_rooms_history() {
+    fn live_events_wait_for_their_rooms_replay() {
         let mut catching = Catching::new(true);
         for (room, seq) in [("a", 1), ("b", 2), ("new", 3), ("a", 4)] {
             assert_eq!(catching.hold(event(Some(room), seq)), None);
         }
         assert!(catching.hold(event(None, 9)).is_some(), "what has no room waits for none");
-        let free = catching.listed([("a".to_owned(), 7), ("b".to_owned(), 8)].into_iter());
+        let free = catching.listed(["a".to_owned(), "b".to_owned()].into_iter());
         assert_eq!(seqs(&free), [3]);
         assert_eq!(catching.room(), Some("a"));
         assert_eq!(catching.hold(event(Some("b"), 5)), None);
-        let (to, held) = catching.done("a");
-        assert_eq!((to, seqs(&held)), (7, vec![1, 4]));
+        assert_eq!(seqs(&catching.done("a")), [1, 4]);
         assert!(catching.hold(event(Some("a"), 6)).is_some());
-        catching.missed("b", 9);
-        let (to, held) = catching.done("b");
-        assert_eq!((to, seqs(&held)), (9, vec![2, 5]));
+        catching.missed("b");
+        assert_eq!(seqs(&catching.done("b")), [2, 5]);
         assert_eq!(catching.room(), None);
     }
 

@@ -41,7 +41,7 @@ impl Exit {
     pub fn of_code(code: &str) -> Self {
         match ErrorCode::from_word(code) {
             Some(ErrorCode::Forbidden) => Self::NotPermitted,
-            Some(ErrorCode::NoSuchRoom) => Self::NotFound,
+            Some(ErrorCode::NoSuchRoom | ErrorCode::NoSuchNick) => Self::NotFound,
             Some(ErrorCode::TooLarge | ErrorCode::LimitReached | ErrorCode::RateLimited) => {
                 Self::LimitHit
             }
@@ -137,6 +137,7 @@ mod tests {
     fn the_codes_of_the_protocol_have_exit_codes() {
         assert_eq!(Exit::of_code("forbidden"), Exit::NotPermitted);
         assert_eq!(Exit::of_code("no_such_room"), Exit::NotFound);
+        assert_eq!(Exit::of_code("no_such_nick"), Exit::NotFound);
         assert_eq!(Exit::of_code("too_large"), Exit::LimitHit);
         assert_eq!(Exit::of_code("id_conflict"), Exit::Refused);
         assert_eq!(Exit::of_code("what nobody knows"), Exit::Refused);

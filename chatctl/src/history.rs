@@ -32,7 +32,7 @@ pub fn history(context: &mut Context, args: &History) -> Result<(), Failure> {
     let bounded = range.after.is_some() || range.since.is_some();
     let usual = if bounded { Count::All } else { Count::Some(USUAL_MESSAGES) };
     let look = if args.raw { Look::Raw } else { Look::Line };
-    let mut client = context.connect()?;
+    let mut client = context.call()?;
     let gap = match args.number.unwrap_or(usual) {
         Count::All => forward(context, &mut client, &range, look)?,
         Count::Some(number) => backward(context, &mut client, &range, number, look)?,
@@ -102,7 +102,8 @@ fn forward(
         for event in &page.messages {
             context.talk.message(event, look)?;
         }
-        context.talk.flush()?;
+        // Whoever reads our stdout may take their time.
+        context.hand_out(client, None, &[])?;
         match last.filter(|last| *last > after && page.more) {
             Some(last) => after = last,
             None => return Ok(gap),

@@ -15,8 +15,12 @@ pub mod history;
 pub mod input;
 pub mod look;
 pub mod moments;
+pub mod operate;
+pub mod resolve;
 pub mod send;
 pub mod server;
+pub mod signals;
+pub mod table;
 pub mod tail;
 pub mod talk;
 pub mod visible;
@@ -57,6 +61,14 @@ fn carry_out(context: &mut Context, command: &Command) -> Result<(), Failure> {
         Command::Rooms => look::rooms(context),
         Command::Status => look::status(context),
         Command::Ping => look::ping(context),
+        Command::Whois(args) => operate::whois(context, args),
+        Command::Clients(args) => operate::clients(context, args),
+        Command::Kick(args) => operate::kick(context, args),
+        Command::Ban(args) => operate::ban(context, args),
+        Command::Unban(args) => operate::unban(context, args),
+        Command::Bans => operate::bans(context),
+        Command::Announce(args) => operate::announce(context, args),
+        Command::LogLevel(args) => operate::log_level(context, args),
         Command::Stop => look::stop(context),
     }
 }

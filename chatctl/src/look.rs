@@ -20,7 +20,7 @@ const STOP_ANSWER: Span = Span::from_millis(200);
 /// `chatctl who`: a line by name, with its rooms where no room was named.
 pub fn who(context: &mut Context, args: &Who) -> Result<(), Failure> {
     let wanted = args.room.as_deref().map(room).transpose()?;
-    let mut client = context.connect()?;
+    let mut client = context.call()?;
     let rooms = match &wanted {
         Some(room) => vec![room.clone()],
         None => names(
@@ -51,7 +51,7 @@ pub fn who(context: &mut Context, args: &Who) -> Result<(), Failure> {
 
 /// `chatctl rooms`: a line by room.
 pub fn rooms(context: &mut Context) -> Result<(), Failure> {
-    let mut client = context.connect()?;
+    let mut client = context.call()?;
     let reply = context.ask(&mut client, "rooms", Fields::new(), &mut |_| Ok(()))?;
     let rooms = list(&reply, "rooms");
     if context.talk.is_json() {
@@ -131,7 +131,7 @@ fn hit_shown(hit: &Value) -> String {
 
 /// `chatctl ping`: the time of one round trip on an open connection.
 pub fn ping(context: &mut Context) -> Result<(), Failure> {
-    let mut client = context.connect()?;
+    let mut client = context.call()?;
     // The first request pays for the daemon's work of accepting; the second one is the round trip.
     context.ask(&mut client, "ping", Fields::new(), &mut |_| Ok(()))?;
     let before = clock::now();
@@ -149,7 +149,7 @@ pub fn ping(context: &mut Context) -> Result<(), Failure> {
 /// `chatctl stop`: asks the daemon to end, and waits until it has: until it holds no socket any more and
 /// another one can be started.
 pub fn stop(context: &mut Context) -> Result<(), Failure> {
-    let mut client = context.connect()?;
+    let mut client = context.call()?;
     context.ask(&mut client, "stop", Fields::new(), &mut |_| Ok(()))?;
     context.talk.whisper("stopping", "the daemon is emptying its queues");
     let deadline = context.deadline();
@@ -230,7 +230,8 @@ fn in_order(stats: &Fields) -> Vec<(&String, &Value)> {
     all
 }
 
-fn bytes_shown(bytes: u64) -> String {
+/// A size as a person reads it.
+pub fn bytes_shown(bytes: u64) -> String {
     match bytes {
         0..10_240 => format!("{bytes} B"),
         10_240..10_485_760 => format!("{} KiB", bytes >> 10),

@@ -1,24 +1,25 @@
-//! `chatctl send`: messages to a room, each stored exactly once, also over a lost connection.
+//! `chatctl send`: messages to a room or to one person, each sent exactly once, also over a lost connection.
 //!
 //! A message keeps its id until it has an answer: what was not answered when the connection broke is sent again,
-//! in order, under the same ids, so that the daemon sees a repeat and makes no second message.
+//! in order, under the same ids and the same name, so that the daemon sees a repeat and makes no second message. Under
+//! which name is the business of `speaker`.
+
+mod source;
+mod speaker;
 
 use crate::args::{Send, Wait};
-use crate::ask::{Context, room};
-use crate::client::{Client, Fields, Happening};
+use crate::ask::{Context, nick, room};
+use crate::client::{Client, Event, Fields, Happening};
 use crate::clock;
 use crate::failure::{Exit, Failure};
-use crate::input::{Cut, Input, Piece};
+use crate::input::{Input, Piece};
 use crate::server::pause;
 use nix::poll::PollFlags;
 use proto::{Now, Span};
 use serde_json::Value;
+use speaker::Speaker;
 use std::collections::VecDeque;
-use std::ffi::OsString;
-use std::fs::File;
 use std::io::IsTerminal;
-use std::os::fd::AsFd;
-use std::os::unix::ffi::OsStringExt;
 use uuid::Uuid;
 
 /// How many messages may wait for their answers at once.
@@ -27,37 +28,34 @@ const UNANSWERED_MAX: usize = 64;
 /// Between two tries to reach a daemon that went away.
 const RETRY_PAUSE: Span = Span::from_millis(100);
 
+/// So long a daemon over a network has, where nobody waits for its answers, to take what it was told before the
+/// connection is closed: closing before could take it back.
+const FAREWELL: Span = Span::from_secs(1);
+
 /// The limit that is assumed where the daemon names none; it has the last word.
 const MESSAGE_BYTES_ASSUMED: usize = 16 << 20;
 
 /// `chatctl send`.
 pub fn send(context: &mut Context, args: &Send) -> Result<(), Failure> {
-    if args.to.starts_with('@') {
-        return Err(Failure::not_built(&format!("direct messages (`{}`)", args.to)));
-    }
-    if args.wait == Wait::Delivered {
-        return Err(Failure::not_built("--wait delivered"));
-    }
-    let room = room(&args.to)?;
-    let source = source(args)?;
+    let to = match args.to.strip_prefix('@') {
+        Some(name) => ("to", nick(name)?),
+        None => ("room", room(&args.to)?),
+    };
+    let source = source::source(args)?;
     if args.text.is_empty() && args.file.is_none() && std::io::stdin().is_terminal() {
         context.talk.say("typing", "type the message; Ctrl-D on a line of its own ends it");
     }
     let mut client = context.connect()?;
-    let hello = context.greet(&mut client)?;
+    let (speaker, hello) = Speaker::greet(context, &mut client)?;
     let limit = hello.get("limits").and_then(|limits| limits["message"].as_u64());
     let limit =
         limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(MESSAGE_BYTES_ASSUMED);
-    let mut input = match source {
-        None => Input::of(&words(&args.text), limit),
-        Some(file) => Input::new(file, cut(args), limit),
-    };
-    let as_nick = context.flags.as_nick.clone();
+    let mut input = source::input(args, source, limit);
     let mut sender = Sender {
         context,
         args,
-        room,
-        as_nick,
+        to,
+        speaker,
         limit,
         unanswered: VecDeque::new(),
         taken: 0,
@@ -67,19 +65,22 @@ pub fn send(context: &mut Context, args: &Send) -> Result<(), Failure> {
     sender.run(&mut client, &mut input)
 }
 
-/// A message that has no answer yet.
+/// A message that has no answer yet, or no receipt where one is waited for.
 struct Unanswered {
     id: String,
     number: u64,
     content: Vec<u8>,
+    /// When the wait for its receipt is over; none before its answer.
+    receipt_until: Option<Now>,
 }
 
 /// One run of `send`.
 struct Sender<'a> {
     context: &'a mut Context,
     args: &'a Send,
-    room: String,
-    as_nick: Option<String>,
+    /// The field that says to whom, and its value.
+    to: (&'static str, String),
+    speaker: Speaker,
     limit: usize,
     unanswered: VecDeque<Unanswered>,
     /// How many messages the input gave.
@@ -103,13 +104,26 @@ impl Sender<'_> {
         }
         self.context.talk.flush()?;
         if self.args.wait == Wait::None {
-            // Half a goodbye: what was written still arrives, and no reply comes to a closed door.
-            let _ = client.finish();
+            self.farewell(client);
         }
         match self.refused.take() {
             Some(failure) => Err(failure),
             None if self.taken == 0 && !self.args.allow_empty => Err(empty()),
             None => Ok(()),
+        }
+    }
+
+    /// Half a goodbye: what was written still arrives, and no reply comes to a closed door. Over a network answers that
+    /// nobody takes would make the door fall shut on what is under way, so they are taken until the other side closes.
+    fn farewell(&self, client: &mut Client) {
+        let _ = client.finish();
+        let until = clock::now().after(FAREWELL.min(self.context.flags.timeout));
+        while self.context.server.is_remote() && !client.is_lost() {
+            let now = clock::now();
+            if now >= until || client.step(now, Some(until), &[]).is_err() {
+                return;
+            }
+            while client.take().is_some() {}
         }
     }
 
@@ -127,7 +141,8 @@ impl Sender<'_> {
                 Piece::Message(content) => {
                     self.taken += 1;
                     let id = self.args.id.unwrap_or_else(Uuid::new_v4).hyphenated().to_string();
-                    let message = Unanswered { id, number: self.taken, content };
+                    let message =
+                        Unanswered { id, number: self.taken, content, receipt_until: None };
                     if client.is_lost() {
                         self.unanswered.push_back(message);
                         self.again(client, "it went away between two messages")?;
@@ -147,9 +162,12 @@ impl Sender<'_> {
 
     fn post(&self, client: &mut Client, message: &Unanswered, deadline: Now) {
         let mut fields = Fields::new();
-        fields.insert("room".to_owned(), Value::from(self.room.as_str()));
-        if let Some(nick) = &self.as_nick {
-            fields.insert("nick".to_owned(), Value::from(nick.as_str()));
+        fields.insert(self.to.0.to_owned(), Value::from(self.to.1.as_str()));
+        if let Some(nick) = self.speaker.spoken_for() {
+            fields.insert("nick".to_owned(), Value::from(nick));
+        }
+        if self.args.wait == Wait::Delivered {
+            fields.insert("receipt".to_owned(), Value::from(true));
         }
         proto::client::put_content(&mut fields, &message.content);
         client.ask_as(&message.id, "post", fields, deadline);
@@ -160,7 +178,8 @@ impl Sender<'_> {
         let ready = {
             let source = input.descriptor().filter(|_| hungry);
             let others: Vec<_> = source.iter().map(|fd| (*fd, PollFlags::POLLIN)).collect();
-            client.step(clock::now(), None, &others)
+            let until = self.unanswered.iter().filter_map(|message| message.receipt_until).min();
+            client.step(clock::now(), until, &others)
         };
         let ready = ready.map_err(|error| Failure::unreachable(error.to_string()))?;
         if ready.first().is_some_and(|flags| !flags.is_empty()) {
@@ -182,9 +201,10 @@ impl Sender<'_> {
                 Happening::TimedOut(_) => return Err(self.unknown(self.context.no_answer())),
                 Happening::Complaint(refusal) => return Err(refusal.into()),
                 Happening::Lost { reason, .. } => lost = Some(reason),
-                Happening::Event(_) => {}
+                Happening::Event(event) => self.heard(&event)?,
             }
         }
+        self.without_receipt(lost.as_deref())?;
         match lost {
             // Where nothing is owed the next message opens the new connection.
             Some(reason) if !self.unanswered.is_empty() => self.again(client, &reason),
@@ -193,16 +213,61 @@ impl Sender<'_> {
     }
 
     fn stored(&mut self, id: &str, mut reply: Fields) -> Result<(), Failure> {
-        self.unanswered.retain(|message| message.id != id);
         self.unacknowledged = None;
-        let seq = reply.get("seq").and_then(Value::as_u64).unwrap_or(0);
-        self.context.talk.whisper("stored", &format!("stored as #{} {seq}", self.room));
+        if self.args.wait == Wait::Delivered {
+            let until = self.context.deadline();
+            let waits = self.unanswered.iter_mut().find(|message| message.id == id);
+            waits.into_iter().for_each(|message| message.receipt_until = Some(until));
+        } else {
+            self.unanswered.retain(|message| message.id != id);
+        }
+        let what = match (self.to.0, reply.get("seq").and_then(Value::as_u64)) {
+            ("room", seq) => format!("stored as #{} {}", self.to.1, seq.unwrap_or(0)),
+            _ => format!("sent to @{}", self.to.1),
+        };
+        self.context.talk.whisper("stored", &what);
         if self.context.talk.is_json() {
             reply.insert("message_id".to_owned(), Value::from(id));
             self.context.talk.object(&Value::Object(reply).to_string())?;
             self.context.talk.flush()?;
         }
         Ok(())
+    }
+
+    /// A receipt is all that is of interest.
+    fn heard(&mut self, event: &Event) -> Result<(), Failure> {
+        let id = event.text("message_id").filter(|_| event.name == "delivered");
+        let place = self.unanswered.iter().position(|message| Some(message.id.as_str()) == id);
+        let Some(message) = place.and_then(|place| self.unanswered.remove(place)) else {
+            return Ok(());
+        };
+        let by = event.text("by").unwrap_or("?");
+        self.context.talk.whisper("delivered", &format!("{by} has message {}", message.number));
+        if self.context.talk.is_json() {
+            self.context.talk.object(&event.line)?;
+            self.context.talk.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Fails where a receipt can be waited for no longer: its time is over, or the connection that it would come to.
+    fn without_receipt(&self, lost: Option<&str>) -> Result<(), Failure> {
+        let now = clock::now();
+        let over = |until: Now| lost.is_some() || now >= until;
+        let Some(message) =
+            self.unanswered.iter().find(|message| message.receipt_until.is_some_and(over))
+        else {
+            return Ok(());
+        };
+        let number = message.number;
+        Err(match lost {
+            Some(reason) => Failure::unreachable(format!(
+                "message {number} was taken, but the daemon is gone ({reason}) and with it the word of who has it"
+            )),
+            None => Failure::timed_out(format!(
+                "message {number} was taken, but nobody said in time to have it"
+            )),
+        })
     }
 
     fn no(&mut self, id: &str, mut failure: Failure) {
@@ -223,14 +288,18 @@ impl Sender<'_> {
         loop {
             // A connection that the daemon closes at once is a loss as well: the pause is before every try.
             pause(RETRY_PAUSE)?;
-            match self.context.server.connect(until) {
+            let fresh = self.context.server.connect(until);
+            let fresh = fresh.and_then(|mut fresh| {
+                self.speaker.greet_again(self.context, &mut fresh, until).map(|()| fresh)
+            });
+            match fresh {
                 Ok(fresh) => {
                     *client = fresh;
                     self.unanswered.iter().for_each(|message| self.post(client, message, until));
                     return Ok(());
                 }
                 Err(failure) if clock::now() >= until => return Err(self.unknown(failure)),
-                Err(failure) if failure.exit != Exit::NotReachable => return Err(failure),
+                Err(failure) if !speaker::may_pass(&failure) => return Err(failure),
                 Err(_) => {}
             }
         }
@@ -238,7 +307,8 @@ impl Sender<'_> {
 
     /// A failure after which nobody knows whether the first unanswered message was stored.
     fn unknown(&self, mut failure: Failure) -> Failure {
-        if let Some(message) = self.unanswered.front() {
+        let unknown = self.unanswered.iter().find(|message| message.receipt_until.is_none());
+        if let Some(message) = unknown {
             let (said, id) = (failure.message, &message.id);
             failure.message = format!(
                 "{said}; whether the message was stored is not known: send it again with --id {id}"
@@ -267,32 +337,4 @@ impl Sender<'_> {
 
 fn empty() -> Failure {
     Failure::usage("the message is empty; --allow-empty sends it all the same")
-}
-
-fn cut(args: &Send) -> Cut {
-    match (args.lines, args.nul) {
-        (true, _) => Cut::At(b'\n'),
-        (_, true) => Cut::At(0),
-        _ => Cut::Whole { raw: args.raw },
-    }
-}
-
-/// The words of the command line as one message, byte for byte.
-fn words(text: &[OsString]) -> Vec<u8> {
-    let words: Vec<_> = text.iter().map(|word| word.clone().into_vec()).collect();
-    words.join(&b' ')
-}
-
-/// Where the messages are read from; `None` where they are on the command line, and stdin is not touched.
-fn source(args: &Send) -> Result<Option<File>, Failure> {
-    if !args.text.is_empty() {
-        return Ok(None);
-    }
-    if let Some(path) = args.file.as_ref().filter(|path| path.as_os_str() != "-") {
-        let open = File::open(path);
-        return open.map(Some).map_err(|error| Failure::file(&path.display().to_string(), &error));
-    }
-    let stdin = std::io::stdin();
-    let handle = stdin.as_fd().try_clone_to_owned();
-    handle.map(|handle| Some(File::from(handle))).map_err(|error| Failure::file("stdin", &error))
 }

@@ -1,20 +1,26 @@
 //! Where the daemon is looked for, and how it is called: an address given, or the places where a daemon
 //! puts its control socket, the user's own first.
 //!
-//! It makes connections and says in full why one cannot be made; it speaks no word of the protocol.
+//! It makes connections and says in full why one cannot be made; it speaks no word of the protocol. Names of hosts
+//! are looked up in `resolve`.
 
-use crate::client::{Client, Framing, UnixTransport, poll};
+use crate::client::{Client, Framing, TcpTransport, UnixTransport, poll};
 use crate::clock;
 use crate::failure::{Exit, Failure};
+use crate::resolve;
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
 use proto::{Now, Span};
 use std::cell::Cell;
 use std::env;
+use std::fmt;
+use std::io;
+use std::net::{Ipv6Addr, SocketAddr, TcpStream};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Between two tries to connect to a daemon whose queue of callers is full.
 const CROWDED_PAUSE: Span = Span::from_millis(10);
@@ -22,12 +28,24 @@ const CROWDED_PAUSE: Span = Span::from_millis(10);
 /// Where the daemon of the whole system has its control socket.
 const SYSTEM_SOCKET: &str = "/run/chatd/control";
 
+/// Where a daemon listens when nobody said where.
+const USUAL_PORT: u16 = 33333;
+
 /// The addresses to try, in this order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
-    paths: Vec<PathBuf>,
+    places: Vec<Place>,
     /// Which of them answered last.
     reached: Cell<Option<usize>>,
+}
+
+/// An address of a daemon.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Place {
+    /// A control socket.
+    Path(PathBuf),
+    /// A host, by name or address, and a port.
+    Tcp(String, u16),
 }
 
 impl Server {
@@ -35,8 +53,15 @@ impl Server {
     pub fn parse(text: &str) -> Result<Self, Failure> {
         let path = match text.split_once("://") {
             Some(("unix", path)) => path,
+            Some(("tcp", rest)) => {
+                let (host, port) = host_and_port(rest).ok_or_else(|| {
+                    let help = "write tcp://HOST, tcp://HOST:PORT or tcp://[IPV6]:PORT";
+                    Failure::usage(format!("`{text}` is no address; {help}"))
+                })?;
+                return Ok(Self::at(vec![Place::Tcp(host, port)]));
+            }
             Some((scheme, _)) if scheme.chars().all(|c| c.is_ascii_alphanumeric()) => {
-                let what = format!("`{text}`: {scheme}:// addresses (use unix:PATH or a path)");
+                let what = format!("`{text}`: {scheme}:// addresses (use tcp://HOST or unix:PATH)");
                 return Err(Failure::not_built(&what));
             }
             _ => text.strip_prefix("unix:").unwrap_or(text),
@@ -44,7 +69,16 @@ impl Server {
         if path.is_empty() {
             return Err(Failure::usage(format!("`{text}` names no control socket; use unix:PATH")));
         }
-        Ok(Self { paths: vec![PathBuf::from(path)], reached: Cell::new(None) })
+        Ok(Self::at(vec![Place::Path(PathBuf::from(path))]))
+    }
+
+    fn at(places: Vec<Place>) -> Self {
+        Self { places, reached: Cell::new(None) }
+    }
+
+    /// Whether it is called over a network: then it does not know who calls, and wants to be greeted first.
+    pub fn is_remote(&self) -> bool {
+        self.places.iter().any(|place| matches!(place, Place::Tcp(..)))
     }
 
     /// The places where a daemon's control socket is when nobody said where.
@@ -69,50 +103,148 @@ impl Server {
         if !paths.contains(&system) {
             paths.push(system);
         }
-        Self { paths, reached: Cell::new(None) }
+        Self::at(paths.into_iter().map(Place::Path).collect())
     }
 
     /// Calls the first of the addresses where somebody answers.
     pub fn connect(&self, deadline: Now) -> Result<Client, Failure> {
         let mut tried = Vec::new();
-        for (place, path) in self.paths.iter().enumerate() {
-            match call(path, deadline) {
-                Ok(stream) => {
-                    self.reached.set(Some(place));
-                    let transport = UnixTransport::new(stream)
-                        .map_err(|error| Failure::unreachable(error.to_string()))?;
-                    return Ok(Client::new(Box::new(transport), Framing::Lines));
+        for (number, place) in self.places.iter().enumerate() {
+            let client = match place {
+                Place::Tcp(host, port) => call_host(host, *port, deadline),
+                Place::Path(path) => call_path(path, deadline),
+            };
+            match client {
+                Ok(client) => {
+                    self.reached.set(Some(number));
+                    return Ok(client);
                 }
-                Err(errno @ (Errno::EACCES | Errno::EPERM)) => {
-                    let (path, why) = (path.display(), errno.desc());
-                    let message = format!(
-                        "may not open the control socket {path} ({why}); root and the user that chatd runs as may"
-                    );
-                    return Err(Failure::new(Exit::NotPermitted, "forbidden", message));
-                }
-                Err(errno) => tried.push(format!("{} ({})", path.display(), reason(errno))),
+                Err(NoCall::Forbidden(failure)) => return Err(failure),
+                Err(NoCall::Nobody(why)) => tried.push(format!("{place} ({why})")),
             }
         }
-        Err(Failure::unreachable(format!(
-            "no daemon at {}; start one with `chatd`, or name another with -s unix:PATH",
-            tried.join(", nor at ")
-        )))
+        let tried = tried.join(", nor at ");
+        let help = if self.is_remote() {
+            "is chatd running there, and does it listen on that address?"
+        } else {
+            "start one with `chatd`, or name another with -s unix:PATH or -s tcp://HOST"
+        };
+        Err(Failure::unreachable(format!("no daemon at {tried}; {help}")))
     }
 }
 
-impl std::fmt::Display for Server {
-    fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if let Some(path) = self.reached.get().and_then(|place| self.paths.get(place)) {
-            return write!(to, "{}", path.display());
+impl fmt::Display for Place {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path(path) => write!(to, "{}", path.display()),
+            Self::Tcp(host, port) if host.contains(':') => write!(to, "tcp://[{host}]:{port}"),
+            Self::Tcp(host, port) => write!(to, "tcp://{host}:{port}"),
         }
-        let paths: Vec<_> = self.paths.iter().map(|path| path.display().to_string()).collect();
-        to.write_str(&paths.join(" or "))
     }
 }
 
-/// Waits for `span`, or until somebody hangs up on `others`.
+impl fmt::Display for Server {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(place) = self.reached.get().and_then(|number| self.places.get(number)) {
+            return write!(to, "{place}");
+        }
+        let places: Vec<_> = self.places.iter().map(Place::to_string).collect();
+        to.write_str(&places.join(" or "))
+    }
+}
+
+/// Waits for `span`.
 pub fn pause(span: Span) -> Result<(), Failure> {
     poll(&mut [], Some(span)).map_err(|error| Failure::unreachable(error.to_string()))
+}
+
+/// Why a call came to nothing.
+enum NoCall {
+    /// Somebody may be there, but not for us.
+    Forbidden(Failure),
+    /// Nobody answers, for this reason.
+    Nobody(String),
+}
+
+/// The host and the port of `HOST`, `HOST:PORT`, `[IPV6]` or `[IPV6]:PORT`; a slash at the end is forgiven.
+fn host_and_port(text: &str) -> Option<(String, u16)> {
+    let text = text.strip_suffix('/').unwrap_or(text);
+    let (host, port) = match text.strip_prefix('[') {
+        Some(rest) => {
+            let (host, after) = rest.split_once(']')?;
+            let numeric = host.split_once('%').map_or(host, |(address, _)| address);
+            numeric.parse::<Ipv6Addr>().ok()?;
+            let port = if after.is_empty() { None } else { Some(after.strip_prefix(':')?) };
+            (host, port)
+        }
+        None => match text.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (text, None),
+        },
+    };
+    let strange = |c: char| c.is_whitespace() || c.is_control() || "/@?#[]".contains(c);
+    if host.is_empty() || host.contains(strange) {
+        return None;
+    }
+    let port = match port {
+        Some(port) => port.parse().ok().filter(|port| *port != 0)?,
+        None => USUAL_PORT,
+    };
+    Some((host.to_owned(), port))
+}
+
+fn call_host(host: &str, port: u16, deadline: Now) -> Result<Client, NoCall> {
+    let addresses = resolve::addresses(host, port, deadline).map_err(NoCall::Nobody)?;
+    let mut why = "the name has no address".to_owned();
+    let count = addresses.len();
+    for (number, address) in addresses.into_iter().enumerate() {
+        // Each address has its share of the time, so that one that swallows packets leaves some for the next.
+        let left = deadline.since(clock::now()).as_micros();
+        let share = left / u64::try_from(count - number).unwrap_or(u64::MAX).max(1);
+        if share == 0 {
+            return Err(NoCall::Nobody("no answer in time".to_owned()));
+        }
+        match call_address(&address, Duration::from_micros(share)) {
+            Ok(client) => return Ok(client),
+            Err(error) => why = network_reason(&error),
+        }
+    }
+    Err(NoCall::Nobody(why))
+}
+
+fn call_address(address: &SocketAddr, patience: Duration) -> io::Result<Client> {
+    let stream = TcpStream::connect_timeout(address, patience)?;
+    // A port of this machine where nobody listens can be given to the caller itself: it would talk to itself.
+    if stream.local_addr()? == stream.peer_addr()? {
+        return Err(io::ErrorKind::ConnectionRefused.into());
+    }
+    Ok(Client::new(Box::new(TcpTransport::new(stream)?), Framing::Frames))
+}
+
+fn network_reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => "nobody listens there".to_owned(),
+        io::ErrorKind::TimedOut => "no answer in time".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+fn call_path(path: &Path, deadline: Now) -> Result<Client, NoCall> {
+    let nobody = |error: io::Error| NoCall::Nobody(error.to_string());
+    match call(path, deadline) {
+        Ok(stream) => {
+            let transport = UnixTransport::new(stream).map_err(nobody)?;
+            Ok(Client::new(Box::new(transport), Framing::Lines))
+        }
+        Err(errno @ (Errno::EACCES | Errno::EPERM)) => {
+            let (path, why) = (path.display(), errno.desc());
+            let message = format!(
+                "may not open the control socket {path} ({why}); root and the user that chatd runs as may"
+            );
+            Err(NoCall::Forbidden(Failure::new(Exit::NotPermitted, "forbidden", message)))
+        }
+        Err(errno) => Err(NoCall::Nobody(reason(errno).to_owned())),
+    }
 }
 
 fn reason(errno: Errno) -> &'static str {
@@ -148,16 +280,43 @@ mod tests {
     use crate::failure::Exit;
 
     #[test]
-    fn addresses_are_paths_until_others_are_built() {
+    fn an_address_is_a_path_or_a_host() {
         for text in ["unix:/run/x", "unix:///run/x", "/run/x"] {
             assert_eq!(Server::parse(text).expect(text).to_string(), "/run/x");
         }
         assert_eq!(Server::parse("a/b").expect("a path").to_string(), "a/b");
-        for text in ["tcp://localhost:33333", "wss://chat.example", "unix:", ""] {
+        for (text, shown) in [
+            ("tcp://localhost", "tcp://localhost:33333"),
+            ("tcp://chat.example:7/", "tcp://chat.example:7"),
+            ("tcp://192.0.2.1:1", "tcp://192.0.2.1:1"),
+            ("tcp://[::1]", "tcp://[::1]:33333"),
+            ("tcp://[fe80::1%eth0]:9", "tcp://[fe80::1%eth0]:9"),
+        ] {
+            let server = Server::parse(text).expect(text);
+            assert!(server.is_remote());
+            assert_eq!(server.to_string(), shown);
+        }
+        for text in [
+            "wss://chat.example",
+            "unix:",
+            "",
+            "tcp://",
+            "tcp://:33333",
+            "tcp://host:",
+            "tcp://host:0",
+            "tcp://host:65536",
+            "tcp://::1",
+            "tcp://[::1",
+            "tcp://[::1]x",
+            "tcp://[host]:1",
+            "tcp://user@host",
+            "tcp://host/room",
+            "tcp://a b",
+        ] {
             let failure = Server::parse(text).expect_err(text);
             assert_eq!(failure.exit, Exit::Usage, "{text}");
         }
-        let failure = Server::parse("tcp://localhost").expect_err("later");
+        let failure = Server::parse("tls://localhost").expect_err("later");
         assert!(failure.message.contains("not built yet"), "{failure}");
     }
 

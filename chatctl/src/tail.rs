@@ -1,68 +1,96 @@
-//! `chatctl tail`: follows rooms, and goes on where it was when the daemon went away and came back.
+//! `chatctl tail`: follows rooms, and goes on where it was when the daemon went away and came back, or when it was ended
+//! itself and started anew with a cursor file.
 //!
-//! It keeps the last sequence number of each room. After a loss it follows again, holds what comes, asks each
-//! room's history for what it missed, prints that and then what it held; (room, seq) tells doubles. A gap (it
-//! read too slowly) is filled in the same way; what history no longer has is said, and is the exit status.
+//! It keeps the last sequence number of each room. What it missed it lets the daemon replay, holding meanwhile what comes
+//! live of that room; (room, seq) tells doubles. What the daemon no longer has is said, and is the exit status. One
+//! connection is the business of `following`, the file of `cursor`, programs run by message of `exec`.
+
+mod cursor;
+mod exec;
+mod following;
+mod places;
 
 use crate::args::{Count, Reconnect, Tail};
-use crate::ask::{Context, hello, of_room, room};
+use crate::ask::{Context, room};
 use crate::catching::Catching;
-use crate::client::{Client, Event, Fields, Happening, Refusal};
+use crate::client::{Client, Event};
 use crate::clock;
 use crate::failure::{Exit, Failure};
 use crate::moments;
-use crate::talk::{Look, is_gone};
+use crate::signals::Signals;
+use crate::talk::Look;
+use cursor::Cursor;
 use nix::poll::{PollFd, PollFlags};
-use proto::vocabulary::HISTORY_MESSAGES_MAX;
+use places::Places;
 use proto::{Now, Span};
-use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// The first pause between two tries to reach the daemon; each is twice as long as the one before, up to the last.
 const PAUSE_FIRST: Span = Span::from_millis(100);
 const PAUSE_LAST: Span = Span::from_secs(2);
 
+/// So long the reader of stdout has, after a signal, to take what was begun: what it does not take comes again.
+const LAST_WORDS: Span = Span::from_secs(1);
+
 /// `chatctl tail`.
 pub fn tail(context: &mut Context, args: &Tail) -> Result<(), Failure> {
     let rooms = args.rooms.iter().map(|name| room(name)).collect::<Result<BTreeSet<_>, _>>()?;
-    let now = clock::now();
+    let start = start(args, &rooms)?;
+    exec::check(&args.exec)?;
+    let opened = args.cursor_file.as_deref().map(|path| Cursor::open(path, &rooms)).transpose()?;
+    let (cursor, position) = opened.map_or((None, None), |(cursor, at)| (Some(cursor), at));
+    // Without something to finish a signal may end it at any moment.
+    let finishes = cursor.is_some() || !args.exec.is_empty();
+    let signals = finishes.then(Signals::new).transpose()?;
     let mut follower = Follower {
         look: look(args, &rooms),
         rooms,
-        places: BTreeMap::new(),
+        start,
+        places: Places::default(),
+        listed: BTreeMap::new(),
         history: None,
-        end: args.during.map(|span| now.after(span)),
+        began: position.is_some(),
+        end: args.during.map(|span| clock::now().after(span)),
         left: args.count,
         gap: false,
         catching: Catching::default(),
+        todo: VecDeque::new(),
         bye: None,
-        // All there is, is what was missed since the beginning of the history.
-        resuming: args.number == Count::All,
-        found: false,
+        found: position.is_some(),
         lost: None,
+        cursor,
+        signals,
         context,
         args,
     };
+    if let Some(position) = position {
+        follower.history = position.history;
+        for (room, seq) in position.rooms {
+            follower.places.begin(&room, seq);
+        }
+    }
     let outcome = follower.run();
-    let flushed = context.talk.flush();
-    outcome.and(flushed)
+    follower.finish(outcome)
+}
+
+/// Where the first run begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Start {
+    Now,
+    Last(u32),
+    Since(String),
+    After(u64),
+    All,
 }
 
 /// How a stretch of following ended.
 enum Ended {
     /// As was wished: enough messages, enough time.
     Done,
+    /// A signal waits to be obeyed.
+    Signal,
     /// The daemon is gone, for this reason.
     Lost(String),
-}
-
-/// What a message's room has come to.
-#[derive(Clone, Copy, Debug, Default)]
-struct Place {
-    /// Where following began: nothing up to here is owed.
-    base: u64,
-    /// The last message that was seen.
-    seen: u64,
 }
 
 /// One run of `tail`.
@@ -71,35 +99,27 @@ struct Follower<'a> {
     args: &'a Tail,
     look: Look,
     rooms: BTreeSet<String>,
-    places: BTreeMap<String, Place>,
+    start: Start,
+    places: Places,
+    /// The last number of each room when following began.
+    listed: BTreeMap<String, u64>,
     /// Which history the sequence numbers belong to.
     history: Option<String>,
+    /// Whether the beginning is behind: what was asked for first has come.
+    began: bool,
     end: Option<Now>,
     left: Option<u64>,
     gap: bool,
     catching: Catching,
+    /// Events that wait for their program.
+    todo: VecDeque<Event>,
     bye: Option<String>,
-    /// Whether following begins where it was, and what was missed is asked for.
-    resuming: bool,
-    /// Whether the daemon was lost and found.
+    /// Whether this goes on from an earlier connection: then what is missing is owed.
     found: bool,
-    /// Since when it is lost.
+    /// Since when the daemon is lost.
     lost: Option<Now>,
-}
-
-/// The requests of one connection, by what they are for.
-struct Asked {
-    hello: String,
-    tail: String,
-    rooms: String,
-    page: Option<Page>,
-}
-
-/// A page of history that is on its way.
-struct Page {
-    id: String,
-    room: String,
-    after: u64,
+    cursor: Option<Cursor>,
+    signals: Option<Signals>,
 }
 
 impl Follower<'_> {
@@ -116,19 +136,106 @@ impl Follower<'_> {
             Err(failure) => return Err(failure),
         };
         loop {
-            match self.follow(&mut client)? {
+            self.signals.as_ref().map_or(Ok(()), Signals::hold)?;
+            let ended = self.follow(&mut client)?;
+            let reason = match ended {
                 Ended::Done => return self.ended(),
-                Ended::Lost(reason) => {
-                    self.context.talk.flush()?;
-                    let failure = self.context.lost(&reason);
-                    match self.find(failure, &format!("lost the daemon ({reason})"))? {
-                        Some(found) => client = found,
-                        None => return self.ended(),
-                    }
-                    self.resuming = true;
-                    self.found = true;
-                }
+                Ended::Signal => return self.obey(&mut client),
+                Ended::Lost(reason) => reason,
+            };
+            match self.hand_out(&mut client)? {
+                Some(Ended::Signal) => return self.obey(&mut client),
+                Some(_) => return self.ended(),
+                None => {}
             }
+            // All is in the file: while the daemon is looked for a signal may end this as it likes.
+            self.let_go()?;
+            let failure = self.context.lost(&reason);
+            match self.find(failure, &format!("lost the daemon ({reason})"))? {
+                Some(found) => client = found,
+                None => return self.ended(),
+            }
+            self.found |= self.began;
+        }
+    }
+
+    /// The last thing: what is still to be written, and the file.
+    fn finish(&mut self, outcome: Result<(), Failure>) -> Result<(), Failure> {
+        let saved = self.let_go();
+        // From here on a reader who takes their time keeps nobody from ending this.
+        let flushed = self.context.talk.flush();
+        if flushed.is_ok() {
+            self.note_all();
+        }
+        let noted = self.cursor.as_mut().map_or(Ok(()), Cursor::save);
+        outcome.and(flushed).and(saved).and(noted)
+    }
+
+    /// A signal came: what was begun is finished, as far as the reader of stdout lets it; then the signal has its way.
+    fn obey(&mut self, client: &mut Client) -> Result<(), Failure> {
+        let until = clock::now().after(LAST_WORDS);
+        if self.todo.is_empty() && self.context.hand_out(client, Some(until), &[])? {
+            self.note_all();
+        }
+        self.let_go()?;
+        Err(Failure::new(Exit::Refused, "signals", "a signal came, and did nothing"))
+    }
+
+    /// Saves the cursor, and lets signals do what they do.
+    fn let_go(&mut self) -> Result<(), Failure> {
+        let saved = self.cursor.as_mut().map_or(Ok(()), Cursor::save);
+        let let_go = self.signals.as_ref().map_or(Ok(()), Signals::let_go);
+        saved.and(let_go)
+    }
+
+    /// Writes what was gathered; something ends it where the time is over or a signal came before all was written.
+    fn hand_out(&mut self, client: &mut Client) -> Result<Option<Ended>, Failure> {
+        let others: Vec<_> = self.signals.iter().map(Signals::descriptor).collect();
+        if self.context.hand_out(client, self.end, &others)? {
+            self.note_all();
+            return Ok(None);
+        }
+        let over = self.end.is_some_and(|end| clock::now() >= end);
+        Ok(Some(if over { Ended::Done } else { Ended::Signal }))
+    }
+
+    /// All that was seen has been handed on, unless a program waits for its turn.
+    fn note_all(&mut self) {
+        let exact = self.is_exact() && self.todo.is_empty();
+        let Some(cursor) = &mut self.cursor else { return };
+        let now = clock::now();
+        if exact {
+            cursor.note(now, self.history.as_deref(), &self.places.all());
+        }
+        self.save_in_time(now);
+    }
+
+    /// The program for this event has had it.
+    fn note_one(&mut self, event: &Event) {
+        let exact = self.is_exact();
+        let Some(cursor) = &mut self.cursor else { return };
+        let now = clock::now();
+        if let Some((room, seq)) = event.text("room").zip(event.number("seq")).filter(|_| exact) {
+            cursor.note(now, self.history.as_deref(), &BTreeMap::from([(room.to_owned(), seq)]));
+        }
+        self.save_in_time(now);
+    }
+
+    /// Whether the places say all that another run must know. Before the beginning is behind a room of which nothing
+    /// has come has none yet.
+    fn is_exact(&self) -> bool {
+        match self.start {
+            _ if self.began => true,
+            Start::After(_) | Start::All => true,
+            _ => !self.rooms.is_empty() && self.rooms.iter().all(|room| self.places.has(room)),
+        }
+    }
+
+    fn save_in_time(&mut self, now: Now) {
+        let Some(cursor) = &mut self.cursor else { return };
+        if let Err(failure) = cursor.save_in_time(now) {
+            let text = format!("{failure}; where this is cannot be kept for now");
+            self.context.talk.say("cursor", &text);
         }
     }
 
@@ -188,276 +295,26 @@ impl Follower<'_> {
             .map_err(|error| Failure::unreachable(error.to_string()))?;
         if self.context.talk.is_deserted() { Err(Failure::quiet()) } else { Ok(()) }
     }
-
-    /// Follows over one connection until it or the wish ends.
-    fn follow(&mut self, client: &mut Client) -> Result<Ended, Failure> {
-        let mut asked = self.begin(client);
-        loop {
-            while let Some(happening) = client.take() {
-                if let Some(ended) = self.happened(&mut asked, happening)? {
-                    return Ok(ended);
-                }
-                if self.left == Some(0) {
-                    return Ok(Ended::Done);
-                }
-                self.ask_page(client, &mut asked);
-            }
-            if self.catching.is_too_much() {
-                self.catching = Catching::default();
-                return Ok(Ended::Lost("more came than could be held back".to_owned()));
-            }
-            self.context.talk.flush()?;
-            let now = clock::now();
-            if self.end.is_some_and(|end| now >= end) {
-                return Ok(Ended::Done);
-            }
-            let ready = {
-                let stdout = [(self.context.talk.descriptor(), PollFlags::empty())];
-                client.step(now, self.end, &stdout)
-            };
-            let ready = ready.map_err(|error| Failure::unreachable(error.to_string()))?;
-            if ready.iter().any(|flags| is_gone(*flags)) {
-                return Err(Failure::quiet());
-            }
-            if client.is_idle() {
-                client.expire(clock::now());
-            }
-        }
-    }
-
-    fn begin(&mut self, client: &mut Client) -> Asked {
-        let deadline = self.context.deadline();
-        let again = self.resuming;
-        self.bye = None;
-        self.catching = Catching::new(again);
-        let hello = client.ask("hello", hello(), deadline);
-        // At first the list says where following begins, so it is asked for before; after a loss it names the
-        // rooms to ask about, also those made meanwhile, so it is asked for after.
-        let before = (!again).then(|| client.ask("rooms", Fields::new(), deadline));
-        let tail = client.ask("tail", self.fields(), deadline);
-        let rooms = before.unwrap_or_else(|| client.ask("rooms", Fields::new(), deadline));
-        Asked { hello, tail, rooms, page: None }
-    }
-
-    fn fields(&self) -> Fields {
-        let mut fields = Fields::new();
-        let rooms: Vec<_> = self.rooms.iter().map(|name| Value::from(name.as_str())).collect();
-        if !rooms.is_empty() {
-            fields.insert("rooms".to_owned(), Value::from(rooms));
-        }
-        if let Count::Some(last @ 1..) = self.args.number
-            && !self.resuming
-        {
-            fields.insert("last".to_owned(), Value::from(last));
-        }
-        fields
-    }
-
-    fn happened(
-        &mut self,
-        asked: &mut Asked,
-        happening: Happening,
-    ) -> Result<Option<Ended>, Failure> {
-        match happening {
-            Happening::Event(event) => self.event(event)?,
-            Happening::Replied(id, outcome) => return self.replied(asked, &id, outcome),
-            Happening::TimedOut(_) if self.history.is_none() => {
-                return Err(self.context.no_answer());
-            }
-            Happening::TimedOut(_) => {
-                return Ok(Some(Ended::Lost("it does not answer".to_owned())));
-            }
-            Happening::Complaint(refusal) if refusal.code == "shutting_down" => {}
-            Happening::Complaint(refusal) => return Err(refusal.into()),
-            Happening::Lost { reason, .. } => {
-                return Ok(Some(Ended::Lost(self.bye.take().unwrap_or(reason))));
-            }
-        }
-        Ok(None)
-    }
-
-    fn replied(
-        &mut self,
-        asked: &mut Asked,
-        id: &str,
-        outcome: Result<Fields, Refusal>,
-    ) -> Result<Option<Ended>, Failure> {
-        let reply = match outcome {
-            Ok(reply) => reply,
-            Err(refusal) if refusal.code == "shutting_down" => return Ok(None),
-            Err(refusal) if refusal.code == "no_such_room" && asked.is_page(id) => Fields::new(),
-            Err(refusal) => return Err(refusal.into()),
-        };
-        if id == asked.hello {
-            self.greeted(&reply);
-        } else if id == asked.tail {
-            self.context.talk.whisper("following", "following");
-        } else if id == asked.rooms {
-            self.listed(&reply)?;
-        } else if let Some(page) = asked.page.take_if(|page| page.id == id) {
-            // A page that brings nothing is the last one, whatever it says of more.
-            let more = reply.get("more").and_then(Value::as_bool) == Some(true);
-            if !more || self.last_seen(&page.room) <= page.after {
-                self.caught_up(&page.room)?;
-            }
-        }
-        Ok(None)
-    }
-
-    /// The daemon has answered: one that is ending takes callers too, and says nothing. Sequence numbers mean
-    /// something within one history only.
-    fn greeted(&mut self, reply: &Fields) {
-        if let Some(lost) = self.lost.take() {
-            let gone = moments::span_shown(clock::now().since(lost).as_micros());
-            self.context.talk.say("found", &format!("found the daemon after {gone}"));
-        }
-        let history = reply.get("history").and_then(Value::as_str).map(str::to_owned);
-        if self.history.is_some() && history != self.history {
-            self.places.clear();
-            let text = "the daemon has begun a new history: what was said last before it ended may be missing";
-            self.context.talk.say("new_history", text);
-        }
-        self.history = history;
-    }
-
-    /// The list of rooms: where following begins, or, after a loss, which to ask about.
-    fn listed(&mut self, reply: &Fields) -> Result<(), Failure> {
-        let entries = reply.get("rooms").and_then(Value::as_array).into_iter().flatten();
-        let listed = entries.filter_map(|entry| {
-            Some((entry["room"].as_str()?.to_owned(), entry["seq"].as_u64().unwrap_or(0)))
-        });
-        if self.catching.is_listing() {
-            let all = self.rooms.is_empty();
-            let wanted = listed.filter(|(name, _)| all || self.rooms.contains(name));
-            let free = self.catching.listed(wanted);
-            return free.into_iter().try_for_each(|event| self.event(event));
-        }
-        for (name, seq) in listed {
-            self.places.entry(name).or_default().base = seq;
-        }
-        Ok(())
-    }
-
-    fn ask_page(&mut self, client: &mut Client, asked: &mut Asked) {
-        if asked.page.is_some() || self.catching.is_listing() {
-            return;
-        }
-        let Some(room) = self.catching.room().map(str::to_owned) else { return };
-        let after = self.last_seen(&room);
-        let mut fields = of_room(&room);
-        fields.insert("after".to_owned(), Value::from(after));
-        fields.insert("limit".to_owned(), Value::from(HISTORY_MESSAGES_MAX));
-        // Whoever reads our stdout may take their time, and the answer waits behind what they have not read:
-        // it has as long as following has.
-        let id = client.ask("history", fields, Now::from_micros(u64::MAX));
-        asked.page = Some(Page { id, room, after });
-    }
-
-    /// A room's missed messages have been printed, as far as history has them: now what came meanwhile.
-    fn caught_up(&mut self, room: &str) -> Result<(), Failure> {
-        let (to, held) = self.catching.done(room);
-        let seen = self.last_seen(room);
-        if to > seen {
-            self.gone(room, seen + 1, to)?;
-        }
-        held.into_iter().try_for_each(|event| self.event(event))
-    }
-
-    fn last_seen(&self, room: &str) -> u64 {
-        self.places.get(room).map_or(0, |place| place.base.max(place.seen))
-    }
-
-    fn event(&mut self, event: Event) -> Result<(), Failure> {
-        if self.left == Some(0) {
-            return Ok(());
-        }
-        let replayed = event.fields.contains_key("history");
-        let now = if replayed { Some(event) } else { self.catching.hold(event) };
-        let Some(event) = now else { return Ok(()) };
-        let room = event.text("room").unwrap_or("").to_owned();
-        match event.name.as_str() {
-            "message" => self.message(&room, &event),
-            "gap" => {
-                let to = event.number("to_seq").unwrap_or(0);
-                if to > self.last_seen(&room) {
-                    self.catching.missed(&room, to);
-                }
-                Ok(())
-            }
-            "notice" => {
-                let text = event.text("text").unwrap_or("");
-                self.context.talk.say("notice", &format!("from the operator: {text}"));
-                Ok(())
-            }
-            "bye" => {
-                self.bye = event.text("reason").map(str::to_owned);
-                Ok(())
-            }
-            _ if self.args.events && self.is_wanted_nick(event.text("nick")) => {
-                self.context.talk.event(&event, self.look)
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn message(&mut self, room: &str, event: &Event) -> Result<(), Failure> {
-        let seq = event.number("seq").unwrap_or(0);
-        let known = self.last_seen(room);
-        let place = self.places.entry(room.to_owned()).or_default();
-        if seq <= place.seen {
-            return Ok(());
-        }
-        place.seen = seq;
-        // History forgets its oldest messages first: what is missing before the first of a page is gone.
-        if self.catching.room() == Some(room) && seq > known + 1 && self.is_owed_all() {
-            self.gone(room, known + 1, seq - 1)?;
-        }
-        if !self.is_wanted_nick(event.text("from")) || !self.is_wanted_text(event) {
-            return Ok(());
-        }
-        self.left = self.left.map(|left| left.saturating_sub(1));
-        self.context.talk.message(event, self.look)
-    }
-
-    /// History does not have these messages any more.
-    fn gone(&mut self, room: &str, from: u64, to: u64) -> Result<(), Failure> {
-        let place = self.places.entry(room.to_owned()).or_default();
-        place.seen = place.seen.max(to);
-        if !self.is_owed_all() {
-            return Ok(());
-        }
-        self.gap = true;
-        self.context.talk.say("gap", &format!("messages {from} to {to} of #{room} are gone"));
-        if !self.args.events {
-            return Ok(());
-        }
-        let gap = json!({"event": "gap", "room": room, "from_seq": from, "to_seq": to});
-        let line = gap.to_string();
-        let fields = gap.as_object().cloned().unwrap_or_default();
-        self.context.talk.event(&Event { name: "gap".to_owned(), fields, line }, self.look)
-    }
-
-    /// Whether what is missing was owed: who asks for all there is at first gets what there is.
-    fn is_owed_all(&self) -> bool {
-        self.found || self.args.number != Count::All
-    }
-
-    fn is_wanted_nick(&self, nick: Option<&str>) -> bool {
-        let same = |wanted: &String| nick.is_some_and(|nick| nick.eq_ignore_ascii_case(wanted));
-        self.args.from.is_empty() || self.args.from.iter().any(same)
-    }
-
-    fn is_wanted_text(&self, event: &Event) -> bool {
-        self.args.grep.as_ref().is_none_or(|expression| {
-            proto::client::content(&event.fields).is_some_and(|text| expression.is_match(&text))
-        })
-    }
 }
 
-impl Asked {
-    fn is_page(&self, id: &str) -> bool {
-        self.page.as_ref().is_some_and(|page| page.id == id)
+/// Where to begin, if nothing is known from an earlier run.
+fn start(args: &Tail, rooms: &BTreeSet<String>) -> Result<Start, Failure> {
+    if let Some(after) = args.after {
+        if rooms.len() != 1 {
+            return Err(Failure::usage("--after is a place in one room: name that room"));
+        }
+        return Ok(Start::After(after));
     }
+    if let Some(since) = &args.since {
+        let moment = moments::moment(since, &clock::wall());
+        let moment = moment.map_err(|why| Failure::usage(format!("--since: {why}")))?;
+        return Ok(Start::Since(moments::rfc3339(moment)));
+    }
+    Ok(match args.number {
+        Count::All => Start::All,
+        Count::Some(0) => Start::Now,
+        Count::Some(last) => Start::Last(last),
+    })
 }
 
 fn look(args: &Tail, rooms: &BTreeSet<String>) -> Look {

@@ -7,14 +7,16 @@ use crate::args::{Color, Global};
 use crate::client::Event;
 use crate::failure::{Exit, Failure};
 use crate::{clock, moments, visible};
+use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 use proto::Span;
 use std::env;
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 
-/// How much is gathered before it is written; a step's output is always written at its end.
-const GATHERED_BYTES_MAX: usize = 64 << 10;
+/// How much is written at once where the reader of stdout shall not be waited for: a pipe that can be written at all
+/// takes so much.
+const PIECE_BYTES_MAX: usize = 4096;
 
 /// stdout and stderr, and how to write there.
 pub struct Talk {
@@ -122,7 +124,7 @@ impl Talk {
         self.end_line()
     }
 
-    /// Prints that somebody came, went or has another name.
+    /// Prints what happened beside messages, as people say it.
     pub fn event(&mut self, event: &Event, look: Look) -> Result<(), Failure> {
         if self.json {
             return self.object(&event.line);
@@ -136,19 +138,56 @@ impl Talk {
             "joined" => format!("{} joined", text("nick")),
             "left" => format!("{} left", text("nick")),
             "renamed" => format!("{} is now {}", text("nick"), text("new_nick")),
+            "topic" if text("topic").is_empty() => format!("{} took the topic away", text("nick")),
+            "topic" => format!("{} set the topic: {}", text("nick"), text("topic")),
+            "away" if text("away").is_empty() => format!("{} is back", text("nick")),
+            "away" => format!("{} is away: {}", text("nick"), text("away")),
+            "presence" => {
+                let number = |field: &str| event.number(field).unwrap_or(0);
+                format!(
+                    "{} joined, {} left, {} are there",
+                    number("joined_count"),
+                    number("left_count"),
+                    number("members")
+                )
+            }
+            "gap" => {
+                let number = |field: &str| event.number(field).unwrap_or(0);
+                format!("messages {} to {} are gone", number("from_seq"), number("to_seq"))
+            }
             name => format!("{name} {}", serde_json::Value::Object(event.fields.clone())),
         };
         self.line(&format!("{}{room} -- {what}", self.time_of_day()))
     }
 
-    /// Writes what was gathered. Called before every wait, so that no line ever waits for the next one.
+    /// Writes what was gathered, however long its reader takes. Called before every wait, so that no line ever waits
+    /// for the next one.
     pub fn flush(&mut self) -> Result<(), Failure> {
-        let written = self.out.write_all(&self.gathered).and_then(|()| self.out.flush());
-        self.gathered.clear();
-        written.map_err(|error| match error.kind() {
-            io::ErrorKind::BrokenPipe => Failure::quiet(),
-            _ => Failure::new(Exit::Refused, "stdout", format!("stdout: {error}")),
-        })
+        while !self.hand_out()? {
+            let mut fds = [PollFd::new(self.out.as_fd(), PollFlags::POLLOUT)];
+            crate::client::poll(&mut fds, None).map_err(|error| closed(&error))?;
+        }
+        Ok(())
+    }
+
+    /// Writes of what was gathered what stdout takes without a wait; whether that was all.
+    pub fn hand_out(&mut self) -> Result<bool, Failure> {
+        let mut written = 0;
+        while let Some(rest) = self.gathered.get(written..).filter(|rest| !rest.is_empty()) {
+            let mut fds = [PollFd::new(self.out.as_fd(), PollFlags::POLLOUT)];
+            let polled = crate::client::poll(&mut fds, Some(Span::from_micros(0)));
+            if polled.is_ok() && fds[0].revents().is_none_or(|flags| flags.is_empty()) {
+                break;
+            }
+            // Past the standard library's own buffer, which would have to be waited for.
+            match nix::unistd::write(&self.out, rest.get(..PIECE_BYTES_MAX).unwrap_or(rest)) {
+                Ok(count) => written += count,
+                Err(Errno::EINTR | Errno::EAGAIN) => {}
+                Err(errno) => return Err(closed(&errno.into())),
+            }
+        }
+        self.gathered.drain(..written);
+        Ok(self.gathered.is_empty())
     }
 
     /// Says something about the work on stderr: what a person should know and a script may.
@@ -213,7 +252,15 @@ impl Talk {
 
     fn end_line(&mut self) -> Result<(), Failure> {
         self.gathered.push(b'\n');
-        if self.gathered.len() >= GATHERED_BYTES_MAX { self.flush() } else { Ok(()) }
+        Ok(())
+    }
+}
+
+/// Why nothing can be written any more.
+fn closed(error: &io::Error) -> Failure {
+    match error.kind() {
+        io::ErrorKind::BrokenPipe => Failure::quiet(),
+        _ => Failure::new(Exit::Refused, "stdout", format!("stdout: {error}")),
     }
 }
 

@@ -186,11 +186,9 @@ fn an_unreachable_daemon_is_named_with_the_way_to_start_one() {
 #[test]
 fn what_is_not_built_says_so() {
     let socket = Folder::new().socket();
-    for args in [
-        vec!["send", "@bob", "hello"],
-        vec!["send", "x", "hello", "--wait", "delivered"],
-        vec!["ping", "-s", "tcp://localhost:33333"],
-    ] {
+    for args in
+        [vec!["ping", "-s", "tls://localhost:33333"], vec!["ping", "-s", "wss://chat.example"]]
+    {
         let ran = run(&socket, &args, b"");
         assert_eq!(ran.code, Some(2), "{args:?}");
         assert!(ran.err.contains("not built yet"), "{ran:?}");
@@ -418,79 +416,126 @@ fn the_time_to_follow_ends_it_and_a_missing_message_is_status_5() {
     assert_eq!(ran.code, Some(5), "{ran:?}");
 }
 
-/// A daemon whose receiver was too slow for messages 2 to 8, and whose history begins with `first`.
+/// Answers a replay of a room, from a message on.
+fn replays(caller: &mut fake::Caller, room: &str, after: u64, events: &[Value]) {
+    let tail = caller.hear("tail");
+    assert_eq!((&tail["rooms"], &tail["after"]), (&json!([room]), &json!(after)));
+    for event in events {
+        let mut event = event.clone();
+        if event["event"] == "message" {
+            event["history"] = tail["id"].clone();
+        }
+        caller.say(&event);
+    }
+    caller.yes(&tail, json!({"rooms": [room]}));
+}
+
+fn numbered(range: std::ops::RangeInclusive<u64>) -> Vec<Value> {
+    range.map(|seq| message("lobby", seq, "a", &seq.to_string())).collect()
+}
+
+fn left_out(from: u64, to: u64) -> Value {
+    json!({"event": "gap", "room": "lobby", "from_seq": from, "to_seq": to})
+}
+
+/// A daemon whose receiver was too slow for messages 2 to 8, and which no longer has those before `first`.
 fn gap(first: u64) -> Fake {
     Fake::new(move |door| {
         let mut caller = door.open();
         follow(&mut caller, json!([]));
         caller.say(&message("lobby", 1, "a", "1"));
-        caller.say(&json!({"event": "gap", "room": "lobby", "from_seq": 2, "to_seq": 8}));
+        caller.say(&left_out(2, 8));
         caller.say(&message("lobby", 9, "a", "9"));
-        let page = caller.hear("history");
-        assert_eq!((&page["room"], &page["after"]), (&json!("lobby"), &json!(1)));
-        for seq in first..=9 {
-            let mut event = message("lobby", seq, "a", &seq.to_string());
-            event["history"] = page["id"].clone();
-            caller.say(&event);
+        let mut events = numbered(first..=9);
+        if first > 2 {
+            events.insert(0, left_out(2, first - 1));
         }
-        caller.yes(&page, json!({"room": "lobby", "count": 10 - first, "more": false}));
+        replays(&mut caller, "lobby", 1, &events);
         caller.hung_up();
     })
 }
 
 #[test]
-fn a_gap_is_filled_from_history() {
+fn a_gap_is_filled_by_a_replay() {
     let ran = gap(2).run(&["tail", "lobby", "--raw", "--count", "9"], b"");
     assert_eq!((ran.code, ran.out.as_str()), (Some(0), "1\n2\n3\n4\n5\n6\n7\n8\n9\n"), "{ran:?}");
     assert_eq!(ran.err, "");
 }
 
 #[test]
-fn what_history_no_longer_has_is_told_and_is_status_6() {
+fn what_the_daemon_no_longer_has_is_told_and_is_status_6() {
     let ran = gap(5).run(&["tail", "lobby", "--raw", "--count", "6"], b"");
     assert_eq!((ran.code, ran.out.as_str()), (Some(6), "1\n5\n6\n7\n8\n9\n"), "{ran:?}");
     assert!(ran.err.contains("2 to 4 of #lobby are gone"), "{ran:?}");
-    let ran = gap(10).run(&["tail", "lobby", "--json", "--events", "--count", "2"], b"");
+    let ran = gap(9).run(&["tail", "lobby", "--json", "--events", "--count", "2"], b"");
     assert_eq!(ran.code, Some(6), "{ran:?}");
     let gap: Value = serde_json::from_str(ran.out.lines().nth(1).unwrap()).unwrap();
-    assert_eq!(gap, json!({"event": "gap", "room": "lobby", "from_seq": 2, "to_seq": 8}));
+    assert_eq!(gap, left_out(2, 8));
+}
+
+#[test]
+fn a_gap_told_before_a_replay_is_mended_by_it() {
+    let fake = Fake::new(|door| {
+        let mut caller = door.open();
+        follow(&mut caller, json!([]));
+        caller.say(&message("lobby", 1, "a", "1"));
+        caller.say(&left_out(2, 3));
+        let tail = caller.hear("tail");
+        // Meanwhile it was too slow again, also for what comes right behind.
+        caller.say(&left_out(4, 4));
+        caller.say(&message("lobby", 5, "a", "5"));
+        caller.say(&left_out(6, 6));
+        for mut event in numbered(2..=6) {
+            event["history"] = tail["id"].clone();
+            caller.say(&event);
+        }
+        caller.yes(&tail, json!({"rooms": ["lobby"]}));
+        caller.say(&message("lobby", 7, "a", "7"));
+        caller.hung_up();
+    });
+    let ran = fake.run(&["tail", "lobby", "--raw", "--count", "7"], b"");
+    assert_eq!((ran.code, ran.out.as_str()), (Some(0), "1\n2\n3\n4\n5\n6\n7\n"), "{ran:?}");
+}
+
+/// Answers the requests with which a follower comes back.
+fn follow_again(caller: &mut fake::Caller, history: &str, before_list: &[Value], rooms: Value) {
+    caller.greet_as(history);
+    let tail = caller.hear("tail");
+    assert_eq!(tail.get("after"), None);
+    caller.yes(&tail, json!({"rooms": ["lobby"]}));
+    for event in before_list {
+        caller.say(event);
+    }
+    let asked = caller.hear("rooms");
+    caller.yes(&asked, json!({"rooms": rooms}));
 }
 
 #[test]
 fn a_lost_daemon_is_found_again_without_loss_or_double() {
     let fake = Fake::new(|door| {
         let mut caller = door.open();
-        follow(&mut caller, json!([{"room": "lobby", "seq": 4}, {"room": "ops", "seq": 2}]));
-        caller.say(&message("lobby", 5, "a", "five"));
+        caller.greet();
+        let asked = caller.hear("rooms");
+        let rooms = json!([{"room": "lobby", "seq": 4}, {"room": "ops", "seq": 2}]);
+        caller.yes(&asked, json!({"rooms": rooms}));
+        let tail = caller.hear("tail");
+        caller.yes(&tail, json!({"rooms": ["lobby", "ops"]}));
+        caller.say(&message("lobby", 5, "a", "5"));
         caller.say(&json!({"event": "bye", "reason": "drain"}));
         drop(caller);
         let mut caller = door.open();
-        caller.greet();
-        let tail = caller.hear("tail");
-        caller.yes(&tail, json!({"rooms": ["lobby", "ops"]}));
         // Live messages come before the answers about what was missed.
-        caller.say(&message("lobby", 8, "a", "eight"));
-        let rooms = caller.hear("rooms");
-        caller.yes(
-            &rooms,
-            json!({"rooms": [{"room": "lobby", "seq": 8}, {"room": "ops", "seq": 2}]}),
-        );
-        let page = caller.hear("history");
-        assert_eq!((&page["room"], &page["after"]), (&json!("lobby"), &json!(5)));
-        for (seq, text) in [(6, "six"), (7, "seven"), (8, "eight")] {
-            let mut event = message("lobby", seq, "a", text);
-            event["history"] = page["id"].clone();
-            caller.say(&event);
-        }
-        caller.yes(&page, json!({"room": "lobby", "count": 3, "more": false}));
-        let page = caller.hear("history");
-        assert_eq!((&page["room"], &page["after"]), (&json!("ops"), &json!(2)));
-        caller.yes(&page, json!({"room": "ops", "count": 0, "more": false}));
-        caller.say(&message("lobby", 9, "a", "nine"));
+        let live = [message("lobby", 8, "a", "8")];
+        let rooms = json!([{"room": "lobby", "seq": 8}, {"room": "new", "seq": 1}, {"room": "ops", "seq": 2}]);
+        follow_again(&mut caller, HISTORY, &live, rooms);
+        replays(&mut caller, "lobby", 5, &numbered(6..=8));
+        // Of a room made meanwhile all was missed; of one without news nothing.
+        replays(&mut caller, "new", 0, &[message("new", 1, "a", "first")]);
+        caller.say(&message("lobby", 9, "a", "9"));
         caller.hung_up();
     });
-    let ran = fake.run(&["tail", "--raw", "--count", "5"], b"");
-    assert_eq!((ran.code, ran.out.as_str()), (Some(0), "five\nsix\nseven\neight\nnine\n"));
+    let ran = fake.run(&["tail", "--raw", "--count", "6"], b"");
+    assert_eq!((ran.code, ran.out.as_str()), (Some(0), "5\n6\n7\n8\nfirst\n9\n"), "{ran:?}");
     assert!(ran.err.contains("lost the daemon (drain)"), "{ran:?}");
     assert!(ran.err.contains("found the daemon"), "{ran:?}");
 }
@@ -503,17 +548,9 @@ fn a_new_history_begins_its_numbers_anew() {
         caller.say(&message("lobby", 5, "a", "old"));
         drop(caller);
         let mut caller = door.open();
-        caller.greet_as(&HISTORY.replace('1', "2"));
-        let tail = caller.hear("tail");
-        caller.yes(&tail, json!({"rooms": ["lobby"]}));
-        let rooms = caller.hear("rooms");
-        caller.yes(&rooms, json!({"rooms": [{"room": "lobby", "seq": 1}]}));
-        let page = caller.hear("history");
-        assert_eq!(page["after"], 0);
-        let mut event = message("lobby", 1, "a", "new");
-        event["history"] = page["id"].clone();
-        caller.say(&event);
-        caller.yes(&page, json!({"room": "lobby", "count": 1, "more": false}));
+        let rooms = json!([{"room": "lobby", "seq": 1}]);
+        follow_again(&mut caller, &HISTORY.replace('1', "2"), &[], rooms);
+        replays(&mut caller, "lobby", 0, &[message("lobby", 1, "a", "new")]);
         caller.hung_up();
     });
     let ran = fake.run(&["tail", "lobby", "--raw", "--count", "2"], b"");
@@ -521,32 +558,48 @@ fn a_new_history_begins_its_numbers_anew() {
     assert!(ran.err.contains("new history"), "{ran:?}");
 }
 
-#[test]
-fn all_messages_are_asked_for_as_if_they_had_been_missed() {
-    let fake = Fake::new(|door| {
+/// Following that begins with a replay: what is asked for, and what comes of it.
+fn beginning(args: &[&str], wish: (&'static str, Value), events: Vec<Value>) -> fake::Ran {
+    let fake = Fake::new(move |door| {
         let mut caller = door.open();
         caller.greet();
+        let asked = caller.hear("rooms");
+        caller.yes(&asked, json!({"rooms": [{"room": "lobby", "seq": 8}]}));
         let tail = caller.hear("tail");
-        assert_eq!(tail.get("last"), None);
-        caller.yes(&tail, json!({"rooms": ["lobby"]}));
-        let rooms = caller.hear("rooms");
-        caller.say(&message("lobby", 3, "a", "live"));
-        caller.yes(
-            &rooms,
-            json!({"rooms": [{"room": "lobby", "seq": 2}, {"room": "ops", "seq": 9}]}),
-        );
-        for (after, seq, more) in [(0, 1, true), (1, 2, false)] {
-            let page = caller.hear("history");
-            assert_eq!((&page["room"], &page["after"]), (&json!("lobby"), &json!(after)));
-            let mut event = message("lobby", seq, "a", "old");
-            event["history"] = page["id"].clone();
+        assert_eq!(tail[wish.0], wish.1);
+        for mut event in events {
+            event["history"] = tail["id"].clone();
             caller.say(&event);
-            caller.yes(&page, json!({"room": "lobby", "count": 1, "more": more}));
         }
+        caller.yes(&tail, json!({"rooms": ["lobby"]}));
+        caller.say(&message("lobby", 9, "a", "live"));
         caller.hung_up();
     });
-    let ran = fake.run(&["tail", "lobby", "-n", "all", "--raw", "--count", "3"], b"");
-    assert_eq!((ran.code, ran.out.as_str()), (Some(0), "old\nold\nlive\n"), "{ran:?}");
+    fake.run(&[&["tail", "lobby", "--raw"][..], args].concat(), b"")
+}
+
+#[test]
+fn following_begins_where_it_is_told_to() {
+    let two = || numbered(7..=8);
+    let ran = beginning(&["--after", "6", "--count", "3"], ("after", json!(6)), two());
+    assert_eq!((ran.code, ran.out.as_str()), (Some(0), "7\n8\nlive\n"), "{ran:?}");
+    let since = ("since", json!("2026-01-01T00:00:00.000000Z"));
+    let ran = beginning(&["--since", "2026-01-01", "--count", "3"], since, two());
+    assert_eq!((ran.code, ran.out.as_str()), (Some(0), "7\n8\nlive\n"), "{ran:?}");
+    // Who wants all there is gets what there is; who names a place is told what lacks.
+    let some = || [vec![left_out(1, 6)], two()].concat();
+    let ran = beginning(&["-n", "all", "--count", "3"], ("after", json!(0)), some());
+    assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (Some(0), "7\n8\nlive\n", ""));
+    let ran = beginning(&["--after", "0", "--count", "3"], ("after", json!(0)), some());
+    assert_eq!((ran.code, ran.out.as_str()), (Some(6), "7\n8\nlive\n"), "{ran:?}");
+    let nowhere = Folder::new();
+    for args in [
+        &["tail", "--after", "3"][..],
+        &["tail", "a", "b", "--after", "3"],
+        &["tail", "--since", "soon"],
+    ] {
+        assert_eq!(run(&nowhere.socket(), args, b"").code, Some(2), "{args:?}");
+    }
 }
 
 #[test]

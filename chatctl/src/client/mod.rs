@@ -4,14 +4,16 @@
 //! is driven by its owner, who calls `step` with the present moment and then takes what happened. It
 //! opens no connection, reads no clock and prints nothing; nothing in it knows what carries the bytes.
 
+mod alive;
 mod framing;
 mod outstanding;
 mod transport;
 
 pub use framing::{Event, Fields, Framing, Incoming, Nonsense, OBJECT_BYTES_MAX, Refusal};
 pub use outstanding::Outstanding;
-pub use transport::{Transport, UnixTransport};
+pub use transport::{TcpTransport, Transport, UnixTransport};
 
+use alive::{Alive, Sign};
 use nix::poll::{PollFd, PollFlags, PollTimeout};
 use proto::{Now, Span};
 use serde_json::Value;
@@ -58,6 +60,17 @@ pub struct Client {
     happened: VecDeque<Happening>,
     ids: u64,
     lost: bool,
+    /// Where the framing has signs of life, and since the first step.
+    alive: Option<Alive>,
+    /// Whether bytes went and came since the last look at the time.
+    moved: Moved,
+}
+
+/// What moved during a step, whose moment is known at the next one.
+#[derive(Clone, Copy, Debug, Default)]
+struct Moved {
+    out: bool,
+    into: bool,
 }
 
 impl Client {
@@ -73,6 +86,8 @@ impl Client {
             happened: VecDeque::new(),
             ids: 0,
             lost: false,
+            alive: None,
+            moved: Moved::default(),
         }
     }
 
@@ -131,6 +146,7 @@ impl Client {
         until: Option<Now>,
         others: &[(BorrowedFd<'_>, PollFlags)],
     ) -> io::Result<Vec<PollFlags>> {
+        self.look_alive(now, true);
         let ready = self.wait(now, until, others)?;
         if !self.lost {
             let outcome = self.write_all().and_then(|()| self.read_all());
@@ -139,6 +155,25 @@ impl Client {
             }
         }
         Ok(ready)
+    }
+
+    /// As `step`, but takes nothing from the server: for while what came cannot be handed on. Signs of life are given.
+    pub fn rest(
+        &mut self,
+        now: Now,
+        until: Option<Now>,
+        others: &[(BorrowedFd<'_>, PollFlags)],
+    ) -> io::Result<Vec<PollFlags>> {
+        self.look_alive(now, false);
+        if !self.lost && self.write_all().is_err() {
+            // What else it said is read, and the loss noticed, with the next step.
+            self.outbox.clear();
+        }
+        let next = self.alive.filter(|_| !self.lost).map(|alive| alive.next());
+        let first = [until, next].into_iter().flatten().min();
+        let mut fds: Vec<_> = others.iter().map(|(fd, flags)| PollFd::new(*fd, *flags)).collect();
+        poll(&mut fds, first.map(|at| at.since(now)))?;
+        Ok(fds.iter().map(|fd| fd.revents().unwrap_or(PollFlags::empty())).collect())
     }
 
     /// Ends the waiting of every request whose deadline has passed.
@@ -160,7 +195,8 @@ impl Client {
             wanted.set(PollFlags::POLLOUT, !self.is_written());
             fds.push(PollFd::new(self.transport.descriptor(), wanted));
         }
-        let first = [until, self.outstanding.deadline()].into_iter().flatten().min();
+        let next = self.alive.filter(|_| !self.lost).map(|alive| alive.next());
+        let first = [until, self.outstanding.deadline(), next].into_iter().flatten().min();
         let idle = self.happened.is_empty();
         let timeout = if idle { first.map(|at| at.since(now)) } else { Some(Span::from_micros(0)) };
         poll(&mut fds, timeout)?;
@@ -168,12 +204,48 @@ impl Client {
         Ok(ready.map(|fd| fd.revents().unwrap_or(PollFlags::empty())).collect())
     }
 
+    /// Gives the signs of life that are due. Nothing that is not listened for is silence.
+    fn look_alive(&mut self, now: Now, listening: bool) {
+        if self.lost || self.framing != Framing::Frames {
+            return;
+        }
+        let alive = self.alive.get_or_insert_with(|| Alive::new(now));
+        let moved = std::mem::take(&mut self.moved);
+        if moved.out {
+            alive.said(now);
+        }
+        if moved.into || !listening {
+            alive.heard(now);
+        }
+        match alive.due(now) {
+            Sign::None => {}
+            Sign::Give => {
+                alive.said(now);
+                // Where something still waits to be written, that is the sign.
+                if self.outbox.is_empty() {
+                    self.framing.put_keepalive(&mut self.outbox);
+                }
+            }
+            Sign::Ask => {
+                alive.said(now);
+                let ping = [("request", "ping"), ("id", "alive")];
+                let fields = ping.map(|(name, value)| (name.to_owned(), Value::from(value)));
+                // Any answer will do, and nobody waits for this one.
+                self.framing.put(&fields.into_iter().collect(), &mut self.outbox);
+            }
+            Sign::Gone => self.lose("it has fallen silent".to_owned()),
+        }
+    }
+
     fn write_all(&mut self) -> Result<(), String> {
         let mut written = 0;
         while let Some(rest) = self.outbox.get(written..).filter(|rest| !rest.is_empty()) {
             match self.transport.write(rest) {
                 Ok(0) => break,
-                Ok(count) => written += count,
+                Ok(count) => {
+                    written += count;
+                    self.moved.out = true;
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 // What the server said before it closed may explain why: it is read first.
@@ -199,6 +271,7 @@ impl Client {
                 Ok(0) => return Err("it closed the connection".to_owned()),
                 Ok(count) => {
                     taken += count;
+                    self.moved.into = true;
                     self.understand().map_err(|nonsense| nonsense.to_string())?;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -225,7 +298,7 @@ impl Client {
                 Incoming::Reply { id: None, outcome: Err(refusal) } => {
                     self.happened.push_back(Happening::Complaint(refusal));
                 }
-                Incoming::Reply { id: None, outcome: Ok(_) } => {}
+                Incoming::Reply { id: None, outcome: Ok(_) } | Incoming::Nothing => {}
                 Incoming::Reply { id: Some(id), outcome } => {
                     if self.outstanding.answered(&id).is_some() {
                         self.happened.push_back(Happening::Replied(id, outcome));

@@ -1,10 +1,10 @@
-//! The seam between the client and what carries its bytes: today the control socket, later TCP, TLS
-//! and WebSocket.
+//! The seam between the client and what carries its bytes: the control socket and TCP, later TLS and WebSocket.
 //!
 //! A transport moves bytes and never waits; it knows nothing of requests. How an object is told from the
 //! next one in the stream is the business of `Framing`, next door.
 
 use std::io::{self, Read, Write};
+use std::net::TcpStream;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 
@@ -43,6 +43,39 @@ impl UnixTransport {
 }
 
 impl Transport for UnixTransport {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.stream.write(bytes)
+    }
+
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.stream.read(into)
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.stream.shutdown(std::net::Shutdown::Write)
+    }
+
+    fn descriptor(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+}
+
+/// A connection over TCP.
+#[derive(Debug)]
+pub struct TcpTransport {
+    stream: TcpStream,
+}
+
+impl TcpTransport {
+    /// Takes a connected stream and makes it one that never waits, neither here nor for a fuller packet.
+    pub fn new(stream: TcpStream) -> io::Result<Self> {
+        stream.set_nodelay(true)?;
+        stream.set_nonblocking(true)?;
+        Ok(Self { stream })
+    }
+}
+
+impl Transport for TcpTransport {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.stream.write(bytes)
     }

@@ -1,0 +1,92 @@
+//! Under which name `send` speaks.
+//!
+//! A control socket knows who calls: there the name is the login name, or is given with each message by who may do so.
+//! Over a network a connection takes its name: the one of `--as`, else the login name if nobody has it, else the guest
+//! name it is given. A connection that is made anew takes the name of the one that was lost, since a message that is sent
+//! again under another name would be another message.
+
+use crate::ask::{Context, hello};
+use crate::client::{Client, Fields};
+use crate::clock;
+use crate::failure::{Exit, Failure};
+use nix::unistd::{User, getuid};
+use proto::{Nick, Now};
+use serde_json::Value;
+
+/// Who speaks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Speaker {
+    /// The daemon knows who; where another name is given it comes with each message.
+    Known(Option<String>),
+    /// The connection has this name.
+    Named(Option<String>),
+}
+
+impl Speaker {
+    /// Says hello, under the name that can be had.
+    pub(super) fn greet(context: &Context, client: &mut Client) -> Result<(Self, Fields), Failure> {
+        let wished = context.flags.as_nick.clone();
+        if !context.server.is_remote() {
+            return Ok((Self::Known(wished), context.greet(client)?));
+        }
+        let first = wished.clone().or_else(login_name);
+        let reply = match ask(context, client, first.as_deref()) {
+            Err(failure) if wished.is_none() && is_about_the_name(&failure) => {
+                let why = format!("{} A guest's name will do.", failure.message);
+                context.talk.whisper("guest", &why);
+                ask(context, client, None)?
+            }
+            reply => reply?,
+        };
+        let name = reply.get("nick").and_then(Value::as_str).map(str::to_owned);
+        if let Some(name) = &name {
+            context.talk.whisper("name", &format!("speaking as {name}"));
+        }
+        Ok((Self::Named(name), reply))
+    }
+
+    /// Says hello over a new connection, under the same name.
+    pub(super) fn greet_again(
+        &self,
+        context: &Context,
+        client: &mut Client,
+        until: Now,
+    ) -> Result<(), Failure> {
+        let Self::Named(name) = self else { return Ok(()) };
+        if clock::now() >= until {
+            return Err(context.no_answer());
+        }
+        ask(context, client, name.as_deref()).map(drop)
+    }
+
+    /// The name that is given with each message.
+    pub(super) fn spoken_for(&self) -> Option<&str> {
+        match self {
+            Self::Known(name) => name.as_deref(),
+            Self::Named(_) => None,
+        }
+    }
+}
+
+/// Whether another try may have luck: nobody was there, or the lost connection still has the name.
+pub(super) fn may_pass(failure: &Failure) -> bool {
+    failure.exit == Exit::NotReachable || failure.code == "nickname_in_use"
+}
+
+fn is_about_the_name(failure: &Failure) -> bool {
+    ["nickname_in_use", "bad_nickname", "forbidden"].contains(&failure.code.as_str())
+}
+
+fn ask(context: &Context, client: &mut Client, nick: Option<&str>) -> Result<Fields, Failure> {
+    let mut fields = hello();
+    if let Some(nick) = nick {
+        fields.insert("nick".to_owned(), Value::from(nick));
+    }
+    context.ask(client, "hello", fields, &mut |_| Ok(()))
+}
+
+/// The login name, if it can be a nickname.
+fn login_name() -> Option<String> {
+    let user = User::from_uid(getuid()).ok().flatten()?;
+    Nick::parse(&user.name).ok().map(|nick| nick.as_str().to_owned())
+}

@@ -1,0 +1,398 @@
+//! One connection of `tail`: what is asked, in which order, and what becomes of what comes.
+//!
+//! The first connection learns where the rooms are, and asks for what the command line says. A later one follows first,
+//! and then lets the daemon replay, room by room, what was missed before; a gap that was told, since this read too slowly,
+//! is mended in the same way.
+
+use super::{Ended, Follower, Start, exec::Running};
+use crate::ask::hello;
+use crate::catching::Catching;
+use crate::client::{Client, Event, Fields, Happening, Refusal};
+use crate::clock;
+use crate::failure::Failure;
+use crate::moments;
+use crate::signals::Signals;
+use crate::talk::is_gone;
+use nix::poll::PollFlags;
+use proto::Now;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// What waits behind a replay, which goes at the pace of whoever reads our stdout, has as long as following has.
+const NO_DEADLINE: Now = Now::from_micros(u64::MAX);
+
+/// The requests of one connection, by what they are for.
+pub(super) struct Asked {
+    hello: String,
+    tail: String,
+    rooms: String,
+    replay: Option<Replay>,
+    /// Whether this connection goes on from where another was.
+    again: bool,
+}
+
+/// What was missed of a room, being replayed.
+struct Replay {
+    id: String,
+    room: String,
+    /// What is said to be missing, unless it comes after all: then the gap was told before the replay began.
+    gaps: Vec<(u64, u64)>,
+}
+
+impl Follower<'_> {
+    /// Follows over one connection until it or the wish ends.
+    pub(super) fn follow(&mut self, client: &mut Client) -> Result<Ended, Failure> {
+        let mut asked = self.begin(client);
+        loop {
+            while let Some(happening) = client.take() {
+                let ended = self.happened(&mut asked, happening)?;
+                if let Some(ended) = self.run_programs(client)?.or(ended) {
+                    return Ok(ended);
+                }
+                if self.left == Some(0) {
+                    return Ok(Ended::Done);
+                }
+                self.ask_replay(client, &mut asked);
+            }
+            if self.catching.is_too_much() {
+                self.catching = Catching::default();
+                return Ok(Ended::Lost("more came than could be held back".to_owned()));
+            }
+            if let Some(ended) = self.hand_out(client)? {
+                return Ok(ended);
+            }
+            let now = clock::now();
+            if self.end.is_some_and(|end| now >= end) {
+                return Ok(Ended::Done);
+            }
+            let ready = {
+                let mut others = vec![(self.context.talk.descriptor(), PollFlags::empty())];
+                let signals = self.signals.iter().map(Signals::descriptor);
+                others.extend(signals.map(|fd| (fd, PollFlags::POLLIN)));
+                let due = self.cursor.as_ref().and_then(super::Cursor::due);
+                let until = [self.end, due].into_iter().flatten().min();
+                client.step(now, until, &others)
+            };
+            let ready = ready.map_err(|error| Failure::unreachable(error.to_string()))?;
+            if ready.first().is_some_and(|flags| is_gone(*flags)) {
+                return Err(Failure::quiet());
+            }
+            if ready.iter().skip(1).any(|flags| !flags.is_empty()) {
+                return Ok(Ended::Signal);
+            }
+            if client.is_idle() {
+                client.expire(clock::now());
+            }
+        }
+    }
+
+    fn begin(&mut self, client: &mut Client) -> Asked {
+        let deadline = self.context.deadline();
+        let again = self.began;
+        self.bye = None;
+        self.catching = Catching::new(again);
+        let hello = client.ask("hello", hello(), deadline);
+        // At first the list says where following begins, so it is asked for before; later it says which rooms have
+        // something that was missed, also those made meanwhile, so it is asked for after.
+        let before = (!again).then(|| client.ask("rooms", Fields::new(), deadline));
+        let tail = client.ask("tail", self.fields(again), NO_DEADLINE);
+        let rooms = before.unwrap_or_else(|| client.ask("rooms", Fields::new(), deadline));
+        Asked { hello, tail, rooms, replay: None, again }
+    }
+
+    fn fields(&self, again: bool) -> Fields {
+        let mut fields = Fields::new();
+        if !self.rooms.is_empty() {
+            let rooms: Vec<_> = self.rooms.iter().map(|name| Value::from(name.as_str())).collect();
+            fields.insert("rooms".to_owned(), Value::from(rooms));
+        }
+        let (name, value) = match &self.start {
+            _ if again => return fields,
+            Start::Now => return fields,
+            Start::Last(last) => ("last", Value::from(*last)),
+            Start::Since(since) => ("since", Value::from(since.as_str())),
+            Start::After(after) => ("after", Value::from(*after)),
+            Start::All => ("after", Value::from(0)),
+        };
+        fields.insert(name.to_owned(), value);
+        fields
+    }
+
+    fn happened(
+        &mut self,
+        asked: &mut Asked,
+        happening: Happening,
+    ) -> Result<Option<Ended>, Failure> {
+        match happening {
+            Happening::Event(event) => self.event(asked, event)?,
+            Happening::Replied(id, outcome) => return self.replied(asked, &id, outcome),
+            Happening::TimedOut(_) if self.history.is_none() => {
+                return Err(self.context.no_answer());
+            }
+            Happening::TimedOut(_) => {
+                return Ok(Some(Ended::Lost("it does not answer".to_owned())));
+            }
+            Happening::Complaint(refusal) if refusal.code == "shutting_down" => {}
+            Happening::Complaint(refusal) => return Err(refusal.into()),
+            Happening::Lost { reason, .. } => {
+                return Ok(Some(Ended::Lost(self.bye.take().unwrap_or(reason))));
+            }
+        }
+        Ok(None)
+    }
+
+    fn replied(
+        &mut self,
+        asked: &mut Asked,
+        id: &str,
+        outcome: Result<Fields, Refusal>,
+    ) -> Result<Option<Ended>, Failure> {
+        let reply = match outcome {
+            Ok(reply) => reply,
+            Err(refusal) if refusal.code == "shutting_down" => return Ok(None),
+            Err(refusal) => return Err(refusal.into()),
+        };
+        if id == asked.hello {
+            self.greeted(asked, &reply);
+        } else if id == asked.tail {
+            if !asked.again {
+                self.begun(&reply);
+            }
+            self.context.talk.whisper("following", "following");
+        } else if id == asked.rooms {
+            self.listed(asked, &reply)?;
+        } else if let Some(replay) = asked.replay.take_if(|replay| replay.id == id) {
+            self.caught_up(asked, &replay)?;
+        }
+        Ok(None)
+    }
+
+    /// The daemon has answered: one that is ending takes callers too, and says nothing. Sequence numbers mean
+    /// something within one history only.
+    fn greeted(&mut self, asked: &Asked, reply: &Fields) {
+        if let Some(lost) = self.lost.take() {
+            let gone = moments::span_shown(clock::now().since(lost).as_micros());
+            self.context.talk.say("found", &format!("found the daemon after {gone}"));
+        }
+        let history = reply.get("history").and_then(Value::as_str).map(str::to_owned);
+        let known = self.history.take();
+        if known.is_some() && history != known {
+            self.places.forget();
+            let text = "the daemon has begun a new history: what was said last before it ended may be missing";
+            self.context.talk.say("new_history", text);
+        }
+        self.history = history;
+        if !asked.again
+            && let (Start::After(after), Some(room)) = (&self.start, self.rooms.first())
+        {
+            self.places.begin(room, *after);
+        }
+    }
+
+    /// What was asked for first has come, or there was nothing of it: nothing older is owed.
+    fn begun(&mut self, reply: &Fields) {
+        self.began = true;
+        if self.start == Start::All {
+            return;
+        }
+        let followed = reply.get("rooms").and_then(Value::as_array).into_iter().flatten();
+        for room in followed.filter_map(Value::as_str) {
+            if !self.places.has(room) {
+                self.places.begin(room, self.listed.get(room).copied().unwrap_or(0));
+            }
+        }
+    }
+
+    /// The list of rooms: where following begins, or, later, which have something that was missed.
+    fn listed(&mut self, asked: &mut Asked, reply: &Fields) -> Result<(), Failure> {
+        let entries = reply.get("rooms").and_then(Value::as_array).into_iter().flatten();
+        let listed: BTreeMap<String, u64> = entries
+            .filter_map(|entry| {
+                Some((entry["room"].as_str()?.to_owned(), entry["seq"].as_u64().unwrap_or(0)))
+            })
+            .collect();
+        if !asked.again {
+            self.listed = listed;
+            return Ok(());
+        }
+        let all = self.rooms.is_empty();
+        let missed = listed.into_iter().filter(|(name, seq)| {
+            (all || self.rooms.contains(name)) && *seq > self.places.last(name)
+        });
+        let missed: Vec<_> = missed.map(|(name, _)| name).collect();
+        let free = self.catching.listed(missed.into_iter());
+        free.into_iter().try_for_each(|event| self.event(asked, event))
+    }
+
+    /// Lets the daemon replay what was missed of the next room.
+    fn ask_replay(&mut self, client: &mut Client, asked: &mut Asked) {
+        if asked.replay.is_some() || self.catching.is_listing() {
+            return;
+        }
+        let Some(room) = self.catching.room().map(str::to_owned) else { return };
+        let mut fields = Fields::new();
+        fields.insert("rooms".to_owned(), json!([room]));
+        fields.insert("after".to_owned(), Value::from(self.places.last(&room)));
+        let id = client.ask("tail", fields, NO_DEADLINE);
+        asked.replay = Some(Replay { id, room, gaps: Vec::new() });
+    }
+
+    /// A room's missed messages have come, as far as the daemon has them: now what came meanwhile.
+    fn caught_up(&mut self, asked: &mut Asked, replay: &Replay) -> Result<(), Failure> {
+        for (from, to) in &replay.gaps {
+            self.gone(&replay.room, *from, *to)?;
+        }
+        let held = self.catching.done(&replay.room);
+        held.into_iter().try_for_each(|event| self.event(asked, event))
+    }
+
+    fn event(&mut self, asked: &mut Asked, event: Event) -> Result<(), Failure> {
+        if self.left == Some(0) {
+            return Ok(());
+        }
+        let room = event.text("room").unwrap_or("").to_owned();
+        let mut gone = Vec::new();
+        let replay = asked.replay.as_mut().filter(|replay| replay.room == room);
+        if let Some(replay) = replay {
+            if event.name == "gap" {
+                replay.gaps.push(ends(&event));
+                return Ok(());
+            }
+            if event.text("history") == Some(&replay.id) {
+                let seq = event.number("seq").unwrap_or(0);
+                for (from, to) in replay.gaps.extract_if(.., |(from, _)| seq >= *from) {
+                    // One told before the replay began is mended by it.
+                    if seq > to {
+                        gone.push((from, to));
+                    }
+                }
+                gone.into_iter().try_for_each(|(from, to)| self.gone(&room, from, to))?;
+                return self.message(&room, event);
+            }
+        }
+        let Some(event) = self.catching.hold(event) else { return Ok(()) };
+        match event.name.as_str() {
+            "message" => self.message(&room, event),
+            "gap" => self.left_out(&room, &event),
+            "notice" => {
+                let text = event.text("text").unwrap_or("");
+                self.context.talk.say("notice", &format!("from the operator: {text}"));
+                Ok(())
+            }
+            "bye" => {
+                self.bye = event.text("reason").map(str::to_owned);
+                Ok(())
+            }
+            _ if self.args.events && self.is_wanted_nick(event.text("nick")) => self.show(event),
+            _ => Ok(()),
+        }
+    }
+
+    /// Messages were left out: at the beginning since they are no longer kept, later since this read too slowly.
+    fn left_out(&mut self, room: &str, event: &Event) -> Result<(), Failure> {
+        let (from, to) = ends(event);
+        if !self.began {
+            return self.gone(room, from, to);
+        }
+        if to > self.places.last(room) {
+            self.catching.missed(room);
+        }
+        Ok(())
+    }
+
+    fn message(&mut self, room: &str, event: Event) -> Result<(), Failure> {
+        let seq = event.number("seq").unwrap_or(0);
+        // A message to one person has no place in a room.
+        if event.fields.contains_key("seq") && !self.places.see(room, seq) {
+            return Ok(());
+        }
+        if !self.is_wanted_nick(event.text("from")) || !self.is_wanted_text(&event) {
+            return Ok(());
+        }
+        self.left = self.left.map(|left| left.saturating_sub(1));
+        self.show(event)
+    }
+
+    /// The daemon does not have these messages any more.
+    fn gone(&mut self, room: &str, from: u64, to: u64) -> Result<(), Failure> {
+        let from = from.max(self.places.last(room).saturating_add(1));
+        // Who asks for all there is, or for a time, gets what there is.
+        let owed = self.found || self.began || matches!(self.start, Start::After(_));
+        if !self.places.see(room, to) || from > to || !owed {
+            return Ok(());
+        }
+        self.gap = true;
+        self.context.talk.say("gap", &format!("messages {from} to {to} of #{room} are gone"));
+        if !self.args.events {
+            return Ok(());
+        }
+        let gap = json!({"event": "gap", "room": room, "from_seq": from, "to_seq": to});
+        let line = gap.to_string();
+        let fields = gap.as_object().cloned().unwrap_or_default();
+        self.show(Event { name: "gap".to_owned(), fields, line })
+    }
+
+    /// Prints it, or has its program run.
+    fn show(&mut self, event: Event) -> Result<(), Failure> {
+        if !self.args.exec.is_empty() {
+            self.todo.push_back(event);
+            return Ok(());
+        }
+        if event.name == "message" {
+            self.context.talk.message(&event, self.look)
+        } else {
+            self.context.talk.event(&event, self.look)
+        }
+    }
+
+    /// Runs the programs that are due, one after another. A signal that comes meanwhile lets the one that runs finish.
+    fn run_programs(&mut self, client: &mut Client) -> Result<Option<Ended>, Failure> {
+        while let Some(event) = self.todo.pop_front() {
+            let mut running = Running::start(&self.args.exec, &event)?;
+            let mut is_called = false;
+            let status = loop {
+                if let Some(status) = running.ended() {
+                    break status;
+                }
+                let now = clock::now();
+                let called = self.signals.iter().filter(|_| !is_called).map(Signals::descriptor);
+                let mut others = running.descriptors();
+                let programs = others.len();
+                others.extend(called.map(|fd| (fd, PollFlags::POLLIN)));
+                let ready = client.rest(now, None, &others);
+                let ready = ready.map_err(|error| Failure::unreachable(error.to_string()))?;
+                is_called |= ready.iter().skip(programs).any(|flags| !flags.is_empty());
+                drop(others);
+                running.feed();
+            };
+            self.note_one(&event);
+            match status {
+                Ok(status) if status.success() => {}
+                Ok(status) => {
+                    self.context.talk.say("exec", &format!("the program ended with {status}"))
+                }
+                Err(error) => self.context.talk.say("exec", &format!("the program: {error}")),
+            }
+            if is_called {
+                return Ok(Some(Ended::Signal));
+            }
+        }
+        Ok(None)
+    }
+
+    fn is_wanted_nick(&self, nick: Option<&str>) -> bool {
+        let same = |wanted: &String| nick.is_some_and(|nick| nick.eq_ignore_ascii_case(wanted));
+        self.args.from.is_empty() || self.args.from.iter().any(same)
+    }
+
+    fn is_wanted_text(&self, event: &Event) -> bool {
+        self.args.grep.as_ref().is_none_or(|expression| {
+            proto::client::content(&event.fields).is_some_and(|text| expression.is_match(&text))
+        })
+    }
+}
+
+/// The first and the last message that a gap names.
+fn ends(gap: &Event) -> (u64, u64) {
+    (gap.number("from_seq").unwrap_or(0), gap.number("to_seq").unwrap_or(0))
+}
