@@ -14,12 +14,13 @@ use hub::Peer;
 use mio::event::Source;
 use mio::net::{UnixListener, UnixStream};
 use nix::fcntl::{Flock, FlockArg};
-use nix::sys::socket::{getsockopt, sockopt};
+use nix::sys::socket::{getsockopt, setsockopt, sockopt};
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::Uid;
 use proto::Transport;
 
 use crate::driver::Stream;
+use crate::listen::SEND_BUFFER_BYTES;
 use crate::users::Users;
 
 /// What a caller is told who is neither root nor the daemon's user.
@@ -59,6 +60,8 @@ impl Control {
     /// Takes one waiting connection, and asks the kernel whose it is.
     pub(crate) fn accept(&mut self) -> io::Result<(Stream, Peer)> {
         let (mut stream, _) = self.socket.accept()?;
+        // With the kernel's own size a slow reader is seen to take something only each 150 KiB.
+        setsockopt(&stream, sockopt::SndBuf, &SEND_BUFFER_BYTES)?;
         let uid = Uid::from_raw(getsockopt(&stream, sockopt::PeerCredentials)?.uid());
         if !uid.is_root() && uid != self.own {
             tell(&mut stream, FORBIDDEN);

@@ -23,7 +23,7 @@ use crate::driver::Stream;
 /// Connections that wait while the loop is busy or the daemon starts.
 const BACKLOG: i32 = 4096;
 /// The kernel's memory for one connection's outgoing bytes; it would grow to megabytes. The kernel doubles it for its own use.
-const SEND_BUFFER_BYTES: usize = 64 * 1024;
+pub(crate) const SEND_BUFFER_BYTES: usize = 64 * 1024;
 /// The same for incoming bytes: what a speaker that is not read can leave with us.
 const RECEIVE_BUFFER_BYTES: usize = 64 * 1024;
 /// How much longer than the stall limit the kernel waits for a peer's acknowledgment: chatd cuts first, and can say why.

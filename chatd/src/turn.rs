@@ -102,6 +102,8 @@ pub struct Server<D: Driver, S: Store, L: Log> {
     listeners: Vec<Listening>,
     to_read: VecDeque<ConnId>,
     to_flush: VecDeque<ConnId>,
+    /// Bytes that were read since the last whole flush.
+    read_bytes: usize,
     /// How many of these are of the flush that is going on; who became dirty since is of the next one.
     flush_left: usize,
     to_close: VecDeque<ConnId>,
@@ -134,6 +136,7 @@ impl<D: Driver, S: Store, L: Log> Server<D, S, L> {
             listeners: Vec::new(),
             to_read: VecDeque::new(),
             to_flush: VecDeque::new(),
+            read_bytes: 0,
             flush_left: 0,
             to_close: VecDeque::new(),
             overdue: false,
@@ -221,7 +224,7 @@ impl<D: Driver, S: Store, L: Log> Server<D, S, L> {
             || self.pace.looks()
             || !self.to_read.is_empty()
             || !self.to_close.is_empty()
-            || (flushes && self.pace.holds_until().is_none())
+            || (flushes && (self.is_read_full() || self.pace.holds_until().is_none()))
         {
             return Some(Duration::ZERO);
         }

@@ -1,4 +1,5 @@
-//! Deadlines: one timer for each connection, at or before the first of its deadlines.
+//! Deadlines: one timer for each connection, at or before the first of its deadlines, and one for each room that gathers who
+//! comes and goes.
 //!
 //! What a connection says and hears only moves the moments that its deadlines are counted from. When its timer fires, the
 //! deadlines are looked at, and it is armed again for the first of them: a message costs the wheel nothing.
@@ -10,12 +11,22 @@ use crate::bucket::Rates;
 use crate::close::CloseReason;
 use crate::connection::{ConnId, Connection, Pause, Phase};
 use crate::outbox::{Effect, Outbox};
+use crate::rooms::RoomNo;
 use crate::settings::{FRAME_BYTES_PER_SECOND, FRAME_TIMEOUT_MAX, Settings};
 use crate::wheel::Wheel;
 
 /// A leaving connection takes what waits for it in this time: long enough for a slow line, short enough for nobody to
 /// hold a place with a half-closed connection.
 const LEAVING_MAX: Span = Span::from_secs(5);
+
+/// What a timer is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Alarm {
+    /// The first deadline of a connection.
+    Connection(ConnId),
+    /// A large room is told who came and went.
+    Presence(RoomNo),
+}
 
 /// The deadlines of one connection; none where it has no such deadline now.
 #[derive(Clone, Copy, Debug, Default)]
@@ -58,6 +69,11 @@ fn deadlines(
     let mut due = Deadlines::default();
     match connection.phase {
         Phase::Closing => return due,
+        // How long the daemon's own end may take in all is the operator's decision, and its caller's business.
+        Phase::Leaving(CloseReason::Drain) => {
+            due.stall = from(connection.waiting_since, settings.stall);
+            return due;
+        }
         Phase::Leaving(_) => {
             due.left = Some(connection.since.after(LEAVING_MAX));
             return due;
@@ -101,15 +117,16 @@ fn frame_time(least: Option<Span>, bytes: u32) -> Option<Span> {
 }
 
 /// Arms a connection's timer for `at`, unless it fires before anyway.
-pub(crate) fn arm_by(connection: &mut Connection, wheel: &mut Wheel<ConnId>, at: Now) {
+pub(crate) fn arm_by(connection: &mut Connection, wheel: &mut Wheel<Alarm>, at: Now) {
     if let Some(timer) = connection.timer {
         if connection.armed_at <= at {
             return;
         }
         let cancelled = wheel.cancel(timer);
-        assert_eq!(cancelled, Some(connection.id), "a connection's timer names it");
+        let named = Some(Alarm::Connection(connection.id));
+        assert_eq!(cancelled, named, "a connection's timer names it");
     }
-    connection.timer = Some(wheel.arm(at, connection.id));
+    connection.timer = Some(wheel.arm(at, Alarm::Connection(connection.id)));
     connection.armed_at = at;
 }
 
@@ -118,10 +135,15 @@ impl Hub {
     pub fn expire(&mut self, now: Now, budget: usize, out: &mut Outbox) -> usize {
         self.tick(now);
         for fired in 0..budget {
-            let Some(id) = self.wheel.expire_one(self.now) else { return fired };
-            self.connections.known(id).timer = None;
-            self.fired(id, out);
-            self.rearm(id);
+            match self.wheel.expire_one(self.now) {
+                Some(Alarm::Connection(id)) => {
+                    self.connections.known(id).timer = None;
+                    self.fired(id, out);
+                    self.rearm(id);
+                }
+                Some(Alarm::Presence(no)) => self.end_gathering(no, out),
+                None => return fired,
+            }
         }
         budget
     }
@@ -178,7 +200,7 @@ impl Hub {
         let connection = self.connections.known(id);
         if let Some(timer) = connection.timer.take() {
             let cancelled = self.wheel.cancel(timer);
-            assert_eq!(cancelled, Some(id), "a connection's timer names it");
+            assert_eq!(cancelled, Some(Alarm::Connection(id)), "a connection's timer names it");
         }
     }
 }

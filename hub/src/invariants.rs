@@ -7,6 +7,7 @@ use proto::encode::DIALECTS;
 
 use crate::Hub;
 use crate::block::BlockNo;
+use crate::close::CloseReason;
 use crate::connection::{Connection, Pause, Phase};
 use crate::leave::Course;
 use crate::rooms::{Pending, Room, RoomNo, Standing};
@@ -23,6 +24,7 @@ impl Hub {
             self.check_room(no, room);
         }
         self.check_waiting();
+        self.check_replays();
         self.check_quotas();
         self.check_bans();
         self.check_directs();
@@ -85,9 +87,9 @@ impl Hub {
         assert_eq!(kept, self.kept_bytes, "the sum of kept bytes is right");
         assert!(kept <= KEPT_BYTES_MAX, "kept bytes keep within their limit");
         assert_eq!(
-            timers,
+            timers + self.check_gatherings(),
             self.wheel.len(),
-            "each connection has at most one timer, and each timer its connection"
+            "each connection and each gathering has at most one timer, and each timer one of them"
         );
     }
 
@@ -135,7 +137,9 @@ impl Hub {
             }
             Phase::Leaving(_) => {
                 assert!(connection.kept.is_empty(), "nothing is heard from who leaves");
-                assert!(connection.timer.is_some(), "leaving has its deadline");
+                let bounded = connection.phase != Phase::Leaving(CloseReason::Drain)
+                    || self.settings.stall.is_some();
+                assert!(!bounded || connection.timer.is_some(), "leaving has its deadline");
             }
             Phase::Closing => {
                 assert!(
@@ -156,11 +160,10 @@ impl Hub {
 
     /// Each name has one owner, who has it.
     fn check_names(&self) {
-        for (key, id) in self.names.iter() {
+        self.names.check_invariants(|id| {
             let connection = self.connections.get(id).expect("a name's owner is there");
-            let nick = connection.nick.as_ref().expect("a name's owner has it");
-            assert_eq!(nick.key(), *key, "a name is filed where it is looked for");
-        }
+            connection.nick.clone().expect("a name's owner has it")
+        });
         let named = self.connections.iter().filter(|connection| {
             connection.nick.is_some() && connection.dialect != proto::Dialect::Control
         });

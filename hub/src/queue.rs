@@ -185,13 +185,25 @@ impl OutQueue {
         chunks
     }
 
-    /// Takes the first chunk out, of which nothing is written yet.
-    pub(crate) fn pop_unbegun(&mut self) -> Option<Chunk> {
+    /// The chunk that is written next.
+    pub(crate) const fn first(&self) -> Option<&Chunk> {
+        self.front.as_ref()
+    }
+
+    /// Forgets the first run, of which nothing is written yet, up to this place of its block; true where nothing is left of it.
+    pub(crate) fn forget_first(&mut self, to: u32) -> bool {
         assert_eq!(self.offset, 0, "a chunk that has begun is finished");
-        let chunk = self.front.take()?;
-        self.front = self.rest.pop_front();
-        self.bytes -= chunk.len();
-        Some(chunk)
+        let Some(Chunk::Run(run)) = &mut self.front else {
+            unreachable!("only runs are forgotten")
+        };
+        assert!(run.from < to && to <= run.to, "a frame lies in its run");
+        self.bytes -= (to - run.from) as usize;
+        run.from = to;
+        let is_over = run.from == run.to;
+        if is_over {
+            self.front = self.rest.pop_front();
+        }
+        is_over
     }
 
     /// Gives back memory that an empty queue does not need; while a connection is busy it is kept.

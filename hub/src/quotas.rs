@@ -5,7 +5,8 @@
 
 use alloc::collections::BTreeMap;
 use alloc::format;
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 
 use proto::vocabulary::Error;
 use proto::{Command, ErrorCode, Nick, Request, Span, Transport};
@@ -28,6 +29,8 @@ const FORGETS_MAX: usize = 64;
 pub(crate) struct Controls {
     all: usize,
     by_user: BTreeMap<Nick, usize>,
+    /// Each of them, so that nobody is looked for among all connections.
+    here: Vec<ConnId>,
 }
 
 impl Controls {
@@ -50,8 +53,21 @@ impl Controls {
         assert!(self.by_user.len() <= self.all, "each user has a connection");
     }
 
-    fn leave(&mut self, login: Option<&Nick>) {
+    /// One that was counted has its id now.
+    pub(crate) fn is_here(&mut self, id: ConnId) {
+        self.here.push(id);
+        assert!(self.here.len() <= self.all, "who is here was counted");
+    }
+
+    /// Each of them.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = ConnId> {
+        self.here.iter().copied()
+    }
+
+    fn leave(&mut self, id: ConnId, login: Option<&Nick>) {
         self.all = self.all.checked_sub(1).expect("who leaves came");
+        self.here.retain(|other| *other != id);
+        assert_eq!(self.here.len(), self.all, "who is here was counted");
         let Some(login) = login else { return };
         let count = self.by_user.get_mut(login).expect("a user who leaves came");
         *count -= 1;
@@ -64,9 +80,6 @@ impl Controls {
 impl Hub {
     /// Whether a newcomer may come in, as far as numbers go; where it may, it is counted.
     pub(crate) fn let_in(&mut self, peer: &Peer) -> Result<(), RefusalReason> {
-        if self.settings.connections.is_some_and(|most| self.connections.len() >= most) {
-            return Err(RefusalReason::ConnectionsLimit);
-        }
         match peer.transport {
             Transport::ControlSocket => {
                 if let Some(reason) = self.controls.refusal(peer) {
@@ -75,6 +88,11 @@ impl Hub {
                 self.controls.enter(peer.login.as_ref());
             }
             Transport::Stream => {
+                // The control socket has places of its own: strangers never keep an operator out.
+                let there = self.connections.len() - self.controls.all;
+                if self.settings.connections.is_some_and(|most| there >= most) {
+                    return Err(RefusalReason::ConnectionsLimit);
+                }
                 let counted = peer.ip.filter(|_| !peer.exempt);
                 if let Some(prefix) = counted.map(Prefix::of) {
                     let (most, rate) = (self.settings.clients_per_ip, self.rates.accepts);
@@ -109,7 +127,9 @@ impl Hub {
     /// A connection is gone: whoever it was counted for may have another.
     pub(crate) fn let_out(&mut self, connection: &Connection) {
         match connection.dialect {
-            proto::Dialect::Control => self.controls.leave(connection.nick.as_ref()),
+            proto::Dialect::Control => {
+                self.controls.leave(connection.id, connection.nick.as_ref());
+            }
             proto::Dialect::Native05 | proto::Dialect::NativeV1 => {
                 if let Some(prefix) = counted_at(connection) {
                     self.addresses.leave(prefix, self.now);
@@ -122,6 +142,7 @@ impl Hub {
     pub(crate) fn charge(&mut self, id: ConnId, command: &Command<'_>) {
         let (now, rates) = (self.now, &self.rates);
         let Some(share) = &mut self.connections.known(id).share else { return };
+        share.take_bytes(rates, growth(command), now);
         match command {
             Command::Request { request, .. } => {
                 let cost = if is_replay(request) { REPLAY_COST_MESSAGES } else { 1 };
@@ -185,11 +206,13 @@ impl Hub {
         for connection in self.connections.iter() {
             if connection.dialect == proto::Dialect::Control {
                 controls.enter(connection.nick.as_ref());
+                assert!(self.controls.here.contains(&connection.id), "who came is here");
             } else if let Some(prefix) = counted_at(connection) {
                 *places.entry(prefix).or_insert(0) += 1;
             }
         }
         assert_eq!(controls.all, self.controls.all, "control connections are counted");
+        assert_eq!(controls.all, self.controls.here.len(), "each is here once");
         assert_eq!(controls.by_user, self.controls.by_user, "and so are each user's");
         for (prefix, count) in &places {
             assert_eq!(self.addresses.connections(*prefix), *count, "and each address's");
@@ -201,6 +224,23 @@ impl Hub {
 /// Where a connection is counted: nowhere if it is exempt or did not come over a network.
 fn counted_at(connection: &Connection) -> Option<Prefix> {
     connection.share.and(connection.ip).map(Prefix::of)
+}
+
+/// By how many bytes a message grows on its way to v0.5 receivers: each malformed octet comes out as the three of U+FFFD.
+fn growth(command: &Command<'_>) -> usize {
+    let content: &[u8] = match command {
+        Command::Chat { text } => text,
+        Command::Request { request: Request::Post { content, .. }, .. } => content,
+        Command::Request { .. }
+        | Command::BadRequest { .. }
+        | Command::SetNickname { .. }
+        | Command::Keepalive
+        | Command::Ignored => return 0,
+    };
+    if core::str::from_utf8(content).is_ok() {
+        return 0;
+    }
+    String::from_utf8_lossy(content).len().saturating_sub(content.len())
 }
 
 /// Whether a request asks for past messages.

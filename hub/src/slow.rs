@@ -28,32 +28,30 @@ impl Hub {
         }
     }
 
-    /// Forgets the oldest runs that are held for an undecided connection, until the rest keeps within the limits.
+    /// Forgets the oldest frames that are held for an undecided connection, until the rest keeps within the limits.
     fn trim_backlog(&mut self, id: ConnId) {
         let limit = BACKLOG_BYTES_MAX.min(self.settings.outbox.unwrap_or(usize::MAX));
         loop {
             let connection = self.connections.known(id);
             let frames = connection.held_frames;
-            if connection.queue.bytes() <= limit && frames <= BACKLOG_FRAMES_MAX {
+            // The last one stays, however long it is.
+            if (connection.queue.bytes() <= limit && frames <= BACKLOG_FRAMES_MAX) || frames <= 1 {
                 return;
             }
-            self.forget_oldest_run(id);
+            self.forget_oldest_frame(id);
         }
     }
 
-    fn forget_oldest_run(&mut self, id: ConnId) {
+    fn forget_oldest_frame(&mut self, id: ConnId) {
         let connection = self.connections.known(id);
         assert_eq!(connection.phase, Phase::Undecided, "only what was never shown is forgotten");
-        match connection.queue.pop_unbegun() {
-            Some(Chunk::Run(run)) => {
-                connection.held_frames -= self.blocks.get(run.block).count_frames(&run.range());
-                self.blocks.release(run.block);
-            }
-            Some(Chunk::Private(_) | Chunk::Keepalive) | None => {
-                unreachable!(
-                    "an undecided connection is held room runs only, and some when it is over"
-                )
-            }
+        let Some(Chunk::Run(run)) = connection.queue.first() else {
+            unreachable!("an undecided connection is held room runs only, and some when it is over")
+        };
+        let (no, end) = (run.block, self.blocks.get(run.block).frame_end(run.from + 1));
+        connection.held_frames -= 1;
+        if connection.queue.forget_first(end) {
+            self.blocks.release(no);
         }
     }
 
@@ -91,6 +89,7 @@ impl Hub {
             // Nothing is left whose writing would show that it takes something again.
             connection.listed = false;
             self.recover(id, out);
+            self.replay_on(id);
         }
     }
 
@@ -165,18 +164,25 @@ impl Hub {
 
     /// Tells a connection what of a room was left out, up to what is released now; from there on it hears the room again.
     pub(crate) fn tell_gap(&mut self, id: ConnId, no: RoomNo, out: &mut Outbox) {
+        let last = self.rooms.known(no).last_released;
+        self.tell_gap_until(id, no, last, out);
+    }
+
+    /// Tells a connection what of a room was left out up to a message; what is behind that, it is replayed.
+    pub(crate) fn tell_gap_until(&mut self, id: ConnId, no: RoomNo, until: Seq, out: &mut Outbox) {
         let room = self.rooms.known_mut(no);
         let (name, last) = (room.name.clone(), room.last_released);
         let Some(member) = room.member_mut(id) else { return };
-        let at = member.dialect.index();
         let dialect = member.dialect;
         let Some(first) = member.take_gap() else { return };
-        assert!(first <= last, "only what is released can be left out");
-        let heard = room.open[at].map_or(0, |block| self.blocks.get(block).len());
-        room.member_mut(id).expect("it is in the room").from = heard;
+        assert!(first <= last && until <= last, "only what is released can be left out");
+        let heard = self.heard(no, dialect);
+        self.rooms.known_mut(no).member_mut(id).expect("it is a member").hear_from(heard);
         self.connections.known(id).gaps -= 1;
-        self.counters.gaps += 1;
-        self.push_private(id, gap(dialect, &name, first, last), out);
+        if first <= until {
+            self.counters.gaps += 1;
+            self.push_private(id, gap(dialect, &name, first, until), out);
+        }
     }
 
     /// Blocks, each once, and private bytes have one budget. Past it the readers of the oldest blocks are left behind,
@@ -232,7 +238,7 @@ impl Hub {
 }
 
 /// The `gap` event.
-fn gap(dialect: Dialect, room: &proto::RoomName, from_seq: Seq, to_seq: Seq) -> Vec<u8> {
+pub(crate) fn gap(dialect: Dialect, room: &proto::RoomName, from_seq: Seq, to_seq: Seq) -> Vec<u8> {
     let mut bytes = Vec::new();
     encode::event(dialect, &Event::Gap { room, from_seq, to_seq }, &mut bytes);
     bytes

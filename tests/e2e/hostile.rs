@@ -239,3 +239,43 @@ fn without_descriptors_those_who_are_there_go_on() {
         daemon.logs(&["cannot accept"]);
     });
 }
+
+/// As much as one may say at once, of octets that come out as three each: whoever reads gets it, and is not cut for it.
+#[test]
+fn a_burst_within_its_quota_cuts_nobody_who_reads() {
+    const CHATS: usize = 12;
+    let daemon = Setup::new().config("[keepalive]\nidle = \"60s\"").start();
+    let mut readers: Vec<_> = (0..8).map(|n| daemon.named(&format!("reader-{n}"))).collect();
+    let mut burst = daemon.named("Burst");
+    thread::scope(|scope| {
+        for reader in &mut readers {
+            scope.spawn(|| {
+                let mut bytes = 0;
+                while bytes < CHATS * 3 * 65_530 {
+                    bytes += reader.hears_message().1.len();
+                }
+                assert_eq!(bytes, CHATS * 3 * 65_530);
+            });
+        }
+        for _ in 0..CHATS {
+            burst.sends(&tests::native::chat(&[0xff; 65_530]));
+        }
+    });
+    let stats = daemon.control().asks("stats", json!({}))["stats"].clone();
+    assert_eq!(stats["cut_slow"], 0, "{stats}");
+}
+
+/// What was written before the end arrives, also at a peer that said something that nobody reads any more.
+#[test]
+fn what_is_written_at_the_end_is_not_lost_by_a_last_keepalive() {
+    let mut daemon = Setup::new().start();
+    let mut bob = daemon.named("Bob");
+    let mut ops = daemon.control();
+    for number in 0..20 {
+        ops.posts("lobby", &format!("{number} {}", "x".repeat(2_000)));
+    }
+    bob.sends(&tests::native::frame(2, &[]));
+    daemon.signal(nix::sys::signal::Signal::SIGTERM);
+    assert_eq!(daemon.ends().code(), Some(0));
+    assert_eq!(bob.until_closed().len(), 20);
+}

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use hub::{Anonymous, Level, Quota};
 use nix::unistd::Uid;
 use proto::native::V05_CONTENT_BYTES_MAX;
-use proto::{Network, RoomName, Span, WireLimits};
+use proto::{Charset, Network, RoomName, Span, WireLimits};
 
 use self::load::{Origin, Setting, Settings};
 use self::table::Value;
@@ -128,6 +128,10 @@ impl Config {
             },
             wire: WireLimits {
                 message: size(from, "limits", "message").unwrap_or(V05_CONTENT_BYTES_MAX),
+                charset: match &*text(from, "names", "charset") {
+                    "unicode" => Charset::Unicode,
+                    _ => Charset::Ascii,
+                },
             },
             connections,
             clients_per_ip: size(from, "limits", "clients_per_ip")

@@ -113,9 +113,9 @@ pub(crate) const KEYS: &[Key] = &[
     key(
         "names",
         "charset",
-        Kind::Choice(&["ascii"]),
+        Kind::Choice(&["ascii", "unicode"]),
         "\"ascii\"",
-        "which characters nicknames have",
+        "which characters nicknames have; with unicode letters of every script, and look-alikes have one owner",
     ),
     key(
         "keepalive",

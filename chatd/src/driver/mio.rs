@@ -82,14 +82,25 @@ impl Stream {
         }
     }
 
-    /// Ends both directions. A peer that is gone already is no error.
-    fn shutdown(&self) {
+    /// Ends both directions. A peer that is gone already is no error. What has come and was not read is read away first: the kernel
+    /// answers it with a reset otherwise, and drops what it still has to send.
+    fn shutdown(&mut self) {
+        let mut away = [0; 4096];
+        for _ in 0..READS_AWAY_MAX {
+            if self.read(&mut away).is_ok_and(|count| count > 0) {
+                continue;
+            }
+            break;
+        }
         let _ = match self {
             Self::Tcp(stream) => stream.shutdown(Shutdown::Both),
             Self::Unix(stream) => stream.shutdown(Shutdown::Both),
         };
     }
 }
+
+/// The most reads that throw away what a closed connection said: as much as the kernel holds of it.
+const READS_AWAY_MAX: usize = 32;
 
 /// See the module.
 pub struct MioDriver {
@@ -238,7 +249,7 @@ impl Driver for MioDriver {
     }
 
     fn shutdown(&mut self, id: ConnId) {
-        if let Some(stream) = self.streams.get_mut(id.index()).and_then(Option::take) {
+        if let Some(mut stream) = self.streams.get_mut(id.index()).and_then(Option::take) {
             // Closing takes it out of epoll, too: no other descriptor names this socket.
             stream.shutdown();
         }

@@ -16,7 +16,11 @@ const _: () = assert!(SLICES_MAX <= 1024, "IOV_MAX is 1024");
 impl<D: Driver, S: Store, L: Log> Server<D, S, L> {
     /// Writes each connection that has something queued, once; or not yet, where a pause makes the writes larger.
     pub(super) fn flush(&mut self) {
-        if self.to_flush.is_empty() || !self.pace.lets_flush(self.now) {
+        if self.to_flush.is_empty() {
+            self.read_bytes = 0;
+            return;
+        }
+        if !self.is_read_full() && !self.pace.lets_flush(self.now) {
             return;
         }
         if self.flush_left == 0 {
@@ -33,6 +37,9 @@ impl<D: Driver, S: Store, L: Log> Server<D, S, L> {
             self.write_one(id);
         }
         assert!(self.flush_left <= self.to_flush.len(), "who is left to be written waits");
+        if self.flush_left == 0 {
+            self.read_bytes = 0;
+        }
         self.pace.flushed(begun, self.driver.now(), self.flush_left == 0);
     }
 

@@ -15,6 +15,10 @@ const READS_MAX: u32 = 1024;
 
 const _: () = assert!(FRAMES_BY_CONNECTION_MAX > 0 && READS_MAX > FRAMES_MAX);
 
+/// The most bytes that are read between two flushes: what they become waits for everybody in the room, who is cut for what waits
+/// for them, so that they must be offered it before there is more.
+pub(super) const BYTES_MAX: usize = 128 * 1024;
+
 /// What is left of a turn's budget.
 #[derive(Clone, Copy, Debug)]
 struct Budget {
@@ -34,7 +38,7 @@ impl<D: Driver, S: Store, L: Log> Server<D, S, L> {
         let mut left = Budget { frames: FRAMES_MAX, reads: READS_MAX };
         let begun = self.driver.now();
         for at in 0..self.to_read.len() {
-            if left.is_spent() || (at > 0 && !self.has_time(begun)) {
+            if left.is_spent() || self.is_read_full() || (at > 0 && !self.has_time(begun)) {
                 break;
             }
             let Some(id) = self.to_read.pop_front() else { break };
@@ -67,7 +71,7 @@ impl<D: Driver, S: Store, L: Log> Server<D, S, L> {
             if !readable || !self.hub.wants_read(id) {
                 return false;
             }
-            if bytes == 0 || left.is_spent() {
+            if bytes == 0 || left.is_spent() || self.is_read_full() {
                 return true;
             }
             left.reads -= 1;
@@ -75,6 +79,7 @@ impl<D: Driver, S: Store, L: Log> Server<D, S, L> {
                 Ok(0) => self.end_reading(id, HangUp::Eof),
                 Ok(count) => {
                     bytes -= count;
+                    self.read_bytes += count;
                     let news = &self.scratch[..count];
                     self.hub.receive(id, news, &mut left.frames, self.now, &mut self.outbox);
                     self.drain_outbox();
@@ -88,6 +93,11 @@ impl<D: Driver, S: Store, L: Log> Server<D, S, L> {
                 },
             }
         }
+    }
+
+    /// Whether a flush must come before more is read.
+    pub(super) const fn is_read_full(&self) -> bool {
+        self.read_bytes >= BYTES_MAX
     }
 
     fn end_reading(&mut self, id: ConnId, how: HangUp) {

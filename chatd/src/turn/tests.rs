@@ -349,12 +349,13 @@ fn a_flood_of_strangers_does_not_keep_the_operator_out() {
 
 #[test]
 fn past_the_limit_a_caller_is_told_and_turned_away() {
-    let mut scene = Scene::new(|settings| settings.connections = Some(1));
-    scene.dial(CONTROL, 2);
+    let mut scene = Scene::new(|_| {});
+    scene.dial(CONTROL, 257);
+    scene.turn();
     let refused = scene.change(|world| world.refused.clone());
     let words = String::from_utf8(refused.concat()).unwrap();
     assert!(refused.len() == 1 && words.contains("limit_reached"), "{words}");
-    assert_eq!(scene.server.hub().stats().connections_control, 1);
+    assert_eq!(scene.server.hub().stats().connections_control, 256);
 }
 
 #[test]
@@ -565,7 +566,7 @@ fn two_stop_requests_are_one_wish_and_two_signals_end_at_once() {
     scene
         .say(ids[0], b"{\"request\":\"stop\",\"id\":\"1\"}\n{\"request\":\"stop\",\"id\":\"2\"}\n");
     scene.change(|world| world.pipes.get_mut(&ids[1]).unwrap().room = Some(0));
-    scene.turns(2);
+    scene.turns(1);
     assert!(scene.is_open(ids[1]), "the drain waits for who is slow");
     scene.change(|world| world.ready.push(Ready::Stop));
     assert_eq!(scene.turn(), Turn::Stopped);

@@ -193,7 +193,7 @@ proptest! {
         prop_assert!(memory.blocks_bytes + memory.private_bytes <= limit);
         turn.stop();
         turn.answer(turn.held.len(), true);
-        turn.wait(5_100);
+        turn.wait(10_100);
         let memory = turn.hub.memory();
         prop_assert!(turn.hub.is_empty(), "everybody has left");
         prop_assert_eq!((memory.blocks, memory.timers, memory.kept_bytes), (0, 0, 0));
