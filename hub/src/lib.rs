@@ -229,7 +229,7 @@ impl Hub {
         out.notice(Notice::Accepted { id, address });
         match transport {
             Transport::Stream => self.enter(id, self.rooms.home, Standing::Held),
-            Transport::ControlSocket => {}
+            Transport::ControlSocket => self.controls.is_here(id),
         }
         self.rearm(id);
         let connection = self.connections.known(id);

@@ -173,9 +173,9 @@ impl Hub {
             return Ok(vec![owner]);
         }
         let key = nick.key();
-        let logins = self.connections.iter().filter(|connection| {
-            connection.dialect == Dialect::Control
-                && connection.phase != Phase::Closing
+        let controls = self.controls.ids().filter_map(|id| self.connections.get(id));
+        let logins = controls.filter(|connection| {
+            connection.phase != Phase::Closing
                 && connection.nick.as_ref().is_some_and(|login| login.key() == key)
         });
         let found: Vec<ConnId> = logins.map(|connection| connection.id).collect();

@@ -2,6 +2,7 @@
 
 use alloc::format;
 use alloc::vec::Vec;
+use core::mem;
 
 use proto::encode::{self, Content, Message, Place};
 use proto::reply::Reply;
@@ -120,15 +121,17 @@ impl Hub {
         } else {
             self.counters.encoded_v05 += 1;
         }
-        let mut heard = receivers;
+        let (mut heard, bytes) = (receivers, frame.len());
+        let last = heard.last().copied();
         heard.retain(|who| {
             assert_eq!(dialect_of(self, *who), Some(dialect), "one frame is for all of them");
-            self.push_private(*who, frame.clone(), out);
+            let own = if Some(*who) == last { mem::take(&mut frame) } else { frame.clone() };
+            self.push_private(*who, own, out);
             self.connections.get(*who).is_some_and(|who| who.phase.is_live())
         });
         let count = u32::try_from(heard.len()).unwrap_or(u32::MAX);
         self.counters.deliveries += u64::from(count);
-        self.charge_fanout(author, frame.len(), count);
+        self.charge_fanout(author, bytes, count);
         heard
     }
 
