@@ -13,6 +13,7 @@ use slab::Slab;
 use crate::bucket::Share;
 use crate::close::CloseReason;
 use crate::queue::OutQueue;
+use crate::replay::Replays;
 use crate::rooms::RoomNo;
 use crate::wheel::TimerId;
 
@@ -185,6 +186,8 @@ pub(crate) struct Connection {
     pub(crate) rooms: Vec<RoomNo>,
     /// In how many of them it is being skipped.
     pub(crate) gaps: u32,
+    /// What it is still to be replayed.
+    pub(crate) replays: Option<Box<Replays>>,
     /// How many of its posts wait for the store and are owed a reply.
     pub(crate) owed: u32,
     /// How many frames of the lobby are held while it is undecided.
@@ -214,7 +217,7 @@ pub(crate) struct Connection {
     pub(crate) ip: Option<IpAddr>,
 }
 
-const _: () = assert!(size_of::<Connection>() <= 360, "ten thousand idle connections cost little");
+const _: () = assert!(size_of::<Connection>() <= 368, "ten thousand idle connections cost little");
 
 impl Connection {
     /// A connection that has just come.
@@ -238,6 +241,7 @@ impl Connection {
             unfinished: None,
             rooms: Vec::new(),
             gaps: 0,
+            replays: None,
             owed: 0,
             held_frames: 0,
             queue: OutQueue::default(),

@@ -163,11 +163,8 @@ impl Hub {
 
     /// A foreign protocol: what the lobby said is not for it, and it is no member any more.
     pub(crate) fn drop_backlog(&mut self, id: ConnId) {
-        let home = self.rooms.home;
-        let connection = self.connections.known(id);
-        connection.rooms.retain(|no| *no != home);
-        assert!(connection.nick.is_none(), "it was never shown");
-        self.rooms.known_mut(home).exit(id);
+        assert!(self.connections.known(id).nick.is_none(), "it was never shown");
+        self.exit(id, self.rooms.home);
         self.forget_queue(id);
     }
 }

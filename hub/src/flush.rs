@@ -70,6 +70,7 @@ impl Hub {
             self.rearm(id);
         }
         self.recover(id, out);
+        self.replay_on(id);
         self.check_left(id, out);
     }
 

@@ -86,6 +86,7 @@ impl Hub {
         out: &mut Outbox,
     ) {
         self.settle_connection(id, out);
+        self.end_replays(id, &reason, out);
         self.tell_gaps(id, out);
         let now = self.now;
         let connection = self.connections.known(id);
@@ -139,6 +140,8 @@ impl Hub {
         if connection.phase == Phase::Closing {
             return;
         }
+        self.forget_replays(id);
+        let connection = self.connections.known(id);
         connection.become_(Phase::Closing);
         connection.pause = Pause::No;
         connection.unfinished = None;
@@ -182,11 +185,9 @@ impl Hub {
         }
         self.close(id, CloseReason::Reset, out);
         let connection = self.connections.known(id);
-        let rooms = core::mem::take(&mut connection.rooms);
-        let nick = connection.nick.clone();
+        let (rooms, nick) = (connection.rooms.clone(), connection.nick.clone());
         for no in rooms {
-            let room = self.rooms.known_mut(no);
-            let member = room.exit(id);
+            let member = self.exit(id, no);
             if let Some(nick) = nick.clone().filter(|_| member.standing.is_shown()) {
                 self.announce(no, Pending::Left { nick }, out);
             }
@@ -251,5 +252,19 @@ impl Hub {
             connection.rooms.reserve_exact(1);
         }
         connection.rooms.insert(at, no);
+    }
+
+    /// A connection goes from a room; what is gathered for nobody is forgotten.
+    pub(crate) fn exit(&mut self, id: ConnId, no: crate::rooms::RoomNo) -> crate::rooms::Member {
+        let connection = self.connections.known(id);
+        let at = connection.rooms.binary_search(&no).expect("who goes from a room knows it");
+        connection.rooms.remove(at);
+        let room = self.rooms.known_mut(no);
+        let member = room.exit(id);
+        assert!(room.shown <= room.members.len(), "who is shown is a member");
+        if room.members.is_empty() {
+            self.forget_gathering(no);
+        }
+        member
     }
 }

@@ -34,6 +34,7 @@ mod leave;
 mod names;
 mod outbox;
 mod planted;
+mod presence;
 mod publish;
 mod queue;
 mod quotas;
@@ -41,6 +42,7 @@ mod random;
 mod receipts;
 mod receive;
 mod recent;
+mod replay;
 mod requests;
 mod rooms;
 mod settings;
@@ -77,6 +79,7 @@ use crate::bans::Bans;
 use crate::block::Blocks;
 use crate::bucket::Rates;
 use crate::connection::Connections;
+use crate::deadlines::Alarm;
 use crate::directs::Directs;
 use crate::hits::Hits;
 use crate::leave::Course;
@@ -116,10 +119,12 @@ pub struct Hub {
     recents: Recents,
     directs: Directs,
     receipts: Receipts,
-    wheel: Wheel<ConnId>,
+    wheel: Wheel<Alarm>,
     store_queue: StoreQueue,
     /// Connections that wait for the store to have less to do.
     behind_store: VecDeque<ConnId>,
+    /// Connections that are replayed something and are to get the next page of it.
+    replaying: VecDeque<ConnId>,
     /// Sums over all connections.
     private_bytes: usize,
     kept_bytes: usize,
@@ -165,6 +170,7 @@ impl Hub {
             wheel,
             store_queue: StoreQueue::default(),
             behind_store: VecDeque::new(),
+            replaying: VecDeque::new(),
             private_bytes: 0,
             kept_bytes: 0,
             counters: Counters::default(),
@@ -193,9 +199,9 @@ impl Hub {
         self.forget_idle();
     }
 
-    /// When the next timer is due.
+    /// When there is something to do without any input: a timer is due, or a replay goes on.
     pub fn deadline(&self) -> Option<Now> {
-        self.wheel.next()
+        if self.replaying.is_empty() { self.wheel.next() } else { Some(self.now) }
     }
 
     /// Whether there is no connection left.

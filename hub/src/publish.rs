@@ -96,6 +96,12 @@ impl Hub {
 
     /// Something of a room happened besides messages: it takes its place in the room's order.
     pub(crate) fn announce(&mut self, no: RoomNo, what: Pending, out: &mut Outbox) {
+        let Some(what) = self.fold(no, what, out) else { return };
+        self.announce_unfolded(no, what, out);
+    }
+
+    /// The same, whatever the room's size.
+    pub(crate) fn announce_unfolded(&mut self, no: RoomNo, what: Pending, out: &mut Outbox) {
         let room = self.rooms.known_mut(no);
         let at_once = room.queue.is_empty();
         room.queue.push_back(what);
@@ -138,6 +144,13 @@ impl Hub {
             Pending::Left { nick } => {
                 let event = Event::Left { room: &name, nick: nick.as_str() };
                 self.publish(no, &event, None, None, out);
+            }
+            Pending::Presence(presence) => {
+                self.publish(no, &presence.event(&name), None, None, out);
+            }
+            Pending::Topic { conn, nick, topic } => {
+                let event = Event::Topic { room: &name, nick: nick.as_str(), topic: &topic };
+                self.publish(no, &event, None, Some(conn), out);
             }
             Pending::Away { conn, nick, away } => {
                 let event = Event::Away { room: &name, nick: nick.as_str(), away: &away };

@@ -99,6 +99,8 @@ impl Recents {
         if room.recent.is_empty() {
             room.recent.shrink_to_fit();
         }
+        assert!(room.forgotten < recent.seq, "messages are forgotten in their order");
+        room.forgotten = recent.seq;
         self.bytes -= recent.weight();
         let known = self.ids.remove(&recent.message_id);
         assert!(known.is_some_and(|known| known.room == no), "a message's id is known while it is");

@@ -12,6 +12,7 @@ use proto::{Dialect, MessageId, Nick, RequestId, RoomName, Seq, WallTime};
 
 use crate::block::BlockNo;
 use crate::connection::ConnId;
+use crate::presence::{Gathering, Presence};
 use crate::recent::Recent;
 
 /// Names one room for ever: a removed room's number is not given again.
@@ -52,14 +53,24 @@ impl Standing {
     }
 }
 
+/// How a member hears its room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hearing {
+    /// It gets what is said.
+    Live,
+    /// It was too slow: from this message on everything is left out.
+    Skipped(Seq),
+    /// It is replayed what was said from this message on, and gets nothing else of the room.
+    CatchingUp(Seq),
+}
+
 /// A connection in a room.
 #[derive(Debug)]
 pub(crate) struct Member {
     pub(crate) conn: ConnId,
-    /// The room's last message when it came.
+    /// The room's last message when it came, or when it asked to be replayed some.
     pub(crate) since: Seq,
-    /// The first message that is left out, while it is being skipped; 0 otherwise.
-    gap_from: Seq,
+    hearing: Hearing,
     /// What of the open block of its dialect it already has.
     pub(crate) from: u32,
     pub(crate) dialect: Dialect,
@@ -67,27 +78,61 @@ pub(crate) struct Member {
 }
 
 impl Member {
+    /// Whether it gets what is said.
+    pub(crate) fn is_live(&self) -> bool {
+        self.hearing == Hearing::Live
+    }
+
     /// The first message that is left out, while it is being skipped.
-    pub(crate) fn gap_from(&self) -> Option<Seq> {
-        (self.gap_from != Seq(0)).then_some(self.gap_from)
+    pub(crate) const fn gap_from(&self) -> Option<Seq> {
+        match self.hearing {
+            Hearing::Skipped(from) => Some(from),
+            Hearing::Live | Hearing::CatchingUp(_) => None,
+        }
+    }
+
+    /// The next message to be replayed, while it is catching up.
+    pub(crate) const fn replays_from(&self) -> Option<Seq> {
+        match self.hearing {
+            Hearing::CatchingUp(next) => Some(next),
+            Hearing::Live | Hearing::Skipped(_) => None,
+        }
     }
 
     /// Begins to be skipped; true where it was not before.
     pub(crate) fn skip_from(&mut self, seq: Seq) -> bool {
         assert_ne!(seq, Seq(0), "the first message has the number 1");
-        let begins = self.gap_from().is_none();
-        assert!(begins || self.gap_from <= seq, "nothing is queued while it is being skipped");
-        if begins {
-            self.gap_from = seq;
+        match self.hearing {
+            Hearing::Live => self.hearing = Hearing::Skipped(seq),
+            Hearing::Skipped(from) => {
+                assert!(from <= seq, "nothing is queued while it is being skipped");
+                return false;
+            }
+            Hearing::CatchingUp(_) => unreachable!("nothing is queued while it is catching up"),
         }
-        begins
+        true
     }
 
     /// Ends being skipped.
     pub(crate) fn take_gap(&mut self) -> Option<Seq> {
-        let from = self.gap_from();
-        self.gap_from = Seq(0);
-        from
+        let from = self.gap_from()?;
+        self.hearing = Hearing::Live;
+        Some(from)
+    }
+
+    /// Is replayed what was said from this message on.
+    pub(crate) fn replay_from(&mut self, seq: Seq) {
+        assert_ne!(seq, Seq(0), "the first message has the number 1");
+        assert!(self.gap_from().is_none(), "a gap is told before a replay begins");
+        assert!(self.replays_from() <= Some(seq), "a replay goes forward");
+        self.hearing = Hearing::CatchingUp(seq);
+    }
+
+    /// Gets what is said from here on in its dialect's open block.
+    pub(crate) fn hear_from(&mut self, heard: u32) {
+        assert!(self.gap_from().is_none(), "a gap is told");
+        self.hearing = Hearing::Live;
+        self.from = heard;
     }
 }
 
@@ -145,6 +190,17 @@ pub(crate) enum Pending {
         /// Who.
         nick: Nick,
     },
+    /// Who came to and went from a large room within a while.
+    Presence(Box<Presence>),
+    /// The room has another topic.
+    Topic {
+        /// It has its reply.
+        conn: ConnId,
+        /// Who set it.
+        nick: Nick,
+        /// What it is; empty for none.
+        topic: Box<str>,
+    },
     /// Somebody is away, or back.
     Away {
         /// It does not hear of itself.
@@ -170,9 +226,12 @@ impl Pending {
     pub(crate) const fn as_post(&mut self) -> Option<&mut Post> {
         match self {
             Self::Post(post) => Some(post),
-            Self::Joined { .. } | Self::Left { .. } | Self::Away { .. } | Self::Renamed { .. } => {
-                None
-            }
+            Self::Joined { .. }
+            | Self::Left { .. }
+            | Self::Presence(_)
+            | Self::Topic { .. }
+            | Self::Away { .. }
+            | Self::Renamed { .. } => None,
         }
     }
 
@@ -180,6 +239,15 @@ impl Pending {
     pub(crate) fn waits_for_store(&self) -> bool {
         matches!(self, Self::Post(post) if post.fate == Fate::Waiting)
     }
+}
+
+/// What a room is about.
+#[derive(Debug)]
+pub(crate) struct Topic {
+    /// Empty for none.
+    pub(crate) text: Box<str>,
+    pub(crate) by: Nick,
+    pub(crate) time: WallTime,
 }
 
 /// A room.
@@ -205,6 +273,12 @@ pub(crate) struct Room {
     pub(crate) queue: VecDeque<Pending>,
     /// Messages in memory, the oldest first.
     pub(crate) recent: VecDeque<Recent>,
+    /// The last message that may have been and is not in memory any more.
+    pub(crate) forgotten: Seq,
+    /// What was set last.
+    pub(crate) topic: Option<Box<Topic>>,
+    /// Who came and went lately, while that is gathered.
+    pub(crate) gathering: Option<Box<Gathering>>,
 }
 
 impl Room {
@@ -226,7 +300,8 @@ impl Room {
     pub(crate) fn enter(&mut self, conn: ConnId, dialect: Dialect, standing: Standing, heard: u32) {
         let at = self.position(conn).expect_err("nobody comes in twice");
         let since = self.last_released;
-        let member = Member { conn, since, gap_from: Seq(0), from: heard, dialect, standing };
+        let hearing = Hearing::Live;
+        let member = Member { conn, since, hearing, from: heard, dialect, standing };
         self.members.insert(at, member);
         self.audience[dialect.index()] += 1;
         self.shown += usize::from(standing.is_shown());
@@ -257,6 +332,7 @@ impl Room {
         self.members.is_empty()
             && self.queue.is_empty()
             && self.recent.is_empty()
+            && self.gathering.is_none()
             && self.open.iter().all(Option::is_none)
     }
 }
@@ -351,6 +427,9 @@ impl Rooms {
             last_time: time,
             queue: VecDeque::new(),
             recent: VecDeque::new(),
+            forgotten: seq,
+            topic: None,
+            gathering: None,
         };
         let before = (self.names.insert(name, no), self.by_no.insert(no, room));
         assert!(before.0.is_none() && before.1.is_none(), "a room is made once");

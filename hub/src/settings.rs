@@ -43,6 +43,26 @@ pub(crate) const REPLAY_COST_MESSAGES: u64 = 16;
 const _: () = assert!(CONTROL_CONNECTIONS_KEPT < CONTROL_CONNECTIONS_MAX);
 const _: () = assert!(CONTROL_CONNECTIONS_BY_USER_MAX < CONTROL_CONNECTIONS_MAX);
 
+/// A page of a replay: what one connection gets in a turn, as much as one block has.
+pub(crate) const PAGE_BYTES_MAX: usize = BLOCK_BYTES_MAX;
+/// A page while more than a quarter of the budget of memory is used: thousands may come back at once and read slowly.
+pub(crate) const PAGE_CROWDED_BYTES_MAX: usize = 4 * 1024;
+/// The pages of one turn together: they cost about as long as any other phase of it may take.
+pub(crate) const PAGES_BYTES_MAX: usize = 4 * PAGE_BYTES_MAX;
+
+const _: () = assert!(PAGE_CROWDED_BYTES_MAX < PAGE_BYTES_MAX);
+
+/// Rooms of more members gather who comes and goes: every event is for each of them.
+pub(crate) const SMALL_ROOM_MEMBERS_MAX: usize = 50;
+/// How long they gather it.
+pub(crate) const PRESENCE_SPAN: Span = Span::from_secs(1);
+/// The names of either kind that are told of a gathering; the others are counted.
+pub(crate) const PRESENCE_NAMES_MAX: usize = 20;
+/// Names that a gathering remembers; past it it is told before its time.
+pub(crate) const PRESENCE_CHANGES_MAX: usize = 4096;
+
+const _: () = assert!(PRESENCE_NAMES_MAX < PRESENCE_CHANGES_MAX);
+
 /// So many in so long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quota {

@@ -29,6 +29,7 @@ impl Hub {
             assert_eq!(done, Some(no), "handing out says nothing new");
             self.rooms.sweep(no);
         }
+        self.replay(out);
         self.limit_store(out);
         assert!(self.rooms.dirty.is_empty(), "nothing is left to be handed out");
         assert!(self.past_limit.is_empty(), "everybody past a limit was dealt with");
@@ -56,7 +57,7 @@ impl Hub {
             let from = core::mem::replace(&mut member.from, 0);
             let (mine, others) = own_frames(own, member.conn);
             own = others;
-            if from == len || member.gap_from().is_some() {
+            if from == len || !member.is_live() {
                 continue;
             }
             if skips && index == 1 && len.is_multiple_of(5) {
@@ -110,7 +111,7 @@ impl Hub {
                 continue;
             };
             let from = core::mem::replace(&mut member.from, block.len());
-            if member.gap_from().is_none() {
+            if member.is_live() {
                 let mine = excluded.iter().filter(|own| own.conn == id);
                 let given = give(connection, block_no, block, from..block.len(), mine);
                 self.counters.deliveries += given.messages;

@@ -13,7 +13,8 @@ use crate::connection::ConnId;
 use crate::outbox::Outbox;
 use crate::publish::Draft;
 use crate::recent::Known;
-use crate::rooms::{Pending, Room, Standing};
+use crate::replay::Awaited;
+use crate::rooms::{Pending, Room, RoomNo, Standing};
 
 /// How many messages `history` gives where the client names no limit.
 const HISTORY_MESSAGES_DEFAULT: u32 = 100;
@@ -42,6 +43,22 @@ pub(super) struct From {
     pub(super) since: Option<WallTime>,
     /// Those after this place.
     pub(super) after: Option<Seq>,
+}
+
+impl From {
+    /// The first place that is replayed of a room: what is named last in it counts. None where nothing is asked for.
+    fn begin(self, room: &Room) -> Option<Seq> {
+        let from = |at: usize| room.recent.get(at).map(|recent| recent.seq);
+        let place = |at: usize| from(at).unwrap_or(room.last_released.next());
+        let last = self.last.map(|last| {
+            let last = usize::try_from(last).unwrap_or(usize::MAX);
+            place(room.recent.len().saturating_sub(last))
+        });
+        let since = self
+            .since
+            .map(|since| place(room.recent.partition_point(|recent| recent.time < since)));
+        last.max(since).max(self.after.map(Seq::next))
+    }
 }
 
 impl Hub {
@@ -130,15 +147,35 @@ impl Hub {
         from: From,
         out: &mut Outbox,
     ) -> Result<(), Error> {
-        if from.since.is_some() || from.after.is_some() {
-            return Err(super::not_built());
+        let rooms = self.rooms_to_follow(id, names, from)?;
+        if names.is_empty() {
+            self.follow_everywhere(id);
         }
-        let last = from.last;
-        let dialect = self.reply_dialect(id);
+        let mut begins = Vec::new();
+        for no in &rooms {
+            match self.rooms.known(*no).member(id).map(|member| member.standing) {
+                None => self.enter(id, *no, Standing::Following),
+                Some(Standing::Joined) => {
+                    self.rooms.known_mut(*no).stand(id, Standing::JoinedAndFollowing);
+                }
+                Some(Standing::Held | Standing::Following | Standing::JoinedAndFollowing) => {}
+            }
+            begins.extend(from.begin(self.rooms.known(*no)).map(|begin| (*no, begin)));
+        }
+        self.begin_replay(id, request, begins, Awaited::Tail(rooms), out);
+        Ok(())
+    }
+
+    /// The rooms of these names, or all; none of them is being replayed if something is to be.
+    fn rooms_to_follow(
+        &mut self,
+        id: ConnId,
+        names: &[RoomName],
+        from: From,
+    ) -> Result<Vec<RoomNo>, Error> {
         let mut rooms = Vec::new();
         if names.is_empty() {
             rooms.extend(self.rooms.by_name().map(|(_, no)| no));
-            self.follow_everywhere(id);
         }
         for name in names {
             match self.room_or_make(id, name) {
@@ -153,35 +190,16 @@ impl Hub {
         }
         rooms.sort_unstable();
         rooms.dedup();
-        let most = last.unwrap_or(0).min(HISTORY_MESSAGES_MAX) as usize;
-        let mut budget = self.budget_of(id);
-        let mut replay = Vec::new();
-        for no in &rooms {
-            let room = self.rooms.known(*no);
-            if most > 0 && budget > 0 {
-                let page =
-                    room.page_backward(0..room.recent.len(), most, budget, (dialect, request));
-                budget = budget.saturating_sub(page.bytes.len());
-                replay.extend(page.bytes);
-            }
-        }
-        self.settle_connection(id, out);
-        if !self.connections.known(id).phase.is_live() {
-            return Ok(());
-        }
-        for no in &rooms {
-            match self.rooms.known(*no).member(id).map(|member| member.standing) {
-                None => self.enter(id, *no, Standing::Following),
-                Some(Standing::Joined) => {
-                    self.rooms.known_mut(*no).stand(id, Standing::JoinedAndFollowing);
+        if from != From::default() {
+            let busy = rooms.iter().map(|no| self.may_be_replayed(id, *no)).find(Result::is_err);
+            if let Some(Err(error)) = busy {
+                for no in rooms {
+                    self.rooms.sweep(no);
                 }
-                Some(Standing::Held | Standing::Following | Standing::JoinedAndFollowing) => {}
+                return Err(error);
             }
         }
-        let names = rooms.iter().map(|no| self.rooms.known(*no).name.as_str()).collect();
-        encode::reply(dialect, Some(request), &Reply::Tail { rooms: names }, &mut replay);
-        self.push_private(id, replay, out);
-        Ok(())
+        Ok(rooms)
     }
 
     pub(super) fn follow_everywhere(&mut self, id: ConnId) {

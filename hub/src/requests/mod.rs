@@ -7,6 +7,7 @@ mod direct;
 mod messages;
 mod people;
 mod rooms;
+mod topic;
 
 use alloc::boxed::Box;
 use alloc::format;
@@ -224,9 +225,11 @@ impl Hub {
     fn begin_v1(&mut self, id: ConnId, out: &mut Outbox) {
         let home = self.rooms.home;
         self.settle_connection(id, out);
-        let member = self.rooms.known_mut(home).exit(id);
+        if !self.connections.known(id).phase.is_live() {
+            return;
+        }
+        let member = self.exit(id, home);
         let connection = self.connections.known(id);
-        connection.rooms.retain(|no| *no != home);
         connection.gaps -= u32::from(member.gap_from().is_some());
         connection.become_(Phase::V1);
         connection.dialect = Dialect::NativeV1;

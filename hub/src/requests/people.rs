@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use proto::reply::{Reply, Whois};
 use proto::vocabulary::Error;
-use proto::{Dialect, ErrorCode, Nick, RequestId, RoomName};
+use proto::{Dialect, ErrorCode, Nick, RequestId};
 
 use crate::Hub;
 use crate::connection::ConnId;
@@ -82,17 +82,6 @@ impl Hub {
         let bytes = self.encoded_reply(id, request, &reply)?;
         self.push_private(id, bytes, out);
         Ok(())
-    }
-
-    pub(super) fn topic(
-        &mut self,
-        _id: ConnId,
-        _request: &RequestId,
-        _room: &RoomName,
-        _topic: Option<&str>,
-        _out: &mut Outbox,
-    ) -> Result<(), Error> {
-        Err(super::not_built())
     }
 
     /// Sets what one left word of where a text is given; the rooms hear of it where it is another than before.

@@ -11,6 +11,7 @@ use crate::Hub;
 use crate::connection::ConnId;
 use crate::hits::Limit;
 use crate::outbox::Outbox;
+use crate::replay::Awaited;
 use crate::rooms::{Member as Entry, Pending, RoomNo, Standing};
 
 impl Hub {
@@ -47,8 +48,8 @@ impl Hub {
         after: Option<Seq>,
         out: &mut Outbox,
     ) -> Result<(), Error> {
-        if after.is_some() {
-            return Err(super::not_built());
+        if let Some(no) = self.rooms.find(name).filter(|_| after.is_some()) {
+            self.may_be_replayed(id, no)?;
         }
         let standing = |hub: &Self| {
             let no = hub.rooms.find(name)?;
@@ -67,9 +68,8 @@ impl Hub {
             }
             Some(Standing::Held | Standing::Joined | Standing::JoinedAndFollowing) => {}
         }
-        let room = self.rooms.known(no);
-        let (seq, members) = (room.last_released, room.shown);
-        self.reply(id, request, &Reply::Join { room: name.as_str(), seq, members }, out);
+        let begin = after.map(|after| (no, after.next()));
+        self.begin_replay(id, request, begin.into_iter().collect(), Awaited::Join(no), out);
         if let Some(nick) = self.connections.known(id).nick.clone().filter(|_| joins) {
             self.announce(no, Pending::Joined { conn: id, nick }, out);
         }
@@ -108,14 +108,16 @@ impl Hub {
         }
         self.settle_connection(id, out);
         self.tell_gap(id, no, out);
+        if standing == Some(Standing::Joined) {
+            self.cut_replay(id, no, out);
+        }
         if !self.connections.known(id).phase.is_live() {
             return Ok(());
         }
         if standing == Some(Standing::JoinedAndFollowing) {
             self.rooms.known_mut(no).stand(id, Standing::Following);
         } else {
-            self.rooms.known_mut(no).exit(id);
-            self.connections.known(id).rooms.retain(|other| *other != no);
+            self.exit(id, no);
         }
         self.reply(id, request, &Reply::Leave { room: name.as_str() }, out);
         if let Some(nick) = self.connections.known(id).nick.clone() {

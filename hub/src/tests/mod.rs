@@ -5,6 +5,8 @@ mod anything;
 mod deadlines;
 mod direct;
 mod native;
+mod presence;
 mod quotas;
+mod replay;
 mod rooms;
 mod slow;

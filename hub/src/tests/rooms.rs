@@ -121,9 +121,12 @@ fn a_tail_replays_then_replies_then_goes_on_live() {
     let lines = turn.lines(b);
     assert!(has(&lines[0], &["\"seq\":3", "\"history\":\"t\""]));
     assert!(has(&lines[1], &["\"seq\":4", "\"history\":\"t\""]));
-    assert!(has(&lines[2], &["\"reply\":\"t\"", "lobby"]));
-    assert!(has(&lines[3], &["\"seq\":5"]) && !lines[3].contains("history"));
+    assert!(has(&lines[2], &["\"seq\":5", "\"history\":\"t\""]), "said before the replay was over");
+    assert!(has(&lines[3], &["\"reply\":\"t\"", "lobby"]));
     assert_eq!(lines.len(), 4);
+    turn.say(a, &chat("6"));
+    let live = &turn.lines(b)[0];
+    assert!(has(live, &["\"seq\":6"]) && !live.contains("history"));
 }
 
 #[test]

@@ -1,0 +1,407 @@
+//! Catching up: a member is replayed what it asked for, page by page at the pace at which it reads, and then hears its room live.
+//!
+//! While it catches up, nothing of its room is queued for it: the replay goes on until it has come to the room's last message,
+//! and in that moment the member is live. So there is neither a hole nor a double at the seam, and the slow reader of a long
+//! replay holds a page, not all of it. What memory has forgotten is named by a `gap` in its place.
+//! [`Hub::settle`] queues the pages, one by connection and turn, and [`Hub::wrote`] says when there is room for another. What is
+//! replayed is decided in `requests`.
+
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::format;
+use alloc::vec::Vec;
+
+use proto::reply::Reply;
+use proto::vocabulary::Error;
+use proto::{Dialect, ErrorCode, RequestId, Seq, encode};
+
+use crate::Hub;
+use crate::close::CloseReason;
+use crate::connection::ConnId;
+use crate::outbox::Outbox;
+use crate::rooms::RoomNo;
+use crate::settings::{PAGE_BYTES_MAX, PAGE_CROWDED_BYTES_MAX, PAGES_BYTES_MAX};
+use crate::slow::gap;
+
+/// The request whose reply comes behind the replay.
+#[derive(Debug)]
+pub(crate) enum Awaited {
+    /// `join` of a room.
+    Join(RoomNo),
+    /// `tail` of rooms.
+    Tail(Vec<RoomNo>),
+}
+
+/// What is replayed for one request.
+#[derive(Debug)]
+struct Replay {
+    request: RequestId,
+    /// Rooms in which the connection is still catching up; never none between two inputs.
+    rooms: VecDeque<RoomNo>,
+    awaited: Awaited,
+}
+
+/// What a connection is still to be replayed: one after the other, each room in one of them at most.
+#[derive(Debug, Default)]
+pub(crate) struct Replays {
+    waiting: VecDeque<Replay>,
+    /// It is on the hub's list of those to get the next page.
+    listed: bool,
+    /// The next message fits only when nothing else waits.
+    alone: bool,
+}
+
+/// How far a page came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reached {
+    /// The last message.
+    End,
+    /// The end of the page.
+    Page,
+    /// A message that fits only when nothing else waits.
+    Alone,
+}
+
+/// A page in the making.
+#[derive(Debug)]
+struct Page {
+    dialect: Dialect,
+    bytes: Vec<u8>,
+    /// How many bytes it is to have; a single message may be longer.
+    budget: usize,
+    /// How many bytes the connection's queue takes.
+    most: usize,
+    /// Nothing else waits for the connection.
+    alone: bool,
+}
+
+impl Page {
+    /// Whether what is put into it now is all that waits for the connection.
+    fn is_alone(&self) -> bool {
+        self.alone && self.bytes.is_empty()
+    }
+
+    /// How many bytes it still is to have; nothing where it has its due.
+    fn left(&self) -> Option<usize> {
+        let left = self.budget.saturating_sub(self.bytes.len());
+        (left > 0 || self.is_alone()).then_some(left)
+    }
+}
+
+impl Hub {
+    /// Whether a room may be replayed to a connection: once at a time.
+    pub(crate) fn may_be_replayed(&self, id: ConnId, no: RoomNo) -> Result<(), Error> {
+        let room = self.rooms.known(no);
+        if room.member(id).is_some_and(|member| member.replays_from().is_some()) {
+            let text =
+                format!("Room `{}` is being replayed; wait for that reply.", room.name.as_str());
+            return Err(Error::new(ErrorCode::LimitReached, text));
+        }
+        Ok(())
+    }
+
+    /// A connection catches up with rooms that it is in, each from a message on, and then gets its reply.
+    pub(crate) fn begin_replay(
+        &mut self,
+        id: ConnId,
+        request: &RequestId,
+        begins: Vec<(RoomNo, Seq)>,
+        awaited: Awaited,
+        out: &mut Outbox,
+    ) {
+        self.settle_connection(id, out);
+        let mut rooms = VecDeque::new();
+        for (no, first) in begins {
+            if self.catch_up(id, no, first, out) {
+                rooms.push_back(no);
+            }
+        }
+        let connection = self.connections.known(id);
+        if !connection.phase.is_live() {
+            return;
+        }
+        if rooms.is_empty() {
+            let mut bytes = Vec::new();
+            self.answer_replay(id, request, &awaited, &mut bytes);
+            self.push_private(id, bytes, out);
+            return;
+        }
+        let replays = connection.replays.get_or_insert_with(Box::default);
+        replays.waiting.push_back(Replay { request: request.clone(), rooms, awaited });
+        self.replay_on(id);
+    }
+
+    /// A member is replayed a room's messages from one on; false where there are none, or the connection is gone.
+    fn catch_up(&mut self, id: ConnId, no: RoomNo, first: Seq, out: &mut Outbox) -> bool {
+        let last = self.rooms.known(no).last_released;
+        // What it was too slow for is replayed, but for what lies before.
+        self.tell_gap_until(id, no, last.min(Seq(first.0.saturating_sub(1))), out);
+        if first > last || !self.connections.known(id).phase.is_live() {
+            return false;
+        }
+        let member = self.rooms.known_mut(no).member_mut(id).expect("who catches up is a member");
+        assert!(member.is_live(), "a room is replayed once at a time, and a gap is told before");
+        member.since = last;
+        member.replay_from(first.max(Seq(1)));
+        true
+    }
+
+    /// Lists a connection for its next page, where there is room for one.
+    pub(crate) fn replay_on(&mut self, id: ConnId) {
+        let limit = self.settings.outbox.unwrap_or(usize::MAX);
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        let Some(replays) = &mut connection.replays else { return };
+        assert!(connection.phase.is_live(), "only who lives is replayed anything");
+        let most = if replays.alone { 0 } else { limit / 2 };
+        if connection.queue.bytes() <= most && !replays.listed {
+            replays.listed = true;
+            self.replaying.push_back(id);
+        }
+    }
+
+    /// Gives those who have room for it a page each, as many as one turn has time for.
+    pub(crate) fn replay(&mut self, out: &mut Outbox) {
+        let mut budget = PAGES_BYTES_MAX;
+        for _ in 0..self.replaying.len() {
+            let Some(id) = self.replaying.pop_front_if(|_| budget > 0) else { return };
+            let replays = self.connections.known(id).replays.as_mut();
+            let replays = replays.expect("who is listed is replayed something");
+            assert!(replays.listed, "a connection is listed once");
+            replays.listed = false;
+            budget = budget.saturating_sub(self.replay_page(id, out).max(1));
+        }
+    }
+
+    /// Queues a page, where there is room for it; returns its length.
+    fn replay_page(&mut self, id: ConnId, out: &mut Outbox) -> usize {
+        self.settle_connection(id, out);
+        let limit = self.settings.outbox.unwrap_or(usize::MAX);
+        let held = self.blocks.bytes() + self.private_bytes;
+        let crowded = self.settings.store.is_some_and(|most| held > most / 4);
+        let dialect = self.reply_dialect(id);
+        let connection = self.connections.known(id);
+        let queued = connection.queue.bytes();
+        if queued > limit / 2 {
+            return 0;
+        }
+        let Some(mut replays) = connection.replays.take() else { return 0 };
+        let budget = if crowded { PAGE_CROWDED_BYTES_MAX } else { PAGE_BYTES_MAX };
+        let mut page = Page {
+            dialect,
+            bytes: Vec::new(),
+            budget: budget.min(limit / 2 - queued),
+            most: limit - queued,
+            alone: queued == 0,
+        };
+        let reached = self.fill_page(id, &mut replays.waiting, &mut page);
+        assert!(reached == Reached::End || !page.is_alone(), "a replay goes on with each page");
+        replays.alone = reached == Reached::Alone;
+        self.keep_replays(id, replays);
+        let sent = page.bytes.len();
+        self.push_private(id, page.bytes, out);
+        sent
+    }
+
+    /// Fills a page from one room after the other; behind the last of a request comes its reply.
+    fn fill_page(
+        &mut self,
+        id: ConnId,
+        waiting: &mut VecDeque<Replay>,
+        page: &mut Page,
+    ) -> Reached {
+        while let Some(replay) = waiting.front_mut() {
+            if let Some(no) = replay.rooms.front().copied() {
+                let Some(left) = page.left() else { return Reached::Page };
+                match self.replay_room(id, no, (&replay.request, left), page) {
+                    Reached::End => replay.rooms.pop_front(),
+                    reached @ (Reached::Page | Reached::Alone) => return reached,
+                };
+            } else {
+                self.answer_replay(id, &replay.request, &replay.awaited, &mut page.bytes);
+                waiting.pop_front();
+            }
+        }
+        Reached::End
+    }
+
+    /// Puts as many of a room's messages into a page as fit; at its last one the member is live.
+    fn replay_room(
+        &mut self,
+        id: ConnId,
+        no: RoomNo,
+        (request, left): (&RequestId, usize),
+        page: &mut Page,
+    ) -> Reached {
+        let heard = self.heard(no, page.dialect);
+        let room = self.rooms.known(no);
+        let member = room.member(id).expect("who catches up is a member");
+        let mut next = member.replays_from().expect("who is replayed a room catches up with it");
+        assert!(next <= room.last_released, "there is something to be replayed");
+        if next <= room.forgotten {
+            page.bytes.extend(gap(page.dialect, &room.name, next, room.forgotten));
+            self.counters.gaps += 1;
+            next = room.forgotten.next();
+        }
+        let begin = room.recent.partition_point(|recent| recent.seq < next);
+        let range = begin..room.recent.len();
+        let some = room.page_forward(range, usize::MAX, left, (page.dialect, request));
+        let last = some.count.checked_sub(1).map(|count| room.recent[begin + count].seq);
+        let mut reached = if some.more { Reached::Page } else { Reached::End };
+        if page.bytes.len() + some.bytes.len() <= page.most {
+            page.bytes.extend(some.bytes);
+            next = last.map_or(next, Seq::next);
+        } else if let Some(seq) = last.filter(|_| page.is_alone()) {
+            assert_eq!(some.count, 1, "only one message can be longer than its page");
+            page.bytes.extend(gap(page.dialect, &room.name, seq, seq));
+            self.counters.gaps += 1;
+            next = seq.next();
+        } else {
+            reached = Reached::Alone;
+        }
+        let member = self.rooms.known_mut(no).member_mut(id).expect("it is still a member");
+        match reached {
+            Reached::End => member.hear_from(heard),
+            Reached::Page | Reached::Alone => member.replay_from(next),
+        }
+        reached
+    }
+
+    /// How much of a room's open block in a dialect is there now.
+    pub(crate) fn heard(&self, no: RoomNo, dialect: Dialect) -> u32 {
+        let open = self.rooms.known(no).open[dialect.index()];
+        open.map_or(0, |block| self.blocks.get(block).len())
+    }
+
+    /// The reply to a request whose replay is over.
+    fn answer_replay(
+        &self,
+        id: ConnId,
+        request: &RequestId,
+        awaited: &Awaited,
+        bytes: &mut Vec<u8>,
+    ) {
+        let reply = match awaited {
+            Awaited::Join(no) => {
+                let room = self.rooms.known(*no);
+                let (seq, members) = (room.last_released, room.shown);
+                Reply::Join { room: room.name.as_str(), seq, members }
+            }
+            Awaited::Tail(rooms) => {
+                let names = rooms.iter().map(|no| self.rooms.known(*no).name.as_str());
+                Reply::Tail { rooms: names.collect() }
+            }
+        };
+        encode::reply(self.reply_dialect(id), Some(request), &reply, bytes);
+    }
+
+    /// A connection is replayed no more of a room: it is told by a gap what it does not get, and gets its reply where that was
+    /// the last room.
+    pub(crate) fn cut_replay(&mut self, id: ConnId, no: RoomNo, out: &mut Outbox) {
+        let room = self.rooms.known(no);
+        let member = room.member(id).expect("who is replayed a room is a member");
+        let Some(next) = member.replays_from() else { return };
+        assert!(next <= room.last_released, "something is left to be replayed");
+        let dialect = member.dialect;
+        let mut bytes = gap(dialect, &room.name, next, room.last_released);
+        self.counters.gaps += 1;
+        self.stop_replay(id, no);
+        let replays = self.connections.known(id).replays.take();
+        let mut replays = replays.expect("who catches up is replayed something");
+        let holds = |replay: &Replay| replay.rooms.contains(&no);
+        let at = replays.waiting.iter().position(holds).expect("a room is in one replay");
+        replays.waiting[at].rooms.retain(|other| *other != no);
+        if replays.waiting[at].rooms.is_empty() {
+            let done = replays.waiting.remove(at).expect("it was found");
+            self.answer_replay(id, &done.request, &done.awaited, &mut bytes);
+        }
+        replays.alone = false;
+        self.keep_replays(id, replays);
+        self.push_private(id, bytes, out);
+        self.replay_on(id);
+    }
+
+    /// A connection leaves: it is told by gaps what it does not get, and has its replies. Who ended its own side waits for a page
+    /// of it at least.
+    pub(crate) fn end_replays(&mut self, id: ConnId, reason: &CloseReason, out: &mut Outbox) {
+        if self.connections.known(id).phase.is_live() && *reason == CloseReason::PeerClosed {
+            self.replay_page(id, out);
+        }
+        while let Some(no) = self.first_replayed(id) {
+            self.cut_replay(id, no, out);
+        }
+        assert!(self.connections.known(id).replays.is_none(), "nothing is left to be replayed");
+    }
+
+    fn first_replayed(&mut self, id: ConnId) -> Option<RoomNo> {
+        let replays = self.connections.known(id).replays.as_ref()?;
+        replays.waiting.front()?.rooms.front().copied()
+    }
+
+    /// A connection is replayed nothing more.
+    pub(crate) fn forget_replays(&mut self, id: ConnId) {
+        let Some(mut replays) = self.connections.known(id).replays.take() else { return };
+        for replay in replays.waiting.drain(..) {
+            for no in replay.rooms {
+                self.stop_replay(id, no);
+            }
+        }
+        self.keep_replays(id, replays);
+        assert!(self.connections.known(id).replays.is_none(), "nothing is left");
+    }
+
+    /// A member hears its room live again.
+    fn stop_replay(&mut self, id: ConnId, no: RoomNo) {
+        let member = self.rooms.known(no).member(id).expect("who is replayed a room is a member");
+        assert!(member.replays_from().is_some(), "it was catching up");
+        let heard = self.heard(no, member.dialect);
+        self.rooms.known_mut(no).member_mut(id).expect("it is a member").hear_from(heard);
+    }
+
+    /// Keeps what a connection is still to be replayed; where that is nothing, it gets no next page.
+    fn keep_replays(&mut self, id: ConnId, replays: Box<Replays>) {
+        if replays.waiting.is_empty() {
+            if replays.listed {
+                self.replaying.retain(|other| *other != id);
+            }
+        } else {
+            self.connections.known(id).replays = Some(replays);
+        }
+    }
+
+    /// Sweeps what is replayed, in tests: each member that catches up is in one replay, and each replay goes on.
+    pub(crate) fn check_replays(&self) {
+        let (mut catching_up, mut listed) = (0, 0);
+        for (_, room) in self.rooms.iter() {
+            for next in room.members.iter().filter_map(crate::rooms::Member::replays_from) {
+                assert!(next <= room.last_released, "who is at the end is live");
+                catching_up += 1;
+            }
+            let first = room.recent.front();
+            assert!(first.is_none_or(|first| first.seq > room.forgotten), "what is kept is there");
+            assert!(room.forgotten <= room.last_released, "what is forgotten was there");
+        }
+        for connection in self.connections.iter() {
+            let Some(replays) = &connection.replays else { continue };
+            assert!(connection.phase.is_live(), "nothing is replayed to who leaves");
+            assert!(!replays.waiting.is_empty(), "what is done is forgotten");
+            assert!(replays.listed || !connection.queue.is_empty(), "a replay goes on");
+            assert_eq!(
+                self.replaying.contains(&connection.id),
+                replays.listed,
+                "who waits is listed"
+            );
+            listed += usize::from(replays.listed);
+            for replay in &replays.waiting {
+                assert!(!replay.rooms.is_empty(), "a replay without a room is answered");
+                for no in &replay.rooms {
+                    let member = self.rooms.known(*no).member(connection.id);
+                    let member = member.expect("who is replayed a room is a member");
+                    assert!(member.replays_from().is_some(), "and catches up with it");
+                }
+                catching_up -= replay.rooms.len();
+            }
+        }
+        assert_eq!(catching_up, 0, "who catches up is replayed the room, once");
+        assert_eq!(listed, self.replaying.len(), "each is listed once");
+    }
+}
