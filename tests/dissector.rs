@@ -12,15 +12,15 @@ use std::process::Command;
 use proto::encode::{self, Content, Message, Place};
 use proto::native;
 use proto::{
-    Dialect, Event, Guid, Item, MessageId, RequestId, RoomName, Seq, Session, Transport, WallTime,
-    WireLimits,
+    Charset, Dialect, Event, Guid, Item, MessageId, RequestId, RoomName, Seq, Session, Transport,
+    WallTime, WireLimits,
 };
 use serde_json::Value;
 use tests::binaries::checkout;
 use tests::pcap::{Pcap, SEGMENT_BYTES_MAX};
 use tests::{Folder, left_out};
 
-const LIMITS: WireLimits = WireLimits { message: 65_530 };
+const LIMITS: WireLimits = WireLimits { message: 65_530, charset: Charset::Ascii };
 const SERVER: u16 = 33_333;
 /// The first client's port; the others follow.
 const CLIENT: u16 = 40_000;

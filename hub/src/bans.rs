@@ -9,7 +9,7 @@ use alloc::format;
 use core::net::IpAddr;
 
 use proto::vocabulary::Error;
-use proto::{Banned, Dialect, ErrorCode, Network, Nick, NickKey, Now, WallTime};
+use proto::{Banned, Charset, Dialect, ErrorCode, Network, Nick, NickKey, Now, WallTime};
 
 use crate::Hub;
 use crate::connection::{ConnId, Phase};
@@ -88,10 +88,12 @@ impl Bans {
         self.entries.values().filter(move |ban| !ban.is_over(now))
     }
 
-    /// The ban of a nickname.
-    pub(crate) fn of_nick(&self, nick: &Nick, now: Now) -> Option<&Ban> {
-        let ban = self.entries.get(&Key::Nick(nick.key()));
-        ban.filter(|ban| !ban.is_over(now))
+    /// A ban of a nickname, or of one that is taken for it.
+    pub(crate) fn of_nick(&self, nick: &Nick, charset: Charset, now: Now) -> Option<&Ban> {
+        self.iter(now).find(|ban| match &ban.banned {
+            Banned::Nick(banned) => banned.conflicts(nick, charset),
+            Banned::Network(_) => false,
+        })
     }
 
     /// A ban of a network that an address is in.
@@ -111,7 +113,8 @@ impl Hub {
 
     /// Whether nobody may have this name, and what to tell who wants it.
     pub(crate) fn nick_is_not_banned(&self, nick: &Nick) -> Result<(), Error> {
-        let Some(ban) = self.bans.of_nick(nick, self.now) else { return Ok(()) };
+        let charset = self.settings.wire.charset;
+        let Some(ban) = self.bans.of_nick(nick, charset, self.now) else { return Ok(()) };
         let text = match &*ban.reason {
             "" => format!("The nickname `{nick}` is banned; choose another."),
             reason => format!("The nickname `{nick}` is banned: {reason}"),
@@ -123,7 +126,7 @@ impl Hub {
     pub(crate) fn guest_name(&mut self, id: ConnId) -> Nick {
         loop {
             let nick = self.names.guest(id);
-            if self.bans.of_nick(&nick, self.now).is_none() {
+            if self.nick_is_not_banned(&nick).is_ok() {
                 return nick;
             }
             self.names.release(&nick, id);
@@ -143,7 +146,7 @@ impl Hub {
             assert_ne!(connection.phase, Phase::Control, "who came over TCP stays so");
             assert!(!self.is_address_banned(connection.ip), "nobody is here from a banned address");
             let nick = connection.nick.as_ref();
-            let banned = nick.is_some_and(|nick| self.bans.of_nick(nick, self.now).is_some());
+            let banned = nick.is_some_and(|nick| self.nick_is_not_banned(nick).is_err());
             assert!(!banned, "nobody has a banned name");
         }
     }
@@ -177,9 +180,9 @@ mod tests {
         assert!(bans.put(ban(nick("Ada"), Some(10)), NOW));
         assert!(bans.put(ban(network("192.0.2.77/24"), None), NOW));
         let ada = Nick::parse("aDA").unwrap();
-        assert!(bans.of_nick(&ada, NOW).is_some());
+        assert!(bans.of_nick(&ada, Charset::Ascii, NOW).is_some());
         let later = NOW.after(Span::from_secs(10));
-        assert!(bans.of_nick(&ada, later).is_none(), "it is over");
+        assert!(bans.of_nick(&ada, Charset::Ascii, later).is_none(), "it is over");
         assert!(!bans.lift(&nick("ada"), later), "and cannot be lifted");
         assert!(bans.of_address("192.0.2.1".parse().unwrap(), later).is_some());
         assert!(bans.of_address("::ffff:192.0.2.1".parse().unwrap(), later).is_some());

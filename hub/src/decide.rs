@@ -68,7 +68,8 @@ impl Hub {
 
     /// Requests are answered in order, each; a name holds from its Ack on, and the old one is free at once.
     fn set_nickname(&mut self, id: ConnId, request: Guid, nick: &[u8], out: &mut Outbox) {
-        let taken = Nick::parse_bytes(nick).map_err(|error| error.to_string());
+        let taken = Nick::parse_bytes(nick, self.settings.wire.charset);
+        let taken = taken.map_err(|error| error.to_string());
         let taken = taken.and_then(|nick| self.take_nickname(id, &nick, out));
         let mut answer = Vec::new();
         match taken {
@@ -80,7 +81,7 @@ impl Hub {
 
     fn take_nickname(&mut self, id: ConnId, nick: &Nick, out: &mut Outbox) -> Result<(), String> {
         self.nick_is_not_banned(nick).map_err(|error| error.message)?;
-        if self.names.owner(nick).is_some_and(|owner| owner != id) {
+        if self.names.is_anothers(nick, id) {
             return Err(TAKEN.to_string());
         }
         if let Some(waits) = self.nick_change_waits(id, nick) {
@@ -93,7 +94,7 @@ impl Hub {
 
     /// Gives a connection another name; false where somebody else has it.
     pub(crate) fn rename(&mut self, id: ConnId, nick: &Nick, out: &mut Outbox) -> bool {
-        if self.names.owner(nick).is_some_and(|owner| owner != id) {
+        if self.names.is_anothers(nick, id) {
             return false;
         }
         let now = self.now;

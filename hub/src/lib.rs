@@ -161,7 +161,7 @@ impl Hub {
             addresses: Addresses::default(),
             controls: Controls::default(),
             bans: Bans::default(),
-            names: Names::default(),
+            names: Names::new(settings.wire.charset),
             rooms: Rooms::new(settings.default_room.clone()),
             blocks: Blocks::default(),
             recents: Recents::default(),

@@ -166,7 +166,7 @@ impl Default for Settings {
             version: String::from(env!("CARGO_PKG_VERSION")),
             default_room: RoomName::parse("lobby").expect("a constant room name"),
             anonymous: Anonymous::Guest,
-            wire: WireLimits { message: 65_530 },
+            wire: WireLimits::default(),
             connections: None,
             clients_per_ip: Some(32),
             accept_rate: Some(Quota { count: 1, span: Span::from_secs(1) }),

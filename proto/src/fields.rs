@@ -101,12 +101,12 @@ macro_rules! fields {
 fields! {
     version: u32 = |raw, _, _| Ok(raw.version), "version" "integer";
     agent: Cow<'a, str> = |raw, _, _| line(raw.agent.take(), "agent", AGENT_BYTES_MAX), "agent" "text";
-    nick: Nick = |raw, _, _| named(raw.nick.take(), nickname), "nick" "nickname";
+    nick: Nick = |raw, _, limits| nickname(raw.nick.take(), limits), "nick" "nickname";
     room: RoomName = |raw, _, _| named(raw.room.take(), room_name), "room" "room name";
     rooms: Vec<RoomName> = |raw, _, _| raw.rooms.take()
         .map(|names| names.iter().map(|name| room_name(name)).collect()).transpose(),
         "rooms" "list of room names";
-    target: Target = |raw, _, _| target(raw), "room" "room name" or "to" "nickname";
+    target: Target = |raw, _, limits| target(raw, limits), "room" "room name" or "to" "nickname";
     content: Cow<'a, [u8]> = |raw, _, limits| content(raw, limits), "text" "text" or "data" "base64";
     own_id: MessageId = |_, id, _| own_id(id), "id" "UUID";
     receipt: bool = |raw, _, _| Ok(raw.receipt), "receipt" "true or false";
@@ -121,8 +121,8 @@ fields! {
     limit: u32 = |raw, _, _| Ok(raw.limit), "limit" "integer";
     slow: bool = |raw, _, _| Ok(raw.slow), "slow" "true or false";
     beyond: u64 = |raw, _, _| Ok(raw.session), "session" "integer";
-    whom: Whom = |raw, _, _| whom(raw), "nick" "nickname" or "session" "integer";
-    banned: Banned = |raw, _, _| banned(raw), "nick" "nickname" or "network" "network";
+    whom: Whom = |raw, _, limits| whom(raw, limits), "nick" "nickname" or "session" "integer";
+    banned: Banned = |raw, _, limits| banned(raw, limits), "nick" "nickname" or "network" "network";
     duration: Span = |raw, _, _| Ok(raw.seconds.map(|seconds| Span::from_secs(u64::from(seconds)))), "seconds" "integer";
     reason: Cow<'a, str> = |raw, _, _| line(raw.reason.take(), "reason", TOPIC_BYTES_MAX), "reason" "text";
     level: Level = |raw, _, _| raw.level.take().map(|text| level_of(&text)).transpose(), "level" "error, warn, info or debug";
@@ -202,8 +202,9 @@ fn named<T>(
     raw.map(|text| parse(&text)).transpose()
 }
 
-fn nickname(text: &str) -> Result<Nick, Error> {
-    Nick::parse(text).map_err(|error| name_error(ErrorCode::BadNickname, error))
+fn nickname(raw: Option<Cow<'_, str>>, limits: WireLimits) -> Result<Option<Nick>, Error> {
+    let nick = raw.map(|text| Nick::parse_in(&text, limits.charset)).transpose();
+    nick.map_err(|error| name_error(ErrorCode::BadNickname, error))
 }
 
 fn room_name(text: &str) -> Result<RoomName, Error> {
@@ -224,19 +225,19 @@ fn one_of<T>(first: Option<T>, second: Option<T>, names: &str) -> Result<Option<
     }
 }
 
-fn target(raw: &mut Raw<'_>) -> Result<Option<Target>, Error> {
+fn target(raw: &mut Raw<'_>, limits: WireLimits) -> Result<Option<Target>, Error> {
     let room = named(raw.room.take(), room_name)?.map(Target::Room);
-    let nick = named(raw.to.take(), nickname)?.map(Target::Nick);
+    let nick = nickname(raw.to.take(), limits)?.map(Target::Nick);
     one_of(room, nick, "`room` and `to`")
 }
 
-fn whom(raw: &mut Raw<'_>) -> Result<Option<Whom>, Error> {
-    let nick = named(raw.nick.take(), nickname)?.map(Whom::Nick);
+fn whom(raw: &mut Raw<'_>, limits: WireLimits) -> Result<Option<Whom>, Error> {
+    let nick = nickname(raw.nick.take(), limits)?.map(Whom::Nick);
     one_of(nick, raw.session.map(Whom::Session), "`nick` and `session`")
 }
 
-fn banned(raw: &mut Raw<'_>) -> Result<Option<Banned>, Error> {
-    let nick = named(raw.nick.take(), nickname)?.map(Banned::Nick);
+fn banned(raw: &mut Raw<'_>, limits: WireLimits) -> Result<Option<Banned>, Error> {
+    let nick = nickname(raw.nick.take(), limits)?.map(Banned::Nick);
     let network = raw.network.take().map(|text| {
         text.parse().map_err(|error: crate::network::BadNetwork| bad_request(format!("{error}")))
     });

@@ -13,6 +13,7 @@
 
 extern crate alloc;
 
+mod charset;
 pub mod client;
 mod command;
 mod detect;
@@ -30,11 +31,15 @@ mod session;
 mod time;
 pub mod vocabulary;
 
+pub use charset::Charset;
 pub use command::{Command, Guid, MessageId, REQUEST_ID_BYTES_MAX, RequestId, Seq};
 pub use encode::{Dialect, Event};
 pub use fault::{Fault, Foreign};
 pub use fields::{Banned, Level, Target, Whom};
-pub use names::{NICK_CHARS_MAX, NameError, Nick, NickKey, ROOM_NAME_BYTES_MAX, RoomName};
+pub use names::{
+    NICK_BYTES_MAX, NICK_CHARS_MAX, NICK_MARKS_MAX, NameError, Nick, NickKey, ROOM_NAME_BYTES_MAX,
+    RoomName, Skeleton,
+};
 pub use network::{BadNetwork, Network};
 pub use requests::{Permission, REQUESTS, Request, RequestKind};
 pub use session::{Item, Protocol, Session, Step, Transport, WireLimits};

@@ -1,6 +1,7 @@
 //! Validated names: [`Nick`] and [`RoomName`]. A value of these types is fit to be shown, compared and kept.
 //!
-//! Who owns a name is not decided here; the hub keeps one owner for each [`NickKey`].
+//! Who owns a name is not decided here; the hub keeps one owner for each [`NickKey`], and with the charset `unicode` for each
+//! [`Skeleton`], too.
 
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -8,23 +9,34 @@ use core::fmt;
 
 use serde::{Serialize, Serializer};
 
+use crate::charset::{self, Charset};
+
 /// Longest nickname in characters: fits a v0.5 short string (255 bytes) and a line of a terminal beside its message.
 pub const NICK_CHARS_MAX: usize = 32;
+/// Longest nickname in bytes: letters of most scripts take two or three.
+pub const NICK_BYTES_MAX: usize = 64;
+/// Most marks on one letter: what scripts in use need, and no tower that covers the lines above.
+pub const NICK_MARKS_MAX: usize = 2;
 /// Longest room name in bytes: what IRC servers allow.
 pub const ROOM_NAME_BYTES_MAX: usize = 64;
 
 /// Longest topic, reason or other one line text in bytes: what IRC servers allow.
 pub(crate) const TOPIC_BYTES_MAX: usize = 390;
 
-const _: () = assert!(NICK_CHARS_MAX <= 255, "a v0.5 short string holds any nickname");
+const _: () = assert!(NICK_BYTES_MAX <= 255, "a v0.5 short string holds any nickname");
+const _: () = assert!(NICK_CHARS_MAX <= NICK_BYTES_MAX, "ASCII names are as long as they may be");
 
-/// A nickname: 1 to 32 printable ASCII characters, spaces only inside. A clone shares its text.
+/// A nickname: 1 to 32 characters of its [`Charset`], spaces only inside. A clone shares its text.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Nick(Arc<str>);
 
 /// What two nicknames that differ only in case have in common.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct NickKey(Arc<str>);
+
+/// What nicknames that look alike have in common: the skeleton of UTS 39, without regard to case.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Skeleton(Arc<str>);
 
 /// A room's name: 1 to 64 of `a-z`, `0-9`, `.`, `_`, `+`, `-`; capitals are folded, one leading `#` is left out.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,8 +53,18 @@ pub enum NameError {
     NickNotText,
     /// A space at the beginning or the end.
     NickOuterSpace,
-    /// A character that is not printable ASCII.
+    /// A character that is not printable ASCII, where others are not allowed.
     NickCharacter(char),
+    /// So many bytes, more than [`NICK_BYTES_MAX`].
+    NickTooLarge(usize),
+    /// A character that is no letter, digit or mark, and not printable ASCII.
+    NickForbidden(char),
+    /// Two spaces side by side.
+    NickSpaces,
+    /// A mark with no letter under it, or more than [`NICK_MARKS_MAX`] on one.
+    NickMarks,
+    /// Letters of both directions, so that it would be shown in another order than it is written.
+    NickDirections,
     /// Nothing at all.
     RoomEmpty,
     /// So many bytes, more than [`ROOM_NAME_BYTES_MAX`].
@@ -52,7 +74,7 @@ pub enum NameError {
 }
 
 impl Nick {
-    /// Takes `text` as a nickname.
+    /// Takes `text` as a nickname of printable ASCII characters.
     ///
     /// # Errors
     /// What is wrong with it, one of the `Nick` variants.
@@ -72,12 +94,24 @@ impl Nick {
         Ok(Self(text.into()))
     }
 
+    /// Takes `text` as a nickname of this charset. With `unicode` it may come out otherwise than it was written: composed, and
+    /// with letters of their usual width.
+    ///
+    /// # Errors
+    /// What is wrong with it, one of the `Nick` variants.
+    pub fn parse_in(text: &str, charset: Charset) -> Result<Self, NameError> {
+        match charset {
+            Charset::Ascii => Self::parse(text),
+            Charset::Unicode => charset::enforce(text).map(|text| Self(text.into())),
+        }
+    }
+
     /// Takes bytes as a nickname, as v0.5 peers send it.
     ///
     /// # Errors
     /// What is wrong with it, one of the `Nick` variants.
-    pub fn parse_bytes(bytes: &[u8]) -> Result<Self, NameError> {
-        Self::parse(core::str::from_utf8(bytes).map_err(|_| NameError::NickNotText)?)
+    pub fn parse_bytes(bytes: &[u8], charset: Charset) -> Result<Self, NameError> {
+        Self::parse_in(core::str::from_utf8(bytes).map_err(|_| NameError::NickNotText)?, charset)
     }
 
     /// The name as its owner wrote it.
@@ -87,11 +121,24 @@ impl Nick {
 
     /// What is compared: the name without regard to case. Shares the name's own text where that has no capitals.
     pub fn key(&self) -> NickKey {
-        if self.0.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        if !self.0.is_ascii() {
+            NickKey(charset::folded(self.0.chars()).into())
+        } else if self.0.bytes().any(|byte| byte.is_ascii_uppercase()) {
             NickKey(self.0.to_ascii_lowercase().into())
         } else {
             NickKey(Arc::clone(&self.0))
         }
+    }
+
+    /// What it looks like.
+    pub fn skeleton(&self) -> Skeleton {
+        Skeleton(charset::folded(charset::skeleton(&self.0)).into())
+    }
+
+    /// Whether two names cannot belong to two people at once.
+    pub fn conflicts(&self, other: &Self, charset: Charset) -> bool {
+        let alike = || charset == Charset::Unicode && self.skeleton() == other.skeleton();
+        self.key() == other.key() || alike()
     }
 }
 
@@ -176,6 +223,9 @@ impl fmt::Display for NameError {
             Self::NickTooLong(chars) => {
                 write!(f, "The nickname has {chars} characters; use at most {NICK_CHARS_MAX}.")
             }
+            Self::NickTooLarge(bytes) => {
+                write!(f, "The nickname has {bytes} bytes; use at most {NICK_BYTES_MAX}.")
+            }
             Self::NickNotText => {
                 f.write_str("The nickname is not valid UTF-8; use printable ASCII characters.")
             }
@@ -186,6 +236,19 @@ impl fmt::Display for NameError {
                 f,
                 "The nickname has the character U+{:04X}; use printable ASCII characters.",
                 u32::from(*c)
+            ),
+            Self::NickForbidden(c) => write!(
+                f,
+                "The nickname has the character U+{:04X}; use letters, digits, their marks and printable ASCII characters.",
+                u32::from(*c)
+            ),
+            Self::NickSpaces => f.write_str("The nickname has two spaces side by side; use one."),
+            Self::NickMarks => write!(
+                f,
+                "The nickname has a mark without a letter, or more than {NICK_MARKS_MAX} marks on one; use fewer."
+            ),
+            Self::NickDirections => f.write_str(
+                "The nickname mixes letters of both directions; use letters that run one way.",
             ),
             Self::RoomEmpty => {
                 write!(f, "The room name is empty; use 1 to {ROOM_NAME_BYTES_MAX} characters.")
@@ -229,7 +292,7 @@ mod tests {
             let text = alloc::format!("a{c}b");
             assert_eq!(Nick::parse(&text), Err(NameError::NickCharacter(c)));
         }
-        assert_eq!(Nick::parse_bytes(b"a\xff"), Err(NameError::NickNotText));
+        assert_eq!(Nick::parse_bytes(b"a\xff", Charset::Ascii), Err(NameError::NickNotText));
     }
 
     #[test]

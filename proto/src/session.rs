@@ -3,6 +3,7 @@
 //! A [`Session`] holds no bytes. Its caller keeps what was not consumed and offers it again with more behind it, so that a
 //! connection owns memory only for an unfinished frame. Any chunking of the bytes gives the same commands.
 
+use crate::charset::Charset;
 use crate::command::Command;
 use crate::detect::{Detected, detect};
 use crate::fault::{Fault, Foreign};
@@ -39,6 +40,14 @@ pub enum Protocol {
 pub struct WireLimits {
     /// The most content of one message in bytes.
     pub message: usize,
+    /// Which characters nicknames have.
+    pub charset: Charset,
+}
+
+impl Default for WireLimits {
+    fn default() -> Self {
+        Self { message: native::V05_CONTENT_BYTES_MAX, charset: Charset::Ascii }
+    }
 }
 
 impl WireLimits {

@@ -4,11 +4,11 @@
 use proptest::prelude::*;
 use proto::encode::{self, Content, Message, Place};
 use proto::{
-    Command, Dialect, Event, Guid, Item, MessageId, Nick, RoomName, Seq, Session, Transport,
-    WallTime, WireLimits, client, native,
+    Charset, Command, Dialect, Event, Guid, Item, MessageId, Nick, RoomName, Seq, Session,
+    Transport, WallTime, WireLimits, client, native,
 };
 
-const LIMITS: WireLimits = WireLimits { message: 65_530 };
+const LIMITS: WireLimits = WireLimits { message: 65_530, charset: Charset::Ascii };
 
 /// What a session says of bytes that come in these chunks, as one readable line each; a fault is the last.
 fn said(transport: Transport, chunks: &[&[u8]]) -> Vec<String> {
@@ -197,6 +197,12 @@ proptest! {
     fn names_never_panic_and_good_ones_are_stable(text in "\\PC{0,70}") {
         if let Ok(nick) = Nick::parse(&text) {
             prop_assert_eq!(Nick::parse(nick.as_str()).unwrap(), nick);
+        }
+        if let Ok(nick) = Nick::parse_in(&text, Charset::Unicode) {
+            prop_assert_eq!(&Nick::parse_in(nick.as_str(), Charset::Unicode).unwrap(), &nick);
+            if let Ok(shouted) = Nick::parse_in(&nick.as_str().to_uppercase(), Charset::Unicode) {
+                prop_assert_eq!(shouted.key(), nick.key());
+            }
         }
         if let Ok(room) = RoomName::parse(&text) {
             prop_assert_eq!(RoomName::parse(room.as_str()).unwrap(), room);

@@ -4,11 +4,11 @@
 use proto::encode::{self, Content, Message, Place};
 use proto::native::{self, FrameType};
 use proto::{
-    Command, Dialect, Event, Fault, Guid, Item, MessageId, RoomName, Seq, Session, Transport,
-    WallTime, WireLimits,
+    Charset, Command, Dialect, Event, Fault, Guid, Item, MessageId, RoomName, Seq, Session,
+    Transport, WallTime, WireLimits,
 };
 
-const LIMITS: WireLimits = WireLimits { message: 65_530 };
+const LIMITS: WireLimits = WireLimits { message: 65_530, charset: Charset::Ascii };
 
 /// What a native session says of the beginning of these bytes.
 fn native_item(bytes: &[u8]) -> Item<'_> {

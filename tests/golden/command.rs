@@ -191,6 +191,8 @@ fn set(settings: &mut Settings, key: &str, value: &str) {
         "idle" => settings.idle = time(),
         "keepalive" => settings.keepalive = time(),
         "stall" => settings.stall = time(),
+        "charset" if value == "ascii" => settings.wire.charset = proto::Charset::Ascii,
+        "charset" if value == "unicode" => settings.wire.charset = proto::Charset::Unicode,
         "anonymous" if value == "guest" => settings.anonymous = Anonymous::Guest,
         "anonymous" if value == "endpoint" => settings.anonymous = Anonymous::Endpoint,
         _ => panic!("no such setting: {key} {value}"),

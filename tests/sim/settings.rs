@@ -14,7 +14,7 @@ pub fn settings(plan: &Plan, planted: Option<Planted>) -> Settings {
     Settings {
         server_name: "sim.server".into(),
         anonymous: if limits.endpoint_names { Anonymous::Endpoint } else { Anonymous::Guest },
-        wire: WireLimits { message: limits.message },
+        wire: WireLimits { message: limits.message, ..WireLimits::default() },
         connections: Some(limits.connections),
         messages_per_s: limits.messages_per_s,
         message_burst: limits.message_burst,

@@ -2,9 +2,9 @@
 //! corpus and over seeded random bytes in every run of the tests.
 
 use hub::{Answer, ConnId, Effect, HangUp, Hub, Outbox, Peer, Settings, StoreError};
-use proto::{Item, MessageId, Now, Session, Span, Transport, WallTime, WireLimits};
+use proto::{Charset, Item, MessageId, Now, Session, Span, Transport, WallTime, WireLimits};
 
-const LIMITS: WireLimits = WireLimits { message: 200 };
+const LIMITS: WireLimits = WireLimits { message: 200, charset: Charset::Ascii };
 
 /// A body by name.
 pub type Body = (&'static str, fn(&[u8]));

@@ -202,7 +202,7 @@ impl Hub {
             self.connections.get(*id).is_some_and(|connection| connection.phase != Phase::Closing)
         };
         match banned {
-            Banned::Nick(nick) => self.names.owner(nick).into_iter().filter(is_here).collect(),
+            Banned::Nick(nick) => self.names.conflicting(nick).filter(is_here).collect(),
             Banned::Network(network) => {
                 let inside = self.connections.iter().filter(|connection| {
                     connection.dialect != Dialect::Control

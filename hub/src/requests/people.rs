@@ -25,8 +25,12 @@ impl Hub {
             return Err(Error::new(ErrorCode::BadRequest, text));
         }
         self.nick_is_not_banned(nick)?;
-        if self.names.owner(nick).is_some_and(|owner| owner != id) {
-            let text = format!("Somebody else is called `{nick}`; choose another nickname.");
+        if self.names.is_anothers(nick, id) {
+            let text = if self.names.owner(nick).is_some() {
+                format!("Somebody else is called `{nick}`; choose another nickname.")
+            } else {
+                format!("`{nick}` looks like the nickname of somebody else; choose another.")
+            };
             return Err(Error::new(ErrorCode::NicknameInUse, text));
         }
         self.nick_change_waits(id, nick).map_or(Ok(()), |waits| Err(too_many_names(waits)))
