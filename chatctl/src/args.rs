@@ -49,7 +49,7 @@ pub struct CommandLine {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Options of every command")]
 pub struct Global {
-    /// The daemon: tcp://HOST[:PORT], unix:PATH or a path [default: the user's control socket, then the system's]
+    /// The daemon: `tcp://HOST[:PORT]`, `unix:PATH` or a path [default: the user's control socket, then the system's]
     #[arg(
         short,
         long,
@@ -246,7 +246,7 @@ pub struct Tail {
     /// Print the contents only, byte for byte, each with a newline
     #[arg(long, conflicts_with_all = ["json", "events"])]
     pub raw: bool,
-    /// Print nothing; run this program with these arguments by message, one after another: content on stdin, the other fields in CHAT_ROOM, CHAT_FROM, ... (all that follows is the program's, up to a `;`)
+    /// Print nothing; run this program with these arguments by message, one after another: content on stdin, the other fields in `CHAT_ROOM`, `CHAT_FROM`, ... (all that follows is the program's, up to a `;`)
     #[arg(long, value_name = "CMD", num_args = 1.., allow_hyphen_values = true, value_terminator = ";", conflicts_with_all = ["raw", "json"])]
     pub exec: Vec<OsString>,
 }

@@ -217,7 +217,9 @@ impl Sender<'_> {
         if self.args.wait == Wait::Delivered {
             let until = self.context.deadline();
             let waits = self.unanswered.iter_mut().find(|message| message.id == id);
-            waits.into_iter().for_each(|message| message.receipt_until = Some(until));
+            if let Some(message) = waits {
+                message.receipt_until = Some(until);
+            }
         } else {
             self.unanswered.retain(|message| message.id != id);
         }

@@ -93,14 +93,16 @@ impl Talk {
         } else {
             self.gathered.extend_from_slice(line.as_bytes());
         }
-        self.end_line()
+        self.end_line();
+        Ok(())
     }
 
     /// Prints a line of words.
     pub fn line(&mut self, text: &str) -> Result<(), Failure> {
         let shown = if self.terminal { visible::line(text) } else { text.to_owned() };
         self.gathered.extend_from_slice(shown.as_bytes());
-        self.end_line()
+        self.end_line();
+        Ok(())
     }
 
     /// Prints a message.
@@ -121,7 +123,8 @@ impl Talk {
         } else {
             self.gathered.extend_from_slice(&content);
         }
-        self.end_line()
+        self.end_line();
+        Ok(())
     }
 
     /// Prints what happened beside messages, as people say it.
@@ -250,9 +253,8 @@ impl Talk {
         moments::shown(&now.timestamp().to_string(), &now, self.terminal)
     }
 
-    fn end_line(&mut self) -> Result<(), Failure> {
+    fn end_line(&mut self) {
         self.gathered.push(b'\n');
-        Ok(())
     }
 }
 

@@ -369,7 +369,7 @@ impl Follower<'_> {
             match status {
                 Ok(status) if status.success() => {}
                 Ok(status) => {
-                    self.context.talk.say("exec", &format!("the program ended with {status}"))
+                    self.context.talk.say("exec", &format!("the program ended with {status}"));
                 }
                 Err(error) => self.context.talk.say("exec", &format!("the program: {error}")),
             }

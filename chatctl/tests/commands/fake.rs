@@ -4,7 +4,9 @@
 
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -34,6 +36,10 @@ impl Folder {
         self.0.join("control")
     }
 
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
     pub(crate) fn file(&self, name: &str, content: &[u8]) -> PathBuf {
         let path = self.0.join(name);
         std::fs::write(&path, content).unwrap();
@@ -50,16 +56,22 @@ impl Drop for Folder {
 /// The fake daemon: a script in a thread.
 pub(crate) struct Fake {
     pub(crate) folder: Folder,
+    address: PathBuf,
     script: Option<JoinHandle<()>>,
 }
 
 /// Where callers come in.
-pub(crate) struct Door(UnixListener, PathBuf);
+pub(crate) enum Door {
+    Unix(UnixListener, PathBuf),
+    Tcp(TcpListener),
+}
 
 /// One conversation.
 pub(crate) struct Caller {
-    lines: BufReader<UnixStream>,
-    stream: UnixStream,
+    heard: BufReader<Box<dyn Read + Send>>,
+    said: Box<dyn Write + Send>,
+    /// Whether objects are in frames of type 16; lines otherwise.
+    framed: bool,
 }
 
 impl Fake {
@@ -70,9 +82,23 @@ impl Fake {
 
     /// Begins to listen in a folder that is there already.
     pub(crate) fn within(folder: Folder, script: impl FnOnce(&mut Door) + Send + 'static) -> Self {
-        let mut door = Door(UnixListener::bind(folder.socket()).unwrap(), folder.socket());
+        let mut door = Door::Unix(UnixListener::bind(folder.socket()).unwrap(), folder.socket());
+        let address = folder.socket();
         let script = thread::spawn(move || script(&mut door));
-        Self { folder, script: Some(script) }
+        Self { folder, address, script: Some(script) }
+    }
+
+    /// Begins to listen on a free port of this machine.
+    pub(crate) fn over_tcp(script: impl FnOnce(&mut Door) + Send + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = PathBuf::from(format!("tcp://{}", listener.local_addr().unwrap()));
+        let script = thread::spawn(move || script(&mut Door::Tcp(listener)));
+        Self { folder: Folder::new(), address, script: Some(script) }
+    }
+
+    /// What `-s` takes.
+    pub(crate) fn address(&self) -> &Path {
+        &self.address
     }
 
     /// A daemon with one caller, who is greeted first.
@@ -86,7 +112,7 @@ impl Fake {
 
     /// Runs `chatctl` against this daemon, and ends the script.
     pub(crate) fn run(self, args: &[&str], stdin: &[u8]) -> Ran {
-        let ran = run(&self.folder.socket(), args, stdin);
+        let ran = run(&self.address, args, stdin);
         self.end(ran)
     }
 
@@ -104,35 +130,79 @@ impl Fake {
 impl Door {
     /// Waits for a caller.
     pub(crate) fn open(&mut self) -> Caller {
-        let (stream, _) = self.0.accept().unwrap();
-        stream.set_read_timeout(Some(DEADLINE)).unwrap();
-        Caller { lines: BufReader::new(stream.try_clone().unwrap()), stream }
+        match self {
+            Self::Unix(listener, _) => {
+                let (stream, _): (UnixStream, _) = listener.accept().unwrap();
+                stream.set_read_timeout(Some(DEADLINE)).unwrap();
+                let heard = BufReader::new(Box::new(stream.try_clone().unwrap()) as Box<_>);
+                Caller { heard, said: Box::new(stream), framed: false }
+            }
+            Self::Tcp(listener) => {
+                let (stream, _): (TcpStream, _) = listener.accept().unwrap();
+                stream.set_read_timeout(Some(DEADLINE)).unwrap();
+                stream.set_nodelay(true).unwrap();
+                let heard = BufReader::new(Box::new(stream.try_clone().unwrap()) as Box<_>);
+                Caller { heard, said: Box::new(stream), framed: true }
+            }
+        }
     }
 
     /// From now on nobody is found here.
     pub(crate) fn close(&mut self) {
-        std::fs::remove_file(&self.1).unwrap();
+        if let Self::Unix(_, path) = self {
+            std::fs::remove_file(path).unwrap();
+        }
     }
 }
 
 impl Caller {
     /// The next request, which must be this one.
     pub(crate) fn hear(&mut self, request: &str) -> Value {
-        let mut line = String::new();
-        self.lines.read_line(&mut line).unwrap();
-        let value: Value = serde_json::from_str(&line).unwrap_or(Value::Null);
-        assert_eq!(value["request"], request, "{line:?}");
+        let object = if self.framed { self.frame_called(16) } else { self.line() };
+        let value: Value = serde_json::from_slice(&object).unwrap_or(Value::Null);
+        assert_eq!(value["request"], request, "{:?}", String::from_utf8_lossy(&object));
         value
+    }
+
+    fn line(&mut self) -> Vec<u8> {
+        let mut line = Vec::new();
+        self.heard.read_until(b'\n', &mut line).unwrap();
+        line
+    }
+
+    /// The next frame of this type; signs of life before it are passed over.
+    pub(crate) fn frame_called(&mut self, wanted: u32) -> Vec<u8> {
+        loop {
+            let mut head = [0; 8];
+            self.heard.read_exact(&mut head).unwrap();
+            let number = |at: usize| u32::from_be_bytes(head[at..at + 4].try_into().unwrap());
+            let mut payload = vec![0; usize::try_from(number(0)).unwrap() - 4];
+            self.heard.read_exact(&mut payload).unwrap();
+            if number(4) == wanted {
+                return payload;
+            }
+            assert_eq!(number(4), 2, "a frame that nobody waits for");
+        }
     }
 
     /// Says anything.
     pub(crate) fn say(&mut self, value: &Value) {
-        self.say_raw(&format!("{value}\n"));
+        if self.framed {
+            self.say_frame(16, value.to_string().as_bytes());
+        } else {
+            self.say_raw(format!("{value}\n").as_bytes());
+        }
+    }
+
+    /// Says a frame.
+    pub(crate) fn say_frame(&mut self, kind: u32, payload: &[u8]) {
+        let length = u32::try_from(payload.len()).unwrap() + 4;
+        self.say_raw(&[&length.to_be_bytes()[..], &kind.to_be_bytes(), payload].concat());
     }
 
     /// Says bytes as they are. The caller may have heard enough and gone.
-    pub(crate) fn say_raw(&mut self, line: &str) {
-        let _ = self.stream.write_all(line.as_bytes());
+    pub(crate) fn say_raw(&mut self, bytes: &[u8]) {
+        let _ = self.said.write_all(bytes);
     }
 
     /// Says yes, with these fields.
@@ -156,9 +226,14 @@ impl Caller {
 
     pub(crate) fn greet_as(&mut self, history: &str) {
         let hello = self.hear("hello");
+        self.welcome(&hello, history, None);
+    }
+
+    /// Says what this daemon is, and how the caller is called.
+    pub(crate) fn welcome(&mut self, hello: &Value, history: &str, nick: Option<&str>) {
         self.yes(
-            &hello,
-            json!({"server": "fake", "version": "0", "history": history, "durability": "none",
+            hello,
+            json!({"server": "fake", "version": "0", "history": history, "durability": "none", "nick": nick,
                 "limits": {"message": 100}}),
         );
     }
@@ -167,7 +242,7 @@ impl Caller {
     pub(crate) fn hung_up(&mut self) {
         let mut rest = Vec::new();
         // Whoever goes without having heard everything resets the connection: that is an end too.
-        if let Err(error) = self.lines.read_to_end(&mut rest) {
+        if let Err(error) = self.heard.read_to_end(&mut rest) {
             assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
         }
         assert_eq!(String::from_utf8_lossy(&rest), "", "nothing more was to be said");
@@ -197,6 +272,7 @@ fn bare(room: &str, seq: u64, from: &str) -> Value {
 #[derive(Debug)]
 pub(crate) struct Ran {
     pub(crate) code: Option<i32>,
+    pub(crate) signal: Option<i32>,
     pub(crate) out: String,
     pub(crate) err: String,
     pub(crate) bytes: Vec<u8>,
@@ -230,6 +306,7 @@ pub(crate) fn ended(child: Child) -> Ran {
     waiter.join().unwrap().unwrap();
     Ran {
         code: output.status.code(),
+        signal: output.status.signal(),
         out: String::from_utf8_lossy(&output.stdout).into_owned(),
         err: String::from_utf8_lossy(&output.stderr).into_owned(),
         bytes: output.stdout,
