@@ -295,8 +295,3 @@ fn id_conflict() -> Error {
     let text = "Another message has this id; make a new UUID for each message.";
     Error::new(ErrorCode::IdConflict, text)
 }
-
-/// What is not there yet.
-fn not_built() -> Error {
-    Error::new(ErrorCode::BadRequest, "This is not built yet.")
-}
