@@ -204,7 +204,7 @@ mod tests {
     #[test]
     fn all_wait_for_so_many_and_the_oldest_go_first() {
         let mut receipts = Receipts::default();
-        for number in 0..AWAITED_MAX + 1 {
+        for number in 0..=AWAITED_MAX {
             let author = ConnId::new(u32::try_from(number % 1_000).unwrap(), 1);
             receipts.wait(id(number), author, room());
         }
