@@ -31,17 +31,17 @@ pub(crate) struct Gathering {
 }
 
 impl Gathering {
-    fn change(&mut self, nick: Nick, by: i32) {
+    fn change(&mut self, nick: &Nick, by: i32) {
         let times = self.changes.entry(nick.clone()).or_insert(0);
         *times = times.saturating_add(by);
         if *times == 0 {
-            self.changes.remove(&nick);
+            self.changes.remove(nick);
         }
     }
 
     /// Somebody took another name; true where nobody was told the old one yet.
-    fn rename(&mut self, nick: Nick, new_nick: Nick) -> bool {
-        let is_new = self.changes.get(&nick).is_some_and(|times| *times > 0);
+    fn rename(&mut self, nick: &Nick, new_nick: &Nick) -> bool {
+        let is_new = self.changes.get(nick).is_some_and(|times| *times > 0);
         if is_new {
             self.change(nick, -1);
             self.change(new_nick, 1);
@@ -97,11 +97,10 @@ impl Hub {
             return Some(what);
         }
         match what {
-            Pending::Joined { nick, .. } => self.count_presence(no, nick, 1, out),
-            Pending::Left { nick } => self.count_presence(no, nick, -1, out),
+            Pending::Joined { nick, .. } => self.count_presence(no, &nick, 1, out),
+            Pending::Left { nick } => self.count_presence(no, &nick, -1, out),
             Pending::Renamed { conn, nick, new_nick } => {
-                let (before, after) = (nick.clone(), new_nick.clone());
-                let is_new = gathering.is_some_and(|gathering| gathering.rename(before, after));
+                let is_new = gathering.is_some_and(|gathering| gathering.rename(&nick, &new_nick));
                 let told = !is_large && !is_new;
                 return told.then_some(Pending::Renamed { conn, nick, new_nick });
             }
@@ -115,7 +114,7 @@ impl Hub {
     }
 
     /// Somebody came to a large room, or went; the first one begins the gathering.
-    fn count_presence(&mut self, no: RoomNo, nick: Nick, by: i32, out: &mut Outbox) {
+    fn count_presence(&mut self, no: RoomNo, nick: &Nick, by: i32, out: &mut Outbox) {
         if self.course == Course::Ending {
             return;
         }
@@ -187,12 +186,12 @@ mod tests {
     #[test]
     fn who_came_and_went_cancels_out_under_any_name() {
         let mut gathering = gathering();
-        gathering.change(nick("ada"), -1);
-        gathering.change(nick("ada"), 1);
-        gathering.change(nick("guest-1"), 1);
-        assert!(gathering.rename(nick("guest-1"), nick("bob")));
-        assert!(!gathering.rename(nick("guest-1"), nick("eve")), "nobody came by that name");
-        gathering.change(nick("bob"), -1);
+        gathering.change(&nick("ada"), -1);
+        gathering.change(&nick("ada"), 1);
+        gathering.change(&nick("guest-1"), 1);
+        assert!(gathering.rename(&nick("guest-1"), &nick("bob")));
+        assert!(!gathering.rename(&nick("guest-1"), &nick("eve")), "nobody came by that name");
+        gathering.change(&nick("bob"), -1);
         assert!(Presence::new(60, &gathering.changes).is_none());
     }
 
@@ -200,10 +199,10 @@ mod tests {
     fn names_have_a_limit_and_counts_have_none() {
         let mut gathering = gathering();
         for count in 0..30 {
-            gathering.change(nick(&alloc::format!("n{count:02}")), 1);
+            gathering.change(&nick(&alloc::format!("n{count:02}")), 1);
         }
-        gathering.change(nick("root"), -1);
-        gathering.change(nick("root"), -1);
+        gathering.change(&nick("root"), -1);
+        gathering.change(&nick("root"), -1);
         let presence = Presence::new(60, &gathering.changes).unwrap();
         assert_eq!((presence.joined.len(), presence.joined_count), (PRESENCE_NAMES_MAX, 30));
         assert_eq!((presence.left, presence.left_count), (alloc::vec![nick("root")], 2));

@@ -295,17 +295,8 @@ fn default_control() -> (PathBuf, Origin) {
 
 /// Limits that only make sense together.
 fn check(settings: &Settings) -> Result<(), ConfigError> {
-    let at = |section: &str, name: &str| {
-        settings
-            .get(section, name)
-            .map_or_else(|| "default".to_owned(), |setting| setting.origin.to_string())
-    };
-    let fail = |section: &str, name: &str, message: String| {
-        Err(ConfigError {
-            place: at(section, name),
-            message: format!("{section}.{name}: {message}"),
-        })
-    };
+    check_names(settings)?;
+    let fail = |section, name, message| Err(wrong(settings, section, name, message));
     let message = size(settings, "limits", "message").unwrap_or(V05_CONTENT_BYTES_MAX);
     if message == 0 || message > V05_CONTENT_BYTES_MAX {
         let text = format!(
@@ -355,6 +346,12 @@ fn check(settings: &Settings) -> Result<(), ConfigError> {
             "it must be longer than keepalive.interval, or live peers are cut".to_owned(),
         );
     }
+    Ok(())
+}
+
+/// What the server and its room are called.
+fn check_names(settings: &Settings) -> Result<(), ConfigError> {
+    let fail = |section, name, message| Err(wrong(settings, section, name, message));
     let name = text(settings, "server", "name");
     if name.chars().count() > SERVER_NAME_CHARS_MAX || name.chars().any(char::is_control) {
         let text = format!(
@@ -366,6 +363,13 @@ fn check(settings: &Settings) -> Result<(), ConfigError> {
         return fail("server", "default_room", error.to_string());
     }
     Ok(())
+}
+
+/// A key's value that is wrong, and where it came from.
+fn wrong(settings: &Settings, section: &str, name: &str, message: String) -> ConfigError {
+    let setting = settings.get(section, name);
+    let place = setting.map_or_else(|| "default".to_owned(), |setting| setting.origin.to_string());
+    ConfigError { place, message: format!("{section}.{name}: {message}") }
 }
 
 #[cfg(test)]
@@ -421,6 +425,14 @@ mod tests {
             "chatd.toml:2: 'server.motd' is not built yet in this version; take it out"
         );
         assert_eq!(refusal("limits = 5"), "chatd.toml:1: write 'limits' as a section: [limits]");
+    }
+
+    #[test]
+    fn a_charset_is_told_to_the_hub() {
+        assert_eq!(load("").unwrap().settings(7).wire.charset, Charset::Ascii);
+        let config = load("[names]\ncharset = \"unicode\"\n").unwrap();
+        assert_eq!(config.settings(7).wire.charset, Charset::Unicode);
+        assert!(refusal("[names]\ncharset = \"utf8\"\n").contains("unicode"));
     }
 
     #[test]

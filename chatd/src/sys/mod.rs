@@ -28,10 +28,10 @@ pub(crate) fn tcp_way(socket: &impl AsFd) -> nix::Result<TcpWay> {
     // SAFETY: all fields are integers, for which zero is a value; an older kernel leaves the last ones as they are.
     let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
     let mut length = libc::socklen_t::try_from(size_of_val(&info)).expect("it is some 100 bytes");
-    let into = (&raw mut info).cast();
+    let place = (&raw mut info).cast();
     // SAFETY: `fd` is open as long as `socket` is borrowed, and the kernel writes at most `length` bytes into `info`.
     let done =
-        unsafe { libc::getsockopt(fd, libc::IPPROTO_TCP, libc::TCP_INFO, into, &raw mut length) };
+        unsafe { libc::getsockopt(fd, libc::IPPROTO_TCP, libc::TCP_INFO, place, &raw mut length) };
     Errno::result(done)?;
     Ok(TcpWay { rtt_us: info.tcpi_rtt, unacknowledged: info.tcpi_unacked })
 }

@@ -186,6 +186,9 @@ impl Hub {
         if self.connections.known(id).phase == Phase::Native {
             self.begin_v1(id, out);
         }
+        if !self.connections.known(id).phase.is_live() {
+            return Ok(());
+        }
         if let Some(nick) = nick {
             let renamed = self.rename(id, nick, out);
             assert!(renamed, "a name that may be taken is taken");

@@ -582,7 +582,7 @@ proptest! {
         store in proptest::option::weighted(0.3, 6_000_usize..20_000),
         steps in proptest::collection::vec(step(), 1..150),
     ) {
-        let mut world = World::new(Settings { outbox, recent, store, ..quiet() });
+        let mut world = World::new(Settings { outbox, store, recent, ..quiet() });
         for step in &steps {
             if world.turn.closed(world.reader).is_some() {
                 break;
