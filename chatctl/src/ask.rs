@@ -31,7 +31,7 @@ impl Context {
             Some(text) => Server::parse(text),
             None => Ok(Server::usual()),
         };
-        let name = flags.as_nick.as_deref().map(Nick::parse).transpose();
+        let name = flags.as_nick.as_deref().map(Nick::parse_any).transpose();
         match (server, name) {
             (Ok(server), Ok(_)) => Ok(Self { server, flags, talk }),
             (Err(failure), _) => Err((failure, talk)),
@@ -148,7 +148,7 @@ pub fn hello() -> Fields {
 
 /// A nickname as people write it, with or without the `@` before it.
 pub fn nick(text: &str) -> Result<String, Failure> {
-    Nick::parse(text.strip_prefix('@').unwrap_or(text))
+    Nick::parse_any(text.strip_prefix('@').unwrap_or(text))
         .map(|nick| nick.as_str().to_owned())
         .map_err(|error| Failure::new(Exit::Usage, "bad_nickname", format!("`{text}`: {error}")))
 }

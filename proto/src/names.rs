@@ -106,6 +106,14 @@ impl Nick {
         }
     }
 
+    /// Takes `text` as a nickname of a server whose charset is not known here.
+    ///
+    /// # Errors
+    /// What is wrong with it in every charset, one of the `Nick` variants.
+    pub fn parse_any(text: &str) -> Result<Self, NameError> {
+        Self::parse(text).or_else(|_| Self::parse_in(text, Charset::Unicode))
+    }
+
     /// Takes bytes as a nickname, as v0.5 peers send it.
     ///
     /// # Errors
@@ -293,6 +301,13 @@ mod tests {
             assert_eq!(Nick::parse(&text), Err(NameError::NickCharacter(c)));
         }
         assert_eq!(Nick::parse_bytes(b"a\xff", Charset::Ascii), Err(NameError::NickNotText));
+    }
+
+    #[test]
+    fn a_client_lets_pass_what_some_server_may_take() {
+        assert_eq!(Nick::parse_any("Ada  L").unwrap().as_str(), "Ada  L");
+        assert_eq!(Nick::parse_any("Zoe\u{308}").unwrap().as_str(), "Zo\u{eb}");
+        assert_eq!(Nick::parse_any("a\u{202e}"), Err(NameError::NickForbidden('\u{202e}')));
     }
 
     #[test]
