@@ -296,7 +296,7 @@ fn default_control() -> (PathBuf, Origin) {
 /// Limits that only make sense together.
 fn check(settings: &Settings) -> Result<(), ConfigError> {
     check_names(settings)?;
-    let fail = |section, name, message| Err(wrong(settings, section, name, message));
+    let fail = |section, name, message: String| Err(wrong(settings, section, name, &message));
     let message = size(settings, "limits", "message").unwrap_or(V05_CONTENT_BYTES_MAX);
     if message == 0 || message > V05_CONTENT_BYTES_MAX {
         let text = format!(
@@ -351,7 +351,7 @@ fn check(settings: &Settings) -> Result<(), ConfigError> {
 
 /// What the server and its room are called.
 fn check_names(settings: &Settings) -> Result<(), ConfigError> {
-    let fail = |section, name, message| Err(wrong(settings, section, name, message));
+    let fail = |section, name, message: String| Err(wrong(settings, section, name, &message));
     let name = text(settings, "server", "name");
     if name.chars().count() > SERVER_NAME_CHARS_MAX || name.chars().any(char::is_control) {
         let text = format!(
@@ -366,7 +366,7 @@ fn check_names(settings: &Settings) -> Result<(), ConfigError> {
 }
 
 /// A key's value that is wrong, and where it came from.
-fn wrong(settings: &Settings, section: &str, name: &str, message: String) -> ConfigError {
+fn wrong(settings: &Settings, section: &str, name: &str, message: &str) -> ConfigError {
     let setting = settings.get(section, name);
     let place = setting.map_or_else(|| "default".to_owned(), |setting| setting.origin.to_string());
     ConfigError { place, message: format!("{section}.{name}: {message}") }

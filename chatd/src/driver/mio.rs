@@ -380,7 +380,7 @@ mod tests {
         driver.register(stream, id).unwrap();
         let idle = driver.measure(id);
         assert!(idle.rtt_us.is_some() && (idle.kernel_bytes, idle.under_way) == (Some(0), Some(0)));
-        let bytes = [0; 65_536];
+        let bytes = vec![0; 65_536];
         while driver.write_vectored(id, &[IoSlice::new(&bytes)]).is_ok() {}
         // The peer's kernel acknowledges what fits into its window, and then nothing is under way.
         let until = driver.now().as_micros() + u64::try_from(DEADLINE.as_micros()).unwrap();
