@@ -219,7 +219,7 @@ impl Speaker {
     }
 
     fn speak(&mut self, now: u64) -> io::Result<()> {
-        let mut scratch = [0; 65_536];
+        let mut scratch = [0; 16_384];
         while (&self.stream).read(&mut scratch).is_ok_and(|count| count == scratch.len()) {}
         if now < self.next {
             return Ok(());
