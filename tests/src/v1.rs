@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Instant;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::deadline::DEADLINE;
 use crate::native::frame;
@@ -51,7 +51,10 @@ impl V1Client {
     pub fn sends(&mut self, request: &str, fields: Value) -> String {
         self.asked += 1;
         let id = fields["id"].as_str().map_or_else(|| self.asked.to_string(), str::to_owned);
-        let mut object: Map<String, Value> = fields.as_object().cloned().unwrap_or_default();
+        let mut object = match fields {
+            Value::Object(object) => object,
+            other => panic!("{other} are no fields"),
+        };
         object.insert("request".into(), request.into());
         object.insert("id".into(), id.clone().into());
         // A server that is gone is noticed when it is listened to.
@@ -95,7 +98,7 @@ impl V1Client {
     /// The next object; none at the end of the stream. Keepalives are left out.
     pub fn next_object(&mut self) -> Option<Value> {
         let end = Instant::now() + DEADLINE;
-        let mut buffer = [0; 65_536];
+        let mut buffer = [0; 16_384];
         loop {
             if let Some((kind, payload)) = self.take() {
                 if kind == V1 {
