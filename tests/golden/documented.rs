@@ -98,11 +98,11 @@ impl Talk {
     fn hears_object(&mut self, name: &str, json: &str) {
         self.peer(name, false);
         let (_, heard) = self.peers.get_mut(name).unwrap();
-        let head = heard.first_chunk().unwrap_or_else(|| panic!("{name} got nothing: {json}"));
-        let end = 4 + usize::try_from(u32::from_be_bytes(*head)).unwrap();
+        let length = heard.first_chunk().unwrap_or_else(|| panic!("{name} got nothing: {json}"));
+        let end = 4 + usize::try_from(u32::from_be_bytes(*length)).unwrap();
         let frame: Vec<u8> = heard.drain(..end).collect();
         assert_eq!(frame[4..8], [0, 0, 0, 16], "{name} got {}, no {json}", hex(&frame));
-        matches_line(&String::from_utf8(frame[8..].to_vec()).unwrap(), json);
+        matches_line(str::from_utf8(&frame[8..]).unwrap(), json);
     }
 
     fn line(&mut self, line: &str) {
