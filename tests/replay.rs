@@ -30,7 +30,7 @@ fn corpus() {
 
 /// Bytes that are often nearly right: frames and lines with a few bytes changed.
 fn nearly_right() -> impl Strategy<Value = Vec<u8>> {
-    let frame = (0_u32..8, prop::collection::vec(any::<u8>(), 0..40))
+    let frame = (0_u32..18, prop::collection::vec(any::<u8>(), 0..40))
         .prop_map(|(kind, payload)| tests::native::frame(kind, &payload));
     let chat =
         prop::collection::vec(any::<u8>(), 0..60).prop_map(|text| tests::native::chat(&text));
@@ -40,9 +40,14 @@ fn nearly_right() -> impl Strategy<Value = Vec<u8>> {
         Just("{\"request\":\"join\",\"id\":\"2\",\"room\":\"#Ops\"}\r\n"),
         Just("{\"request\":\"post\",\"id\":\"x\",\"room\":\"ops\",\"text\":\"\\u0000\"}\n"),
         Just("{\"request\":\"tail\",\"id\":7}\n"),
+        Just("{\"request\":\"hello\",\"id\":\"3\",\"nick\":\"z\u{eb}\"}\n"),
+        Just("{\"request\":\"ban\",\"id\":\"4\",\"network\":\"192.0.2.0/24\",\"seconds\":1}\n"),
+        Just("{\"event\":\"message\",\"room\":\"ops\",\"seq\":1,\"text\":\"hi\"}\n"),
+        Just("{\"reply\":\"1\",\"ok\":false,\"error\":\"forbidden\"}\n"),
         Just("nonsense\n"),
     ]
     .prop_map(|line| line.as_bytes().to_vec());
+    let line = prop_oneof![line.clone(), line.prop_map(|json| tests::native::frame(16, &json))];
     let piece = prop_oneof![chat, nick, frame, line];
     (prop::collection::vec(piece, 0..8), prop::collection::vec((any::<u16>(), any::<u8>()), 0..3))
         .prop_map(|(pieces, changes)| {
@@ -74,6 +79,16 @@ proptest! {
     #[test]
     fn a_client_survives_any_line(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
         fuzz::client_line(&bytes);
+    }
+
+    #[test]
+    fn any_chunking_gives_a_client_the_same(bytes in nearly_right()) {
+        fuzz::client_stream(&bytes);
+    }
+
+    #[test]
+    fn any_text_is_a_name_or_none(text in "\\PC{0,40}") {
+        fuzz::names(text.as_bytes());
     }
 
     #[test]

@@ -1,16 +1,26 @@
 //! Fuzz bodies: plain functions of bytes that must never panic. `tests/fuzz` runs them under cargo-fuzz, `replay.rs` over the
 //! corpus and over seeded random bytes in every run of the tests.
 
-use hub::{Answer, ConnId, Effect, HangUp, Hub, Outbox, Peer, Settings, StoreError};
-use proto::{Charset, Item, MessageId, Now, Session, Span, Transport, WallTime, WireLimits};
+mod driven;
 
-const LIMITS: WireLimits = WireLimits { message: 200, charset: Charset::Ascii };
+use chatctl::client::{Framing, Incoming};
+use proto::{Charset, Item, Network, Nick, RoomName, Session, Transport, WallTime, WireLimits};
+
+pub use driven::hub;
+
+const LIMITS: WireLimits = WireLimits { message: 200, charset: Charset::Unicode };
 
 /// A body by name.
 pub type Body = (&'static str, fn(&[u8]));
 
 /// Every body.
-pub const BODIES: &[Body] = &[("session", session), ("client_line", client_line), ("hub", hub)];
+pub const BODIES: &[Body] = &[
+    ("session", session),
+    ("client_line", client_line),
+    ("client_stream", client_stream),
+    ("names", names),
+    ("hub", hub),
+];
 
 /// What a session makes of bytes, read in chunks: shown commands up to and with the fault, and the bytes left over.
 fn understood(
@@ -68,226 +78,75 @@ pub fn client_line(bytes: &[u8]) {
     }
 }
 
-/// How a random server is driven: one byte of input is one decision, the bytes after it its arguments.
-struct Driven<'a> {
-    hub: Hub,
-    now: Now,
-    outbox: Outbox,
-    open: Vec<ConnId>,
-    held: Vec<hub::Record>,
-    rest: &'a [u8],
+/// What chatctl makes of a server's bytes, read in chunks: everything up to and with the nonsense, and the bytes left over.
+fn heard(framing: Framing, bytes: &[u8], chunk: impl Fn(usize) -> usize) -> (Vec<String>, usize) {
+    let (mut seen, mut kept, mut scanned, mut read) = (Vec::new(), Vec::new(), 0, 0);
+    loop {
+        match framing.take(&kept, scanned) {
+            Ok(Some((taken, incoming))) => {
+                assert!(0 < taken && taken <= kept.len(), "more is taken than was offered");
+                if let Incoming::Event(event) = &incoming {
+                    assert!(!event.line.contains('\n'), "an event is passed on as one line");
+                    let _ = (event.text("room"), event.number("seq"));
+                }
+                seen.push(format!("{incoming:?}"));
+                kept.drain(..taken);
+                scanned = 0;
+            }
+            Ok(None) => {
+                scanned = kept.len();
+                if read == bytes.len() {
+                    return (seen, kept.len());
+                }
+                let next = bytes.len().min(read + chunk(read).max(1));
+                kept.extend_from_slice(&bytes[read..next]);
+                read = next;
+            }
+            Err(nonsense) => {
+                // Which length was wrong may differ: it can be known to be by its first byte.
+                let _ = nonsense.to_string();
+                seen.push("nonsense".to_owned());
+                return (seen, 0);
+            }
+        }
+    }
 }
 
-/// A hub with small limits does what random bytes say: connections come, speak, read and go, the store answers, time passes.
-pub fn hub(bytes: &[u8]) {
-    let settings = Settings {
-        wire: LIMITS,
-        outbox: Some(2_000),
-        store: Some(8_000),
-        recent: Some(2_000),
-        connections: Some(12),
-        rooms: Some(5),
-        rooms_joined: Some(3),
-        message_burst: 8,
-        ..Settings::default()
-    };
-    let hub = Hub::new(settings, 7, MessageId([7; 16]), Now::default());
-    let outbox = Outbox::default();
-    let now = Now::default();
-    let mut driven = Driven { hub, now, outbox, open: Vec::new(), held: Vec::new(), rest: bytes };
-    while let Some(decision) = driven.byte() {
-        driven.decide(decision);
-        driven.turn();
+/// Any chunking of any bytes of a server gives chatctl the same.
+pub fn client_stream(bytes: &[u8]) {
+    for framing in [Framing::Lines, Framing::Frames] {
+        let whole = heard(framing, bytes, |_| usize::MAX / 2);
+        let single = heard(framing, bytes, |_| 1);
+        let mixed = heard(framing, bytes, |at| usize::from(bytes[at] & 31));
+        assert_eq!(whole, single, "one byte at a time");
+        assert_eq!(whole, mixed, "in pieces");
     }
-    driven.hub.drain(driven.now, &mut driven.outbox);
-    driven.turn();
-    driven.answers(usize::MAX, false);
-    driven.turn();
-    driven.hub.abandon(driven.now, &mut driven.outbox);
-    driven.turn();
-    assert!(driven.hub.is_empty(), "connections are left at the end of the drain");
-    let memory = driven.hub.memory();
-    assert_eq!((memory.blocks, memory.runs, memory.private_bytes), (0, 0, 0), "{memory:?}");
 }
 
-impl<'a> Driven<'a> {
-    fn byte(&mut self) -> Option<u8> {
-        let (byte, rest) = self.rest.split_first()?;
-        self.rest = rest;
-        Some(*byte)
-    }
-
-    fn number(&mut self) -> usize {
-        usize::from(self.byte().unwrap_or(0))
-    }
-
-    fn take(&mut self, count: usize) -> &'a [u8] {
-        let (taken, rest) = self.rest.split_at(count.min(self.rest.len()));
-        self.rest = rest;
-        taken
-    }
-
-    fn some_connection(&mut self) -> Option<ConnId> {
-        let at = self.number();
-        (!self.open.is_empty()).then(|| self.open[at % self.open.len()])
-    }
-
-    fn decide(&mut self, decision: u8) {
-        match decision % 11 {
-            0 => self.accept(Transport::Stream),
-            1 => self.accept(Transport::ControlSocket),
-            2 => self.chats(),
-            3 => self.asks(),
-            4 => {
-                let count = self.number();
-                let bytes = self.take(count);
-                if let Some(id) = self.some_connection() {
-                    self.receive(id, bytes);
-                }
-            }
-            5 => {
-                if let Some(id) = self.some_connection() {
-                    let how = if decision & 16 == 0 { HangUp::Eof } else { HangUp::Reset };
-                    self.hub.hang_up(id, how, self.now, &mut self.outbox);
-                }
-            }
-            6 => self.writes(),
-            7 => {
-                let count = self.number() % 4;
-                self.answers(count, decision & 16 != 0);
-            }
-            8 => self.passes(),
-            9 => {
-                let waiting = self.some_connection().filter(|id| self.hub.pending(*id) > 0);
-                if let Some(id) = waiting {
-                    self.hub.blocked(id, self.now);
-                }
-            }
-            _ => {
-                let nick = self.number() % 5;
-                if let Some(id) = self.some_connection() {
-                    let mut frame = Vec::new();
-                    let nick = ["ada", "ADA", "bob", "", "x\u{1b}"][nick];
-                    proto::native::set_nickname(proto::Guid([1; 16]), nick.as_bytes(), &mut frame);
-                    self.receive(id, &frame);
-                }
-            }
+/// Names, networks and times are read from whatever text; a good one is short, shown as it is, and stays what it is.
+pub fn names(bytes: &[u8]) {
+    for charset in [Charset::Ascii, Charset::Unicode] {
+        let Ok(nick) = Nick::parse_bytes(bytes, charset) else { continue };
+        let text = nick.as_str();
+        assert!(text.len() <= proto::NICK_BYTES_MAX, "{text:?}");
+        assert!((1..=proto::NICK_CHARS_MAX).contains(&text.chars().count()), "{text:?}");
+        assert!(!text.contains(|c: char| c.is_control() || c.is_whitespace() && c != ' '));
+        assert_eq!(Nick::parse_in(text, charset).as_ref(), Ok(&nick), "it is taken as it is shown");
+        assert_eq!(Nick::parse_any(text).as_ref(), Ok(&nick), "every client lets it pass");
+        assert!(nick.conflicts(&nick, charset));
+        if let Ok(other) = Nick::parse_in(&text.to_uppercase(), charset) {
+            assert!(nick.conflicts(&other, charset), "{text:?} and {other:?}");
         }
     }
-
-    fn accept(&mut self, transport: Transport) {
-        let login = match transport {
-            Transport::Stream => None,
-            Transport::ControlSocket => proto::Nick::parse("root").ok(),
-        };
-        let admin = login.is_some();
-        let peer = Peer {
-            transport,
-            address: "192.0.2.1:1".into(),
-            ip: None,
-            login,
-            admin,
-            exempt: false,
-        };
-        if let Ok(id) = self.hub.accept(peer, self.now, &mut self.outbox) {
-            self.open.push(id);
-        }
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    if let Ok(room) = RoomName::parse(text) {
+        assert_eq!(RoomName::parse(room.as_str()), Ok(room));
     }
-
-    fn chats(&mut self) {
-        let count = self.number();
-        let text = self.take(count);
-        if let Some(id) = self.some_connection() {
-            let mut frame = Vec::new();
-            proto::native::chat(text, &mut frame);
-            self.receive(id, &frame);
-        }
+    if let Ok(network) = text.parse::<Network>() {
+        assert_eq!(network.to_string().parse(), Ok(network));
     }
-
-    fn asks(&mut self) {
-        let request = self.number();
-        let (room, number) = (self.number() % 6, self.number() % 20);
-        let room = ["lobby", "a", "b", "c", "d", "e"][room];
-        let fields =
-            format!("\"id\":\"00000000-0000-4000-8000-0000000000{number:02}\",\"room\":\"{room}\"");
-        let names =
-            ["join", "leave", "post", "tail", "history", "members", "rooms", "ping", "stats"];
-        let name = names[request % names.len()];
-        let line = format!(
-            "{{\"request\":\"{name}\",{fields},\"text\":\"{number}\",\"last\":{number}}}\n"
-        );
-        if let Some(id) = self.some_connection() {
-            self.receive(id, line.as_bytes());
-        }
-    }
-
-    fn receive(&mut self, id: ConnId, bytes: &[u8]) {
-        if self.hub.wants_read(id) {
-            let mut frames = 8;
-            self.hub.receive(id, bytes, &mut frames, self.now, &mut self.outbox);
-        } else if self.hub.has_kept_work(id) {
-            self.hub.receive(id, &[], &mut 8, self.now, &mut self.outbox);
-        }
-    }
-
-    fn writes(&mut self) {
-        let most = self.number() * 8;
-        if let Some(id) = self.some_connection() {
-            let mut slices: [&[u8]; 4] = [&[]; 4];
-            let filled = self.hub.gather(id, &mut slices);
-            let offered: usize = slices[..filled].iter().map(|slice| slice.len()).sum();
-            let written = offered.min(most);
-            if written > 0 {
-                self.hub.wrote(id, written, self.now, &mut self.outbox);
-            }
-        }
-    }
-
-    fn answers(&mut self, count: usize, refused: bool) {
-        let count = count.min(self.held.len());
-        let outcome = if refused { Err(StoreError) } else { Ok(()) };
-        let answers: Vec<Answer> = self
-            .held
-            .drain(..count)
-            .map(|record| Answer { ticket: record.ticket, outcome })
-            .collect();
-        self.hub.stored(&answers, self.now, &mut self.outbox);
-    }
-
-    fn passes(&mut self) {
-        let steps = self.number() as u64;
-        self.now = self.now.after(Span::from_millis(steps * steps));
-        let wall = i64::try_from(self.now.as_micros()).unwrap();
-        self.hub.wall_is(WallTime::from_micros(wall), self.now);
-        self.hub.expire(self.now, 16, &mut self.outbox);
-    }
-
-    fn turn(&mut self) {
-        loop {
-            while let Some(effect) = self.outbox.effects.pop_front() {
-                match effect {
-                    Effect::Store(record) => self.held.push(record),
-                    Effect::Resume(id) => {
-                        self.hub.receive(id, &[], &mut 8, self.now, &mut self.outbox);
-                    }
-                    Effect::Close(id) => {
-                        self.open.retain(|open| *open != id);
-                        self.hub.reaped(id, self.now, &mut self.outbox);
-                    }
-                    Effect::Notice(notice) => drop(notice.to_string()),
-                    Effect::Measure(measure) => {
-                        let answers = vec![hub::Measured::default(); measure.connections.len()];
-                        self.hub.measured(&measure, &answers, self.now, &mut self.outbox);
-                    }
-                    Effect::LogLevel(_) | Effect::Stop => {}
-                }
-            }
-            self.hub.settle(self.now, &mut self.outbox);
-            self.outbox.flush.clear();
-            if self.outbox.effects.is_empty() {
-                break;
-            }
-        }
-        self.hub.check_invariants();
+    if let Ok(time) = serde_json::from_value::<WallTime>(text.into()) {
+        let shown = serde_json::to_value(time).unwrap();
+        assert_eq!(serde_json::from_value::<WallTime>(shown).unwrap(), time);
     }
 }

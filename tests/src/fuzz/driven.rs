@@ -1,0 +1,344 @@
+//! A random server: a hub whose peers, store and clock do what bytes say, one byte a decision, the bytes after it its arguments.
+//!
+//! After each decision every invariant is checked, and whatever is written to a peer must make sense to it.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use hub::{
+    Anonymous, Answer, ConnId, Effect, HangUp, Hub, Outbox, Peer, Quota, Settings, StoreError,
+};
+use proto::requests::REQUESTS;
+use proto::{Charset, MessageId, Now, Span, Transport, WallTime};
+
+use super::LIMITS;
+
+/// What is asked for again and again, so that it is often there.
+const NICKS: [&str; 8] = ["ada", "ADA", "bob", "\u{430}da", "guest-1", "", "x\u{1b}", "root"];
+const ROOMS: [&str; 8] = ["lobby", "a", "b", "c", "d", "e", "#A", "no room"];
+const NETWORKS: [&str; 4] = ["192.0.2.0/24", "192.0.2.2", "2001:db8::/32", "everywhere"];
+
+struct Driven<'a> {
+    hub: Hub,
+    now: Now,
+    outbox: Outbox,
+    open: Vec<ConnId>,
+    held: Vec<hub::Record>,
+    /// What was written to a peer and is no whole frame yet.
+    heard: BTreeMap<ConnId, Heard>,
+    rest: &'a [u8],
+}
+
+/// How a peer reads.
+struct Heard {
+    transport: Transport,
+    bytes: Vec<u8>,
+}
+
+/// Small limits; the first byte switches some.
+fn settings(switches: u8) -> Settings {
+    let on = |bit: u8| switches & 1 << bit != 0;
+    let quota = |count| Some(Quota { count, span: Span::from_secs(1) });
+    let charset = if on(0) { Charset::Unicode } else { Charset::Ascii };
+    Settings {
+        wire: proto::WireLimits { charset, ..LIMITS },
+        anonymous: if on(1) { Anonymous::Endpoint } else { Anonymous::Guest },
+        outbox: Some(2_000),
+        store: Some(8_000),
+        recent: Some(if on(2) { 500 } else { 2_000 }),
+        connections: Some(12),
+        rooms: Some(5),
+        rooms_joined: Some(3),
+        message_burst: 8,
+        clients_per_ip: on(3).then_some(4),
+        accept_rate: if on(4) { quota(2) } else { None },
+        accept_burst: 3,
+        nick_changes: if on(5) { quota(2) } else { None },
+        fanout_per_s: on(6).then_some(1_000),
+        fanout_burst: 2_000,
+        ..Settings::default()
+    }
+}
+
+/// A hub with small limits does what random bytes say: connections come, speak, read and go, the store answers, time passes.
+pub fn hub(bytes: &[u8]) {
+    let (switches, rest) = bytes.split_first().map_or((0, bytes), |(first, rest)| (*first, rest));
+    let mut driven = Driven {
+        hub: Hub::new(settings(switches), 7, MessageId([7; 16]), Now::default()),
+        now: Now::default(),
+        outbox: Outbox::default(),
+        open: Vec::new(),
+        held: Vec::new(),
+        heard: BTreeMap::new(),
+        rest,
+    };
+    while let Some(decision) = driven.byte() {
+        driven.decide(decision);
+        driven.turn();
+    }
+    driven.hub.drain(driven.now, &mut driven.outbox);
+    driven.turn();
+    driven.answers(usize::MAX, false);
+    driven.turn();
+    driven.hub.abandon(driven.now, &mut driven.outbox);
+    driven.turn();
+    assert!(driven.hub.is_empty(), "connections are left at the end of the drain");
+    let memory = driven.hub.memory();
+    assert_eq!((memory.blocks, memory.runs, memory.private_bytes), (0, 0, 0), "{memory:?}");
+}
+
+impl<'a> Driven<'a> {
+    fn byte(&mut self) -> Option<u8> {
+        let (byte, rest) = self.rest.split_first()?;
+        self.rest = rest;
+        Some(*byte)
+    }
+
+    fn number(&mut self) -> usize {
+        usize::from(self.byte().unwrap_or(0))
+    }
+
+    fn take(&mut self, count: usize) -> &'a [u8] {
+        let (taken, rest) = self.rest.split_at(count.min(self.rest.len()));
+        self.rest = rest;
+        taken
+    }
+
+    fn some_connection(&mut self) -> Option<ConnId> {
+        let at = self.number();
+        (!self.open.is_empty()).then(|| self.open[at % self.open.len()])
+    }
+
+    fn decide(&mut self, decision: u8) {
+        match decision % 12 {
+            0 => self.accept(Transport::Stream),
+            1 => self.accept(Transport::ControlSocket),
+            2 => self.chats(),
+            3 | 11 => self.asks(),
+            4 => {
+                let count = self.number();
+                let bytes = self.take(count);
+                if let Some(id) = self.some_connection() {
+                    self.receive(id, bytes);
+                }
+            }
+            5 => {
+                if let Some(id) = self.some_connection() {
+                    let how = if decision & 16 == 0 { HangUp::Eof } else { HangUp::Reset };
+                    self.hub.hang_up(id, how, self.now, &mut self.outbox);
+                }
+            }
+            6 => self.writes(),
+            7 => {
+                let count = self.number() % 4;
+                self.answers(count, decision & 16 != 0);
+            }
+            8 => self.passes(),
+            9 => {
+                let waiting = self.some_connection().filter(|id| self.hub.pending(*id) > 0);
+                if let Some(id) = waiting {
+                    self.hub.blocked(id, self.now);
+                }
+            }
+            _ => {
+                let nick = NICKS[self.number() % NICKS.len()];
+                if let Some(id) = self.some_connection() {
+                    let mut frame = Vec::new();
+                    proto::native::set_nickname(proto::Guid([1; 16]), nick.as_bytes(), &mut frame);
+                    self.receive(id, &frame);
+                }
+            }
+        }
+    }
+
+    fn accept(&mut self, transport: Transport) {
+        let from = self.byte().unwrap_or(0);
+        let ip = match from % 4 {
+            0 => IpAddr::from([192, 0, 2, 1]),
+            1 => IpAddr::from([192, 0, 2, 2]),
+            2 => "2001:db8::1".parse().unwrap(),
+            _ => "::ffff:198.51.100.1".parse().unwrap(),
+        };
+        let login = ["root", "ada", "uid-1000", "bob"][usize::from(from >> 2 & 3)];
+        let control = transport == Transport::ControlSocket;
+        let peer = Peer {
+            transport,
+            address: format!("{ip}:{from}").into(),
+            ip: (!control).then_some(ip),
+            login: control.then(|| proto::Nick::parse(login).unwrap()),
+            admin: control && login == "root",
+            exempt: from & 64 != 0,
+        };
+        if let Ok(id) = self.hub.accept(peer, self.now, &mut self.outbox) {
+            self.open.push(id);
+            self.heard.insert(id, Heard { transport, bytes: Vec::new() });
+        }
+    }
+
+    fn chats(&mut self) {
+        let count = self.number();
+        let text = self.take(count);
+        if let Some(id) = self.some_connection() {
+            let mut frame = Vec::new();
+            proto::native::chat(text, &mut frame);
+            self.receive(id, &frame);
+        }
+    }
+
+    /// Any request of the vocabulary with some of its fields, framed as the connection reads it.
+    fn asks(&mut self) {
+        let row = &REQUESTS[self.number() % REQUESTS.len()];
+        let given = self.number();
+        let mut object = serde_json::Map::new();
+        let id = uuid(self.number());
+        object.insert("request".into(), row.name.into());
+        object.insert("id".into(), id.into());
+        for (at, field) in row.fields.iter().enumerate() {
+            if !field.required && given >> (at % 8) & 1 == 0 {
+                continue;
+            }
+            let which = self.number();
+            let (name, form) = field.wire[which % field.wire.len()];
+            if name != "id" {
+                object.insert(name.into(), value(form, which / field.wire.len()));
+            }
+        }
+        let json = serde_json::Value::Object(object).to_string();
+        let Some(id) = self.some_connection() else { return };
+        let mut bytes = Vec::new();
+        match self.heard[&id].transport {
+            Transport::Stream => proto::native::v1_frame(json.as_bytes(), &mut bytes),
+            Transport::ControlSocket => bytes.extend([json.as_bytes(), b"\n"].concat()),
+        }
+        self.receive(id, &bytes);
+    }
+
+    fn receive(&mut self, id: ConnId, bytes: &[u8]) {
+        if self.hub.wants_read(id) {
+            let mut frames = 8;
+            self.hub.receive(id, bytes, &mut frames, self.now, &mut self.outbox);
+        } else if self.hub.has_kept_work(id) {
+            self.hub.receive(id, &[], &mut 8, self.now, &mut self.outbox);
+        }
+    }
+
+    fn writes(&mut self) {
+        let most = self.number() * 8;
+        if let Some(id) = self.some_connection() {
+            let mut slices: [&[u8]; 4] = [&[]; 4];
+            let filled = self.hub.gather(id, &mut slices);
+            let offered: usize = slices[..filled].iter().map(|slice| slice.len()).sum();
+            let written = offered.min(most);
+            let bytes = slices[..filled].concat();
+            self.hears(id, &bytes[..written]);
+            if written > 0 {
+                self.hub.wrote(id, written, self.now, &mut self.outbox);
+            }
+        }
+    }
+
+    /// What a peer gets is whole frames or lines that make sense, one after the other.
+    fn hears(&mut self, id: ConnId, bytes: &[u8]) {
+        let heard = self.heard.get_mut(&id).expect("who is written to is there");
+        heard.bytes.extend_from_slice(bytes);
+        let v1 = |json: &[u8]| proto::client::parse_line(json).expect("a reply or an event");
+        match heard.transport {
+            Transport::ControlSocket => {
+                while let Some(end) = heard.bytes.iter().position(|byte| *byte == b'\n') {
+                    let line: Vec<u8> = heard.bytes.drain(..=end).collect();
+                    v1(&line);
+                }
+            }
+            // A protocol that is not served is refused in its own words.
+            Transport::Stream if heard.bytes.first().is_some_and(|first| *first != 0) => {}
+            Transport::Stream => loop {
+                let header = heard.bytes.first_chunk::<8>();
+                let Some([length @ .., 0, 0, 0, 16]) = header else {
+                    if crate::native::take_frame(&mut heard.bytes).expect("a frame").is_none() {
+                        break;
+                    }
+                    continue;
+                };
+                let whole = 4 + u32::from_be_bytes(*length) as usize;
+                if heard.bytes.len() < whole {
+                    break;
+                }
+                let frame: Vec<u8> = heard.bytes.drain(..whole).collect();
+                v1(&frame[8..]);
+            },
+        }
+    }
+
+    fn answers(&mut self, count: usize, refused: bool) {
+        let count = count.min(self.held.len());
+        let outcome = if refused { Err(StoreError) } else { Ok(()) };
+        let answers: Vec<Answer> = self
+            .held
+            .drain(..count)
+            .map(|record| Answer { ticket: record.ticket, outcome })
+            .collect();
+        self.hub.stored(&answers, self.now, &mut self.outbox);
+    }
+
+    fn passes(&mut self) {
+        let steps = self.number() as u64;
+        self.now = self.now.after(Span::from_millis(steps * steps));
+        let wall = i64::try_from(self.now.as_micros()).unwrap();
+        self.hub.wall_is(WallTime::from_micros(wall), self.now);
+        self.hub.expire(self.now, 16, &mut self.outbox);
+    }
+
+    fn turn(&mut self) {
+        loop {
+            while let Some(effect) = self.outbox.effects.pop_front() {
+                match effect {
+                    Effect::Store(record) => self.held.push(record),
+                    Effect::Resume(id) => {
+                        self.hub.receive(id, &[], &mut 8, self.now, &mut self.outbox);
+                    }
+                    Effect::Close(id) => {
+                        self.open.retain(|open| *open != id);
+                        self.heard.remove(&id);
+                        self.hub.reaped(id, self.now, &mut self.outbox);
+                    }
+                    Effect::Notice(notice) => drop(notice.to_string()),
+                    Effect::Measure(measure) => {
+                        let answers = vec![hub::Measured::default(); measure.connections.len()];
+                        self.hub.measured(&measure, &answers, self.now, &mut self.outbox);
+                    }
+                    Effect::LogLevel(_) | Effect::Stop => {}
+                }
+            }
+            self.hub.settle(self.now, &mut self.outbox);
+            self.outbox.flush.clear();
+            if self.outbox.effects.is_empty() {
+                break;
+            }
+        }
+        self.hub.check_invariants();
+    }
+}
+
+/// One of twenty message ids.
+fn uuid(number: usize) -> String {
+    format!("00000000-0000-4000-8000-0000000000{:02}", number % 20)
+}
+
+/// A field's value, by its form in the table of requests.
+fn value(form: &str, number: usize) -> serde_json::Value {
+    match form {
+        "integer" | "seq" if number == 127 => u32::MAX.into(),
+        "integer" | "seq" => (number % 24).into(),
+        "true or false" => (number % 2 == 0).into(),
+        "nickname" => NICKS[number % NICKS.len()].into(),
+        "room name" => ROOMS[number % ROOMS.len()].into(),
+        "list of room names" => vec![ROOMS[number % 8], ROOMS[number / 8 % 8]].into(),
+        "UUID" => uuid(number).into(),
+        "base64" => ["", "AP8=", "not base64"][number % 3].into(),
+        "time" => WallTime::from_micros(number as i64 * 1_000_000).to_string().into(),
+        "network" => NETWORKS[number % NETWORKS.len()].into(),
+        "error, warn, info or debug" => ["error", "warn", "info", "debug"][number % 4].into(),
+        "text" => "t".repeat(number * 4).into(),
+        form => panic!("no value has the form {form}"),
+    }
+}
