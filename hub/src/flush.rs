@@ -111,7 +111,8 @@ impl Hub {
         self.queued(id, was_empty, out);
         let connection = self.connections.known(id);
         let limit = self.settings.outbox.unwrap_or(usize::MAX);
-        if connection.private > limit {
+        // What is written of a long answer waits for nobody any more.
+        if connection.private - connection.queue.private_written() > limit {
             self.close(id, CloseReason::OutboxFull, out);
         } else if connection.queue.bytes() > limit {
             self.fell_behind(id, out);

@@ -92,6 +92,14 @@ impl OutQueue {
         self.offset
     }
 
+    /// How many bytes of chunks that nobody shares are written and not freed yet.
+    pub(crate) fn private_written(&self) -> usize {
+        match &self.front {
+            Some(Chunk::Private(_)) => self.offset as usize,
+            Some(Chunk::Run(_) | Chunk::Keepalive) | None => 0,
+        }
+    }
+
     /// The chunks, in order.
     pub(crate) fn chunks(&self) -> impl Iterator<Item = &Chunk> {
         self.front.iter().chain(&self.rest)

@@ -108,6 +108,45 @@ fn the_seam_of_a_gap_inside_a_turn_is_exact() {
 }
 
 #[test]
+fn what_is_written_of_a_long_page_does_not_count() {
+    let mut turn = Turn::new(Settings { outbox: Some(8_000), ..quiet() });
+    let a = turn.native();
+    for count in 0..200 {
+        turn.say(a, &chat(&format!("message {count}")));
+    }
+    let slow = turn.control("bob");
+    turn.ask(slow, r#"{"request":"join","id":"j","room":"lobby","after":0}"#);
+    let mut got = Vec::new();
+    while turn.hub.pending(slow) > 0 {
+        got.extend(turn.read_some(slow, 97));
+        turn.settle();
+    }
+    assert_eq!(turn.closed(slow), None, "who reads is not cut for what it has read");
+    let got: Vec<Vec<u64>> = lines(&got).iter().map(|line| numbers(line)).collect();
+    let all: Vec<Vec<u64>> = (1..=200).chain([200]).map(|seq| std::vec![seq]).collect();
+    assert_eq!(got, all, "each once, in order, then the reply");
+}
+
+#[test]
+fn a_bye_is_the_last_word_also_to_who_is_being_skipped() {
+    let mut turn = Turn::new(Settings { outbox: Some(1_500), ..quiet() });
+    let a = turn.native();
+    let slow = tailing(&mut turn);
+    turn.say(a, &chat("first"));
+    let mut got = turn.read_some(slow, 20);
+    for _ in 0..15 {
+        turn.say(a, &chat("fill"));
+    }
+    assert!(turn.notices.iter().any(|notice| matches!(notice, Notice::Skipped { .. })));
+    turn.stop();
+    got.extend(turn.read(slow));
+    let got = lines(&got);
+    let [.., gap, bye] = &got[..] else { panic!("two lines: {got:?}") };
+    assert_eq!(numbers(gap), [2, 16], "what it missed is told before");
+    assert!(bye.contains("\"event\":\"bye\""), "{bye}");
+}
+
+#[test]
 fn a_frame_that_has_begun_is_finished_before_the_gap() {
     let mut turn = Turn::new(Settings { outbox: Some(4_000), ..quiet() });
     let a = turn.native();
