@@ -50,7 +50,7 @@ fn an_error_is_a_sentence_or_one_object() {
     for (code, arguments) in [
         (7, &["history", "nowhere", "--json"][..]),
         (2, &["--json", "send", "a", "--id", "nonsense", "text"]),
-        (2, &["--json", "send", "@ada", "text"]),
+        (7, &["--json", "send", "@nobody", "text"]),
     ] {
         let (stdout, stderr) = ended_with(code, &daemon.ctl(arguments));
         assert!(stdout.is_empty(), "{stdout}");

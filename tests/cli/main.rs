@@ -6,11 +6,21 @@
     reason = "a test that panics is a test that fails, and real processes live by the real clock"
 )]
 
+mod cursor;
 mod looks;
+mod network;
+mod operate;
 mod send;
 mod tail;
 
 use std::process::Output;
+
+use tests::Daemon;
+
+/// The two ways to a daemon, as `-s` takes them: its control socket, and TCP.
+pub(crate) fn ways(daemon: &Daemon) -> [String; 2] {
+    [daemon.control_path().display().to_string(), format!("tcp://{}", daemon.address())]
+}
 
 /// What a program printed, and how it ended.
 pub(crate) fn shown(output: &Output) -> (Option<i32>, String, String) {

@@ -97,15 +97,6 @@ fn what_the_server_refuses_has_its_exit_code() {
 }
 
 #[test]
-fn what_is_not_built_yet_says_so() {
-    let daemon = Daemon::start();
-    for arguments in [&["@ada", "hello"][..], &["a", "--wait", "delivered", "hello"]] {
-        let (_, stderr) = ended_with(2, &send(&daemon, arguments, b""));
-        assert!(stderr.contains("not built yet"), "{stderr}");
-    }
-}
-
-#[test]
 fn speaking_as_somebody_else_is_for_administrators() {
     let daemon = Daemon::start();
     let mut ada = daemon.named("Ada");

@@ -39,9 +39,13 @@ fn it_begins_with_the_last_few() {
         assert!(tail.stdout.line(line).ends_with(&format!("message {number}")));
     }
     assert_eq!(tail.exit_code(), 0);
-    let mut all = daemon.follower(&["lobby", "-n", "all", "--count", "6"]);
-    assert_eq!(all.exit_code(), 0);
-    assert_eq!(all.stdout.all().lines().count(), 6);
+    let all = |beginning: &[&str]| {
+        let arguments = [&["tail", "lobby", "--raw", "--count", "2"][..], beginning].concat();
+        ended_with(0, &daemon.ctl(&arguments)).0
+    };
+    assert_eq!(all(&["-n", "all"]), "message 1\nmessage 2\n");
+    assert_eq!(all(&["--since", "1h"]), "message 1\nmessage 2\n");
+    assert_eq!(all(&["--after", "4"]), "message 5\nmessage 6\n");
 }
 
 #[test]

@@ -200,6 +200,7 @@ mod tests {
     use proptest::prelude::*;
     use proto::native;
     use serde_json::json;
+    use std::cmp::Ordering;
 
     fn only(line: &str) -> Result<Incoming, Nonsense> {
         let (taken, incoming) = Framing::Lines.take(line.as_bytes(), 0)?.expect("whole");
@@ -354,12 +355,13 @@ mod tests {
             let right = u32::from_be_bytes(*bytes.first_chunk::<4>().expect("a length"));
             bytes.splice(..4, length.to_be_bytes());
             let (all, fault) = heard(Framing::Frames, &bytes, &[7]);
-            if length == right {
-                prop_assert_eq!((all.len(), fault), (1, None));
-            } else if length > right {
-                prop_assert!(all.is_empty(), "it waits for the rest, or says that there is none");
-            } else {
-                prop_assert!(fault.is_some() || all.iter().all(|it| matches!(it, Incoming::Nothing)));
+            match length.cmp(&right) {
+                Ordering::Equal => prop_assert_eq!((all.len(), fault), (1, None)),
+                Ordering::Greater => prop_assert!(all.is_empty(), "it waits, or says that none comes"),
+                Ordering::Less => {
+                    let nothing = all.iter().all(|incoming| matches!(incoming, Incoming::Nothing));
+                    prop_assert!(fault.is_some() || nothing);
+                }
             }
         }
     }

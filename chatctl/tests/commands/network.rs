@@ -199,7 +199,7 @@ fn nobody_waits_and_nothing_is_lost() {
         }
         caller.hung_up();
     });
-    let lines: String = (0..60).map(|number| format!("{number}\n")).collect();
-    let ran = fake.run(&["send", "x", "-l", "--wait", "none"], lines.as_bytes());
+    let lines: Vec<String> = (0..60).map(|number| number.to_string()).collect();
+    let ran = fake.run(&["send", "x", "-l", "--wait", "none"], lines.join("\n").as_bytes());
     assert_eq!(ran.code, Some(0), "{ran:?}");
 }
