@@ -7,7 +7,7 @@ use crate::time::Span;
 
 /// The version of the vocabulary that `hello` speaks of.
 pub const VERSION: u32 = 1;
-/// The most messages that one `history` or `tail` replays: one page.
+/// The most messages that one `history` gives: one page.
 pub const HISTORY_MESSAGES_MAX: u32 = 500;
 
 /// An error reply.
