@@ -8,7 +8,6 @@ pub use operate::{Announce, Ban, Clients, Kick, LogLevel, Unban, Weight, Whois};
 use crate::moments;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use proto::Span;
-use proto::vocabulary::HISTORY_MESSAGES_MAX;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use uuid::Uuid;
@@ -214,7 +213,7 @@ pub struct Tail {
     #[arg(value_name = "ROOM")]
     pub rooms: Vec<String>,
     /// Begin with the last N messages of each room, or with all of them
-    #[arg(short, long = "lines", value_name = "N|all", default_value = "0", value_parser = page, conflicts_with_all = ["since", "after"])]
+    #[arg(short, long = "lines", value_name = "N|all", default_value = "0", value_parser = count, conflicts_with_all = ["since", "after"])]
     pub number: Count,
     /// Begin with what was said since then: 10m (ago), 14:30, 2026-01-31 or RFC 3339
     #[arg(long, value_name = "TIME", conflicts_with = "after")]
@@ -222,7 +221,7 @@ pub struct Tail {
     /// Begin behind this sequence number of the one room
     #[arg(long, value_name = "SEQ")]
     pub after: Option<u64>,
-    /// Keep in this file what was printed, and go on from there the next time; then -n, --since and --after count for rooms that it does not name
+    /// Keep in this file what was printed, and go on from there the next time; then -n, --since and --after count the first time only
     #[arg(long, value_name = "FILE")]
     pub cursor_file: Option<PathBuf>,
     /// End after N messages
@@ -294,16 +293,6 @@ fn count(text: &str) -> Result<Count, String> {
     match text {
         "all" => Ok(Count::All),
         number => number.parse().map(Count::Some).map_err(|_| "write a number, or all".to_owned()),
-    }
-}
-
-/// What one request can bring; more is the business of `history`.
-fn page(text: &str) -> Result<Count, String> {
-    match count(text)? {
-        Count::Some(number) if number > HISTORY_MESSAGES_MAX => Err(format!(
-            "at most {HISTORY_MESSAGES_MAX}, or all; `chatctl history -n {number}` prints as many"
-        )),
-        count => Ok(count),
     }
 }
 
@@ -388,7 +377,7 @@ mod tests {
             "chatctl history",
             "chatctl status -q -v",
             "chatctl tail --raw --json",
-            "chatctl tail -n 501",
+            "chatctl tail -n some",
         ] {
             assert_eq!(parse(wrong).expect_err(wrong).exit_code(), 2, "{wrong}");
         }

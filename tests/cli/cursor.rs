@@ -1,7 +1,7 @@
 //! `chatctl tail --cursor-file` while followers are ended and the network is cut: every message once; killed, none is lost.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -14,6 +14,9 @@ use crate::{ended_with, ways};
 
 /// How often a follower is ended, and how often meanwhile the network is.
 const ROUNDS: usize = 12;
+
+/// How often one is killed; each lives until its file is replaced.
+const KILLS: usize = 5;
 
 /// Somebody who posts all the time, numbers in one room, until told to stop; then how many.
 struct Poster {
@@ -66,10 +69,10 @@ impl<'a> Follower<'a> {
         Program::start(self.daemon.chatctl(&arguments).args(more))
     }
 
-    /// Runs it until it has printed something, lets something be done to it meanwhile, and ends it.
-    fn round(&mut self, signal: Signal, meanwhile: impl FnOnce(&Program)) {
+    /// Runs it until it has printed so many lines, lets something be done to it meanwhile, and ends it.
+    fn round(&mut self, signal: Signal, lines: usize, meanwhile: impl FnOnce(&Program)) {
         let mut program = self.start(&[]);
-        program.stdout.line(0);
+        program.stdout.line(lines - 1);
         meanwhile(&program);
         program.signal(signal);
         assert_eq!(program.exit_code(), 128 + signal as i32, "{}", program.stderr.all());
@@ -92,11 +95,23 @@ impl<'a> Follower<'a> {
         self.take(&program);
     }
 
+    /// What the file says; 0 where there is none.
+    fn kept(&self) -> u64 {
+        seq_in(&self.cursor)
+    }
+
     fn take(&mut self, program: &Program) {
         let ended = || program.stdout.find(|_| None::<()>);
         assert_eq!(ended(), None, "the stream has ended");
         self.printed.extend(program.stdout.all().lines().map(str::to_owned));
     }
+}
+
+/// The number of the room's last message that a cursor file names.
+fn seq_in(cursor: &Path) -> u64 {
+    let text = std::fs::read_to_string(cursor).unwrap_or_default();
+    let cursor: Value = serde_json::from_str(&text).unwrap_or_default();
+    cursor["rooms"]["ops"].as_u64().unwrap_or(0)
 }
 
 /// The number of a message that was printed whole.
@@ -116,13 +131,13 @@ fn followers_ended_by_term_print_every_message_once() {
         let way = if number == 0 { control } else { tcp };
         let poster = Poster::start(&daemon);
         let mut follower = Follower::new(&daemon, way);
-        for _ in 0..ROUNDS {
-            follower.round(Signal::SIGTERM, |_| {});
+        for round in 1..=ROUNDS {
+            follower.round(Signal::SIGTERM, 3 * round, |_| {});
         }
-        let posted = poster.stop();
-        follower.last(posted);
+        let last = poster.stop();
+        follower.last(last);
         let seqs: Vec<u64> = follower.printed.iter().map(|line| seq_of(line).unwrap()).collect();
-        assert_eq!(seqs, (1..=posted).collect::<Vec<_>>());
+        assert_eq!(seqs, (1..=last).collect::<Vec<_>>());
     }
 }
 
@@ -134,7 +149,7 @@ fn followers_and_network_ended_over_and_over_print_every_message_once() {
     let mut follower = Follower::new(&daemon, format!("tcp://{}", proxy.address()));
     for round in 0..ROUNDS {
         let cut = 500 + 700 * round;
-        follower.round(Signal::SIGTERM, |program| {
+        follower.round(Signal::SIGTERM, 1 + round, |program| {
             let lines = || program.stdout.all().lines().count();
             let before = lines();
             let connections = proxy.accepted();
@@ -157,10 +172,10 @@ fn followers_and_network_ended_over_and_over_print_every_message_once() {
         });
         proxy.set(Fault::None);
     }
-    let posted = poster.stop();
-    follower.last(posted);
+    let last = poster.stop();
+    follower.last(last);
     let seqs: Vec<u64> = follower.printed.iter().map(|line| seq_of(line).unwrap()).collect();
-    assert_eq!(seqs, (1..=posted).collect::<Vec<_>>());
+    assert_eq!(seqs, (1..=last).collect::<Vec<_>>());
 }
 
 #[test]
@@ -169,21 +184,27 @@ fn followers_that_are_killed_lose_nothing() {
     let proxy = Proxy::start(daemon.address(), Fault::None);
     let poster = Poster::start(&daemon);
     let mut follower = Follower::new(&daemon, format!("tcp://{}", proxy.address()));
-    for round in 0..ROUNDS {
-        follower.round(Signal::SIGKILL, |_| {
+    for round in 0..KILLS {
+        let (cursor, before) = (follower.cursor.clone(), follower.kept());
+        let repeated = follower.printed.len();
+        follower.round(Signal::SIGKILL, 1, |_| {
             if round % 3 == 0 {
                 proxy.break_all();
             }
+            // The file is replaced while it works, not at its end alone.
+            eventually("the file goes on", || (seq_in(&cursor) > before).then_some(()));
         });
+        // What is repeated is what came behind the file.
+        assert_eq!(seq_of(&follower.printed[repeated]), Some(before + 1));
     }
-    let posted = poster.stop();
-    follower.last(posted);
+    let last = poster.stop();
+    follower.last(last);
     let mut times: BTreeMap<u64, usize> = BTreeMap::new();
     // A line that was cut by the kill is none, and its message comes again.
     for seq in follower.printed.iter().filter_map(|line| seq_of(line)) {
         *times.entry(seq).or_default() += 1;
     }
-    assert_eq!(times.into_keys().collect::<Vec<_>>(), (1..=posted).collect::<Vec<_>>());
+    assert_eq!(times.into_keys().collect::<Vec<_>>(), (1..=last).collect::<Vec<_>>());
 }
 
 /// What a program has had, it does not get again.
@@ -228,4 +249,31 @@ fn a_cursor_of_another_daemon_is_recognised() {
     let (stdout, stderr) = ended_with(0, &follow(&second));
     assert_eq!(stdout, "new\n");
     assert!(stderr.contains("new history"), "{stderr}");
+}
+
+/// Rooms that were made while nobody followed are followed from their beginning.
+#[test]
+fn a_follower_of_all_rooms_misses_none_that_was_made_meanwhile() {
+    let daemon = Daemon::start();
+    let mut ops = daemon.control();
+    ops.posts("old", "before");
+    let cursor = daemon.folder().join("cursor");
+    let cursor = cursor.to_str().unwrap();
+    for way in ways(&daemon) {
+        let arguments = ["-s", &way, "--raw", "--cursor-file", cursor];
+        let mut first = daemon.follower(&arguments);
+        first.signal(Signal::SIGTERM);
+        assert_eq!(first.exit_code(), 128 + Signal::SIGTERM as i32);
+        assert_eq!(first.stdout.all(), "");
+        ops.posts("old", "one");
+        ops.posts(&format!("new-{}", way.len()), "two");
+        let second = daemon.follower(&arguments);
+        assert_eq!([second.stdout.line(0), second.stdout.line(1)].map(|text| text.len()), [3, 3]);
+        ops.posts("old", "three");
+        assert_eq!(second.stdout.line(2), "three");
+        let mut second = second;
+        second.signal(Signal::SIGTERM);
+        assert_eq!(second.exit_code(), 128 + Signal::SIGTERM as i32);
+        assert_eq!(second.stdout.all().lines().count(), 3);
+    }
 }
