@@ -329,13 +329,16 @@ fn value(form: &str, number: usize) -> serde_json::Value {
     match form {
         "integer" | "seq" if number == 127 => u32::MAX.into(),
         "integer" | "seq" => (number % 24).into(),
-        "true or false" => (number % 2 == 0).into(),
+        "true or false" => number.is_multiple_of(2).into(),
         "nickname" => NICKS[number % NICKS.len()].into(),
         "room name" => ROOMS[number % ROOMS.len()].into(),
         "list of room names" => vec![ROOMS[number % 8], ROOMS[number / 8 % 8]].into(),
         "UUID" => uuid(number).into(),
         "base64" => ["", "AP8=", "not base64"][number % 3].into(),
-        "time" => WallTime::from_micros(number as i64 * 1_000_000).to_string().into(),
+        "time" => {
+            let micros = i64::try_from(number).unwrap() * 1_000_000;
+            WallTime::from_micros(micros).to_string().into()
+        }
         "network" => NETWORKS[number % NETWORKS.len()].into(),
         "error, warn, info or debug" => ["error", "warn", "info", "debug"][number % 4].into(),
         "text" => "t".repeat(number * 4).into(),
