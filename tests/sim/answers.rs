@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::asking::{Asked, Greeting, base64, uuid_text};
+use crate::asking::{Asked, Greeting, base64, from_base64, uuid_text};
 use crate::clients::{Client, Sort};
 use crate::net::{Net, Stage};
 use crate::oracle::{Fate, LOBBY, Oracle};
@@ -32,6 +32,7 @@ fn text<'a>(value: &'a Value, key: &str) -> &'a str {
 fn event(client: &mut Client, value: &Value, net: &mut Net, oracle: &mut Oracle) {
     let no = client.no;
     match text(value, "event") {
+        "message" if value.get("to").is_some() => direct(client, value, net, oracle),
         "message" => {
             let (room, seq) = (text(value, "room"), number(value, "seq"));
             net.note_text(Kind::Got, no, &format!("{room} {seq}"));
@@ -42,12 +43,19 @@ fn event(client: &mut Client, value: &Value, net: &mut Net, oracle: &mut Oracle)
                     client.asking.asked.contains_key(id),
                     "#{no} got history that it did not ask"
                 );
-                let page = client.asking.pages.entry(id.to_owned()).or_default();
-                page.count += 1;
-                let last = page.last.insert(room.to_owned(), seq).unwrap_or(0);
-                oracle.past_message(no, room, seq, last);
+                if oracle.ears[no].catching.iter().any(|catching| catching.id == id) {
+                    oracle.replayed(no, id, room, seq);
+                } else {
+                    let page = client.asking.pages.entry(id.to_owned()).or_default();
+                    page.count += 1;
+                    let last = page.last.insert(room.to_owned(), seq).unwrap_or(0);
+                    oracle.past_message(no, room, seq, last);
+                }
             } else {
                 oracle.room_message(no, room, seq);
+                let number = oracle.rooms[room].by_seq[&seq];
+                let post = (oracle.messages[number].author, oracle.messages[number].count);
+                owe(client, value, post);
             }
         }
         "gap" => {
@@ -61,6 +69,12 @@ fn event(client: &mut Client, value: &Value, net: &mut Net, oracle: &mut Oracle)
                 oracle.gap(no, room, from, to);
             }
         }
+        "delivered" => {
+            let (id, by) = (text(value, "message_id"), text(value, "by"));
+            net.note_text(Kind::Got, no, &format!("receipt {id} {by}"));
+            oracle.delivered(no, id, by);
+        }
+        "topic" | "away" | "presence" => oracle.room_news(no, text(value, "room")),
         "joined" | "left" | "renamed" => {
             assert!(!text(value, "nick").is_empty(), "someone came or went: {value}");
             oracle.room_news(no, text(value, "room"));
@@ -71,6 +85,27 @@ fn event(client: &mut Client, value: &Value, net: &mut Net, oracle: &mut Oracle)
         }
         "notice" => {}
         other => panic!("#{no} got an unknown event {other}"),
+    }
+}
+
+/// A message for this client alone.
+fn direct(client: &mut Client, value: &Value, net: &mut Net, oracle: &mut Oracle) {
+    let (no, id) = (client.no, text(value, "message_id"));
+    net.note_text(Kind::Got, no, &format!("direct {id}"));
+    let content = match value.get("text").and_then(Value::as_str) {
+        Some(text) => text.as_bytes().to_vec(),
+        None => from_base64(text(value, "data")),
+    };
+    let names = (text(value, "from"), text(value, "to"));
+    let post = oracle.direct_message(no, names, &content, id);
+    owe(client, value, post);
+}
+
+/// It gives a receipt where one is wanted, mostly.
+fn owe(client: &mut Client, value: &Value, post: (usize, usize)) {
+    let wanted = value.get("receipt").and_then(Value::as_bool) == Some(true);
+    if wanted && client.rng.chance(700) {
+        client.asking.owes.push_back((text(value, "message_id").to_owned(), post));
     }
 }
 
@@ -145,18 +180,25 @@ fn reply(client: &mut Client, value: &Value, net: &mut Net, oracle: &mut Oracle)
         client.asking.asked.remove(id);
     }
     let page = client.asking.pages.remove(id).unwrap_or_default();
+    let joined = match &first {
+        Asked::Join(room) if ok => Some((&**room, number(value, "seq"))),
+        _ => None,
+    };
+    let shown = oracle.caught_up(no, id, joined);
     match first {
         Asked::Bad => assert!(!ok, "#{no}: {id} was not to succeed: {value}"),
         Asked::Hello(wish, lobby) => {
-            oracle.named(no, wish, ok.then(|| text(value, "nick")));
+            oracle.named(no, wish, ok.then(|| text(value, "nick")), code == "nickname_in_use");
             if client.sort == Sort::V1 {
                 greeted(client, ok, lobby, oracle);
             }
         }
-        Asked::Nick(wish) => oracle.named(no, wish, ok.then(|| text(value, "nick"))),
+        Asked::Nick(wish) => {
+            oracle.named(no, wish, ok.then(|| text(value, "nick")), code == "nickname_in_use");
+        }
         Asked::Join(room) if ok => oracle.joined(no, &room, number(value, "seq")),
         Asked::Leave(room) if ok => oracle.left(no, &room),
-        Asked::Tail(rooms, marks) if ok => oracle.tailing(no, &rooms, &marks, &page.last),
+        Asked::Tail(rooms, marks) if ok => oracle.tailing(no, &rooms, &marks, &shown),
         Asked::History if ok => {
             assert_eq!(
                 number(value, "count"),
@@ -164,7 +206,21 @@ fn reply(client: &mut Client, value: &Value, net: &mut Net, oracle: &mut Oracle)
                 "#{no}: a page is as long as its reply says"
             );
         }
-        Asked::Other | Asked::Join(_) | Asked::Leave(_) | Asked::Tail(..) | Asked::History => {}
+        Asked::Direct(post) => {
+            let time = ok.then(|| text(value, "time"));
+            oracle.direct_answered(no, post, time, code);
+        }
+        Asked::Receipt(post) if ok => oracle.receipt_accepted(no, post),
+        Asked::Admin => assert!(
+            client.asking.admin || !ok && code != "no_such_nick",
+            "#{no} is no administrator: {value}"
+        ),
+        Asked::Receipt(_)
+        | Asked::Other
+        | Asked::Join(_)
+        | Asked::Leave(_)
+        | Asked::Tail(..)
+        | Asked::History => {}
         Asked::Post(post, repeated) => {
             let seq = ok.then(|| number(value, "seq"));
             oracle.post_answered(no, post, repeated, seq, code);
@@ -185,8 +241,9 @@ fn conflict(client: &mut Client, id: &str) {
     if *count < asked.len() {
         return;
     }
-    let mine =
-        asked.iter().any(|asked| !matches!(asked, Asked::Post(_, true) | Asked::Conflict(..)));
+    let mine = asked.iter().any(|asked| {
+        !matches!(asked, Asked::Post(_, true) | Asked::Conflict(..) | Asked::Direct(_))
+    });
     assert!(!mine, "#{no}: {id} is nobody else's, and {asked:?} was refused for it");
     client.asking.conflicts.remove(id);
     client.asking.asked.remove(id);

@@ -1,21 +1,27 @@
 //! What v1 clients ask by their dice, whatever frames carry it, and what they remember until the one
 //! answer to each comes. The answers are read in `answers`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use serde_json::{Value, json};
 
+use crate::catching::Catching;
 use crate::clients::{Client, Sort};
+use crate::direct::Receipts;
 use crate::following::Marks;
 use crate::native::{content, frame, nickname};
 use crate::net::Net;
 use crate::oracle::{LOBBY, Oracle, Post};
+use crate::talking;
 
 /// The type of a v1 frame.
 pub const V1_TYPE: u32 = 16;
 
 /// Rooms that v1 clients speak in.
 const ROOMS: [&str; 6] = [LOBBY, LOBBY, "ops", "dev", "a.b-c", "x"];
+
+/// The alphabet of base64.
+const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 /// Words that are answered with an error, and whether the answer can carry an id.
 const BAD_WORDS: [(&[u8], Option<&str>); 7] = [
@@ -44,6 +50,12 @@ pub enum Asked {
     /// The rooms, and how far all rooms were when it was asked.
     Tail(Vec<String>, Marks),
     History,
+    /// Which of the client's posts, for one nickname.
+    Direct(usize),
+    /// Whose post, and which.
+    Receipt((usize, usize)),
+    /// What only administrators may.
+    Admin,
     Other,
     Bad,
 }
@@ -78,11 +90,21 @@ pub struct Memory {
     /// Past messages that answer a request, not yet followed by its reply: the last of each room.
     pub pages: BTreeMap<String, Page>,
     last_post: Option<usize>,
+    pub last_direct: Option<usize>,
+    /// Messages whose authors want a receipt: their ids and whose posts they are.
+    pub owes: VecDeque<(String, (usize, usize))>,
     pub admin: bool,
     /// Of a native connection.
     pub greeting: Greeting,
     /// It was told `bye`: nothing comes after that.
     pub bye: bool,
+}
+
+impl Memory {
+    /// How many of its requests that are not answered are of some kind.
+    pub fn asks(&self, kind: impl Fn(&Asked) -> bool) -> usize {
+        self.asked.values().flatten().filter(|asked| kind(asked)).count()
+    }
 }
 
 /// Does one thing.
@@ -110,17 +132,24 @@ pub fn act(client: &mut Client, net: &mut Net, oracle: &mut Oracle) {
 /// Some request, framed.
 pub fn one(client: &mut Client, oracle: &mut Oracle, at: u64) -> Vec<u8> {
     let room = client.rng.pick(&ROOMS).to_owned();
+    if client.rng.chance(600)
+        && let Some(receipt) = talking::receipt(client, oracle)
+    {
+        return receipt;
+    }
     match client.rng.below(100) {
-        0..45 => post(client, oracle, &room, at),
-        45..55 => ask(client, json!({"request": "join", "room": room}), Asked::Join(room)),
+        0..38 => post(client, oracle, &room, at),
+        38..46 => talking::direct(client, oracle, at),
+        46..55 => join(client, oracle, room),
         55..60 => ask(client, json!({"request": "leave", "room": room}), Asked::Leave(room)),
-        60..70 => tail(client, oracle, room),
-        70..78 => history(client, &room),
-        78..81 => ask(client, json!({"request": "members", "room": room}), Asked::Other),
-        81..84 => ask(client, json!({"request": "rooms", "extra": [1, {"a": null}]}), Asked::Other),
-        84..90 => ask(client, json!({"request": "ping"}), Asked::Other),
-        90..92 => ask(client, json!({"request": "stats"}), Asked::Other),
-        92..95 => nick(client, oracle, at),
+        60..69 => tail(client, oracle, room),
+        69..76 => history(client, &room),
+        76..78 => ask(client, json!({"request": "members", "room": room}), Asked::Other),
+        78..80 => ask(client, json!({"request": "rooms", "extra": [1, {"a": null}]}), Asked::Other),
+        80..84 => ask(client, json!({"request": "ping"}), Asked::Other),
+        84..86 => ask(client, json!({"request": "stats"}), Asked::Other),
+        86..89 => nick(client, oracle, at),
+        89..94 => talking::people(client, oracle, room),
         _ => bad_words(client),
     }
 }
@@ -140,7 +169,8 @@ fn next_id(client: &mut Client) -> String {
     format!("r{}", client.count)
 }
 
-fn ask(client: &mut Client, mut request: Value, asked: Asked) -> Vec<u8> {
+/// A request with an id of its own.
+pub fn ask(client: &mut Client, mut request: Value, asked: Asked) -> Vec<u8> {
     let id = next_id(client);
     request["id"] = json!(id);
     client.asking.asked.entry(id).or_default().push(asked);
@@ -189,13 +219,44 @@ fn nick(client: &mut Client, oracle: &mut Oracle, at: u64) -> Vec<u8> {
     bytes
 }
 
-fn tail(client: &mut Client, oracle: &Oracle, room: String) -> Vec<u8> {
-    let rooms = if client.rng.chance(200) { Vec::new() } else { vec![room] };
+fn join(client: &mut Client, oracle: &mut Oracle, room: String) -> Vec<u8> {
+    let mut request = json!({"request": "join", "room": room});
+    if client.rng.chance(400) {
+        let after = oracle.place(client.no, &room, client.rng.below(1 << 20));
+        request["after"] = json!(after);
+        catch_up(client, oracle, Catching::of(std::slice::from_ref(&room), Some(after), false));
+    }
+    ask(client, request, Asked::Join(room))
+}
+
+fn tail(client: &mut Client, oracle: &mut Oracle, room: String) -> Vec<u8> {
+    let rooms = match client.rng.below(10) {
+        0..2 => Vec::new(),
+        2 => vec![room, LOBBY.into()],
+        _ => vec![room],
+    };
     let mut request = json!({"request": "tail", "rooms": rooms});
-    if client.rng.chance(500) {
-        request["last"] = json!(client.rng.below(20));
+    let mut after = None;
+    match client.rng.below(8) {
+        0..3 => request["last"] = json!(client.rng.below(20)),
+        3..5 => {
+            let room = rooms.first().map_or(LOBBY, String::as_str);
+            after = Some(oracle.place(client.no, room, client.rng.below(1 << 20)));
+            request["after"] = json!(after);
+        }
+        5 => request["since"] = json!("2026-01-01T00:00:00Z"),
+        _ => {}
+    }
+    if request.as_object().is_some_and(|request| request.len() > 2) {
+        catch_up(client, oracle, Catching::of(&rooms, after, true));
     }
     ask(client, request, Asked::Tail(rooms, oracle.marks()))
+}
+
+/// The next request asks for a replay.
+fn catch_up(client: &Client, oracle: &mut Oracle, mut catching: Catching) {
+    catching.id = format!("r{}", client.count + 1);
+    oracle.ears[client.no].catching.push(catching);
 }
 
 fn history(client: &mut Client, room: &str) -> Vec<u8> {
@@ -230,16 +291,22 @@ fn post(client: &mut Client, oracle: &mut Oracle, room: &str, at: u64) -> Vec<u8
         let other = content(client, oracle);
         return post_new(client, oracle, (room, at), id, other, Asked::Conflict(index, first));
     }
-    let mut id = [0; 16];
-    id[..8].copy_from_slice(&client.rng.next().to_be_bytes());
-    id[8..].copy_from_slice(&client.rng.next().to_be_bytes());
-    // Version and variant of a random UUID.
-    id[6] = id[6] & 0x0f | 0x40;
-    id[8] = id[8] & 0x3f | 0x80;
+    let id = new_id(client);
     let index = oracle.voices[client.no].posts.len();
     client.asking.last_post = Some(index);
     let text = content(client, oracle);
     post_new(client, oracle, (room, at), id, text, Asked::Post(index, false))
+}
+
+/// A random UUID.
+pub fn new_id(client: &mut Client) -> [u8; 16] {
+    let mut id = [0; 16];
+    id[..8].copy_from_slice(&client.rng.next().to_be_bytes());
+    id[8..].copy_from_slice(&client.rng.next().to_be_bytes());
+    // Version and variant.
+    id[6] = id[6] & 0x0f | 0x40;
+    id[8] = id[8] & 0x3f | 0x80;
+    id
 }
 
 fn post_new(
@@ -252,16 +319,25 @@ fn post_new(
 ) -> Vec<u8> {
     let as_nick = client.rng.chance(100).then(|| format!("as-{}", client.no));
     let room = room.to_owned();
-    let mut post = Post { room, content, id: Some(id), as_nick, ..Post::default() };
+    let receipts = Receipts { wanted: client.rng.chance(200), ..Receipts::default() };
+    let mut post = Post { room, content, id: Some(id), as_nick, receipts, ..Post::default() };
     let bytes = post_bytes(client, &post, asked);
     post.end = at + bytes.len() as u64;
     oracle.voices[client.no].posts.push(post);
     bytes
 }
 
-fn post_bytes(client: &mut Client, post: &Post, asked: Asked) -> Vec<u8> {
+/// A post's request: the first time or again.
+pub fn post_bytes(client: &mut Client, post: &Post, asked: Asked) -> Vec<u8> {
     let id = uuid_text(&post.id.expect("a v1 post has an id"));
-    let mut request = json!({"request": "post", "id": id, "room": post.room});
+    let mut request = json!({"request": "post", "id": id});
+    match &post.direct {
+        Some(direct) => request["to"] = json!(direct.to),
+        None => request["room"] = json!(post.room),
+    }
+    if post.receipts.wanted {
+        request["receipt"] = json!(true);
+    }
     match std::str::from_utf8(&post.content) {
         Ok(text) => request["text"] = json!(text),
         Err(_) => request["data"] = json!(base64(&post.content)),
@@ -273,9 +349,21 @@ fn post_bytes(client: &mut Client, post: &Post, asked: Asked) -> Vec<u8> {
     to_bytes(client.sort, &request)
 }
 
+/// The bytes of `base64`'s text.
+pub fn from_base64(text: &str) -> Vec<u8> {
+    let mut out = Vec::new();
+    for group in text.as_bytes().chunks(4) {
+        let sextet =
+            |byte: &u8| ALPHABET.iter().position(|known| known == byte).unwrap_or(0) as u32;
+        let word = group.iter().fold(0, |word, byte| word << 6 | sextet(byte));
+        let length = 3 - group.iter().filter(|byte| **byte == b'=').count();
+        out.extend(&word.to_be_bytes()[1..=length]);
+    }
+    out
+}
+
 /// Base64 as RFC 4648 section 4 has it, written here so that the daemon's is checked by another.
 pub fn base64(bytes: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut out = String::new();
     for group in bytes.chunks(3) {
         let word = group.iter().fold(0_u32, |word, byte| word << 8 | u32::from(*byte))

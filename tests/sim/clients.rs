@@ -177,6 +177,7 @@ impl Client {
     fn live(&mut self, net: &mut Net, oracle: &mut Oracle) {
         self.turn_page(net);
         if self.die(net) {
+            oracle.voices[self.no].leaving = true;
             return;
         }
         if !self.rest.is_empty() {
@@ -201,6 +202,7 @@ impl Client {
             Sort::Foreign => self.greet_foreign(net),
             Sort::Mute => {}
         }
+        oracle.voices[self.no].leaving |= self.bad_from.is_some();
     }
 
     /// Says the first words of another protocol.

@@ -108,6 +108,7 @@ impl Driver for SimDriver {
     fn register(&mut self, stream: usize, id: ConnId) -> io::Result<()> {
         let mut world = self.world();
         world.net.register(stream, id.as_u64());
+        world.oracle.now = world.net.clock.now();
         world.oracle.registered(stream);
         Ok(())
     }
@@ -142,6 +143,8 @@ impl Driver for SimDriver {
         let mut world = self.world();
         let no = Self::link(&world, id);
         world.net.shutdown(no);
+        world.oracle.now = world.net.clock.now();
+        world.oracle.closed(no);
     }
 
     fn now(&self) -> Now {

@@ -15,7 +15,14 @@ pub struct Follow {
     /// Where the beginning is not known exactly: nothing after this number may be missing.
     begins_by: Option<u64>,
     /// A `gap` must come next and begin at this number or before: an own reply showed the hole.
-    owed_gap: Option<u64>,
+    pub owed_gap: Option<u64>,
+}
+
+impl Follow {
+    /// Where it is begins exactly there, and nothing is owed before it.
+    pub fn forget_doubts(&mut self) {
+        (self.begins_by, self.owed_gap) = (None, None);
+    }
 }
 
 /// The last released numbers of all rooms at some moment.
@@ -39,7 +46,7 @@ impl Oracle {
     }
 
     /// The first message of others in a room with a number in `after..before` that was released.
-    fn first_of_others(&self, no: usize, room: &str, after: u64, before: u64) -> Option<u64> {
+    pub fn first_of_others(&self, no: usize, room: &str, after: u64, before: u64) -> Option<u64> {
         let log = self.rooms.get(room)?;
         if before <= after + 1 {
             return None;
@@ -54,6 +61,7 @@ impl Oracle {
     /// A room message came, live.
     pub fn room_message(&mut self, no: usize, room: &str, seq: u64) {
         self.deliveries += 1;
+        self.live_while_catching_up(no, room, seq);
         let message = &self.messages[self.rooms[room].by_seq[&seq]];
         assert_eq!(
             message.fate,
@@ -71,7 +79,7 @@ impl Oracle {
         assert!(missed.is_none(), "#{no} got seq {seq} of {room} and never {missed:?}");
     }
 
-    /// A message came that answers `history`, or the `last` of a `tail`.
+    /// A message came that answers `history`.
     pub fn past_message(&mut self, no: usize, room: &str, seq: u64, last: u64) {
         let message = &self.messages[self.rooms[room].by_seq[&seq]];
         assert_eq!(message.fate, Fate::Stored, "#{no} got seq {seq} of {room} that is not stored");
@@ -82,6 +90,10 @@ impl Oracle {
 
     /// A `gap` came: it names exactly what was left out.
     pub fn gap(&mut self, no: usize, room: &str, from: u64, to: u64) {
+        if self.is_catching_up(no, room) {
+            self.gap_while_catching_up(no, room, from, to);
+            return;
+        }
         let follow = self.ears[no].follow(room);
         let (position, owed) = (follow.position, follow.owed_gap.take());
         let begins_by = follow.begins_by.take();
@@ -110,13 +122,17 @@ impl Oracle {
 
     /// Somebody joined, left or was renamed in a room.
     pub fn room_news(&mut self, no: usize, room: &str) {
-        self.ears[no].follow(room);
+        if !self.is_catching_up(no, room) {
+            self.ears[no].follow(room);
+        }
     }
 
     /// A reply stands at its place in the order: what is released before it came before it, or is in
     /// a gap still to be told.
     fn reply_at(&mut self, no: usize, room: &str, seq: u64) {
-        let Some(follow) = self.ears[no].follows.get(room) else { return };
+        // What is still to be replayed comes behind the reply.
+        let catching_up = self.is_catching_up(no, room);
+        let Some(follow) = self.ears[no].follows.get(room).filter(|_| !catching_up) else { return };
         assert!(
             follow.position <= seq,
             "#{no}: the reply at {seq} of {room} came after {}",
@@ -242,6 +258,12 @@ impl Oracle {
 }
 
 impl crate::hearing::Ear {
+    /// Up to where a room is accounted for at the least, and nothing before may be missing.
+    pub fn begin_of(&self, room: &str, position: u64) -> u64 {
+        let begins_by = self.follows.get(room).and_then(|follow| follow.begins_by);
+        begins_by.map_or(position, |by| by.max(position))
+    }
+
     /// Where it stands in a room; it is an error to hear of one that it does not follow.
     fn follow(&mut self, room: &str) -> &mut Follow {
         if self.tails_all && !self.follows.contains_key(room) {

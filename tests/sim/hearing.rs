@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::catching::Catching;
 use crate::following::Follow;
 use crate::oracle::{LOBBY, Message, Oracle};
 
@@ -25,8 +26,12 @@ pub struct Ear {
     blanks: usize,
     /// What the lobby had released when the daemon first wrote to this connection.
     pub shown_at: Option<usize>,
-    /// Rooms that a control connection follows.
+    /// Replays that it has asked for and that are not answered.
+    pub catching: Vec<Catching>,
+    /// Rooms that a v1 connection follows.
     pub follows: BTreeMap<String, Follow>,
+    /// A message that is for it alone, of which it got the beginning.
+    pub direct: Option<((usize, usize), usize)>,
     /// It follows every room, also those that come later.
     pub tails_all: bool,
 }
@@ -34,6 +39,7 @@ pub struct Ear {
 impl Oracle {
     /// The daemon registered a connection: what the lobby says from now on is held for it.
     pub fn registered(&mut self, no: usize) {
+        self.voices[no].opened = Some(self.now);
         let start = self.released(LOBBY).len();
         let ear = &mut self.ears[no];
         (ear.start, ear.cursor) = (start, start);
@@ -48,6 +54,10 @@ impl Oracle {
 
     /// A v0.5 client got a Broadcast.
     pub fn broadcast(&mut self, no: usize, from: &str, text: &str) {
+        if let Some(from) = from.strip_suffix(" (to you)") {
+            self.direct_broadcast(no, from, text);
+            return;
+        }
         self.deliveries += 1;
         self.skip_own(no);
         if !self.ears[no].begun && !self.find_beginning(no, from, text) {

@@ -17,13 +17,16 @@
 
 mod answers;
 mod asking;
+mod catching;
 mod clients;
 mod clock;
 mod control;
+mod direct;
 mod driver;
 mod following;
 mod hearing;
 mod kernel;
+mod naming;
 mod native;
 mod net;
 mod oracle;
@@ -32,6 +35,7 @@ mod run;
 mod settings;
 mod store;
 mod swarm;
+mod talking;
 mod trace;
 mod v1;
 mod watch;

@@ -200,13 +200,14 @@ pub fn one(no: usize, kind: u32, payload: &[u8], net: &mut Net, oracle: &mut Ora
         4 => {
             let request = payload.try_into().expect("an Ack is a GUID");
             net.note(Kind::Replied, no, 1, 0);
-            oracle.nick_answered(no, request, true);
+            oracle.nick_answered(no, request, true, false);
         }
         5 => {
             let (request, message) = payload.split_first_chunk::<16>().expect("a Nak has a GUID");
-            assert!(!long_only(message).is_empty(), "a Nak says why");
+            let why = long_only(message);
+            assert!(!why.is_empty(), "a Nak says why");
             net.note(Kind::Replied, no, 0, 0);
-            oracle.nick_answered(no, *request, false);
+            oracle.nick_answered(no, *request, false, why == "Nickname already taken.");
         }
         other => panic!("#{no} got a frame of type {other}"),
     }

@@ -2,8 +2,9 @@
 //! receiver must get. It sees what goes into the store and what comes out of it, what clients send
 //! and what reaches them; it knows nothing of the hub's inside.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use crate::direct::{Direct, Receipts};
 use crate::hearing::Ear;
 
 /// The room that every v0.5 connection is in.
@@ -31,6 +32,8 @@ pub struct Message {
     pub content: Vec<u8>,
     pub text: String,
     pub author: usize,
+    /// Which of its author's posts.
+    pub count: usize,
     pub fate: Fate,
 }
 
@@ -71,6 +74,9 @@ pub struct Post {
     pub as_nick: Option<String>,
     /// It was said in v0.5, which has no answer to it.
     pub chat: bool,
+    /// It is for one nickname.
+    pub direct: Option<Direct>,
+    pub receipts: Receipts,
 }
 
 /// One wish for a nickname.
@@ -83,6 +89,9 @@ pub struct Wish {
     pub after_posts: usize,
     pub granted: Option<bool>,
     pub end: u64,
+    /// When it was sent, and when its answer came.
+    pub sent: u64,
+    pub known: u64,
 }
 
 /// All that one connection says.
@@ -94,6 +103,13 @@ pub struct Voice {
     pub login: Option<String>,
     /// One of its posts was refused by the store.
     pub store_refused: bool,
+    /// Names that it was seen to have.
+    pub names: BTreeSet<String>,
+    /// When the daemon let it in, and when it closed it.
+    pub opened: Option<u64>,
+    pub closed: Option<u64>,
+    /// It ends by its own doing, or its kernel has lost it.
+    pub leaving: bool,
 }
 
 /// Everything that the oracle knows.
@@ -113,10 +129,18 @@ pub struct Oracle {
     pub memory_short: bool,
     /// What was released since the last turn's end, as bytes of the longest dialect.
     pub released_now: usize,
+    /// The time, as far as clients know it.
+    pub now: u64,
+    /// Bytes of messages to one nickname that are not answered, by whose they are and which.
+    pub under_way: BTreeMap<(usize, usize), usize>,
+    /// Nicknames whose connections administrators asked to close.
+    pub expelled: Vec<String>,
+    /// The daemon was told to end.
+    pub stopping: bool,
 }
 
 /// Who said it: every content begins with the connection's number and its own count, `c3.17|`.
-fn author_of(content: &[u8]) -> Option<(usize, usize)> {
+pub fn author_of(content: &[u8]) -> Option<(usize, usize)> {
     let end = content.iter().position(|byte| *byte == b'|')?;
     let mark = std::str::from_utf8(&content[..end]).ok()?.strip_prefix('c')?;
     let (who, count) = mark.split_once('.')?;
@@ -140,7 +164,7 @@ impl Oracle {
     pub fn submit(&mut self, mut message: Message, read: impl Fn(usize) -> u64) -> usize {
         let number = self.messages.len();
         let (author, count) = self.attribute(&message);
-        message.author = author;
+        (message.author, message.count) = (author, count);
         let voice = &mut self.voices[author];
         // What v1 says may be refused with an answer; a chat has none.
         let skipped = voice.submitted..count.max(voice.submitted);
@@ -161,6 +185,7 @@ impl Oracle {
             post.end <= read(author),
             "post {count} of #{author} was decided before it was read"
         );
+        assert!(post.direct.is_none(), "post {count} of #{author} is for one nickname");
         assert_eq!(post.room, message.room, "post {count} of #{author} is in another room");
         assert!(post.content == message.content, "post {count} of #{author} has other content");
         assert!(
@@ -170,6 +195,9 @@ impl Oracle {
         voice.submitted = voice.submitted.max(count + 1);
         post.refused |= before.is_some();
         post.message = Some(number);
+        if post.as_nick.is_none() {
+            voice.names.insert(message.from.clone());
+        }
         let log = self.rooms.entry(message.room.clone()).or_default();
         assert!(
             message.seq > log.last_seq,
@@ -225,60 +253,6 @@ impl Oracle {
     /// True while some message is with the store.
     pub fn awaits_store(&self) -> bool {
         self.rooms.values().any(|log| !log.awaiting.is_empty())
-    }
-
-    /// A connection asks for a nickname in a frame that ends at `end` of its stream.
-    pub fn wish(&mut self, no: usize, request: Option<[u8; 16]>, nick: String, end: u64) {
-        let voice = &mut self.voices[no];
-        let after_posts = voice.posts.len();
-        voice.wishes.push(Wish { request, nick, after_posts, granted: None, end });
-    }
-
-    /// A nickname of v0.5 was granted or not: answers come in the order of the requests, one each.
-    pub fn nick_answered(&mut self, no: usize, request: [u8; 16], granted: bool) {
-        let wishes = &mut self.voices[no].wishes;
-        let mut open =
-            wishes.iter_mut().filter(|wish| wish.request.is_some() && wish.granted.is_none());
-        let wish = open.next();
-        let wish = wish.unwrap_or_else(|| panic!("#{no} got an answer more than it has requests"));
-        assert_eq!(wish.request, Some(request), "#{no} got its answers out of order");
-        wish.granted = Some(granted);
-    }
-
-    /// A `nick` or `hello` was answered: with the name that the connection has from there on, or not.
-    pub fn named(&mut self, no: usize, wish: usize, nick: Option<&str>) {
-        let wish = &mut self.voices[no].wishes[wish];
-        wish.granted = Some(nick.is_some());
-        if let Some(nick) = nick {
-            let asked = wish.nick.is_empty() || wish.nick == nick;
-            assert!(asked, "#{no} asked for `{}` and is called `{nick}`", wish.nick);
-            nick.clone_into(&mut wish.nick);
-        }
-    }
-
-    /// At the end: every message carries the name that its author had at that place of its stream.
-    pub fn check_names(&self) {
-        for (no, voice) in self.voices.iter().enumerate() {
-            let mut name: Option<&str> = voice.login.as_deref();
-            let mut wishes = voice.wishes.iter().peekable();
-            for (count, post) in voice.posts.iter().enumerate() {
-                while let Some(wish) = wishes.next_if(|wish| wish.after_posts <= count) {
-                    match wish.granted {
-                        Some(true) => name = Some(&wish.nick),
-                        Some(false) => {}
-                        None => name = None,
-                    }
-                }
-                let Some(message) = post.message.filter(|_| !post.resent) else { continue };
-                let from = &self.messages[message].from;
-                match post.as_nick.as_deref().or(name) {
-                    Some(name) => {
-                        assert_eq!(from, name, "post {count} of #{no} has another's name");
-                    }
-                    None => name = Some(from),
-                }
-            }
-        }
     }
 
     /// What the daemon has read and not decided: the first post of each connection in `alive` that

@@ -34,6 +34,7 @@ impl Store for SimStore {
             text: String::from_utf8_lossy(&record.content).into_owned(),
             content: record.content.to_vec(),
             author: 0,
+            count: 0,
             fate: Fate::Pending,
         };
         let named = format!("{} {}", message.room, message.seq);

@@ -68,6 +68,7 @@ pub struct Temper {
     pub reset: u64,
     pub vanish: u64,
     pub repeats: u64,
+    pub kicks: u64,
 }
 
 /// How the simulated store behaves.
@@ -261,6 +262,7 @@ fn temper(rng: &mut Rng, limits: &Limits) -> Temper {
         reset: sometimes(rng, 3, 40),
         vanish: sometimes(rng, 4, 20),
         repeats: if limits.recent > 1 << 20 { sometimes(rng, 2, 400) } else { 0 },
+        kicks: sometimes(rng, 3, 800),
     }
 }
 

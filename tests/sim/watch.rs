@@ -20,8 +20,10 @@ use crate::world::{Phase, World};
 const SLACK: u64 = 20 * MS;
 /// The most that one read takes.
 const READ_BYTES_MAX: usize = 64 * 1024;
-/// The longest answer to a wish for a nickname.
+/// The longest answer to most requests.
 const ANSWER_BYTES_MAX: usize = 300;
+/// The longest answer to those that look something up.
+const LOOK_BYTES_MAX: usize = 8 * 1024;
 /// The longest `gap` or `bye`.
 const GAP_BYTES_MAX: usize = 160;
 /// Whoever has said something has its turn in this time.
@@ -171,15 +173,15 @@ impl Watch {
         let aged = |since: u64, limit: u64| now.saturating_sub(since) + SLACK >= limit;
         let limits = &self.limits;
         let pending = self.seen.get(no).map_or(0, |seen| seen.pending);
-        let pages = client.asking.asked.values().flatten();
-        let paging =
-            pages.into_iter().any(|asked| matches!(asked, Asked::History | Asked::Tail(..)));
+        let paging = client.asking.asks(|asked| matches!(asked, Asked::History)) > 0;
         // What is held for an undecided connection is not yet counted as queued.
         let held = if link.wrote_total == 0 { world.oracle.native_owed(no) } else { 0 };
         let voice = &world.oracle.voices[no];
-        let answers = voice.wishes.iter().filter(|wish| wish.granted.is_none()).count();
-        let answers = answers * ANSWER_BYTES_MAX;
-        let more = world.oracle.released_now + held + answers;
+        let wishes = voice.wishes.iter().filter(|wish| wish.granted.is_none()).count();
+        let looks = client.asking.asks(|asked| matches!(asked, Asked::Other | Asked::Admin));
+        let asked = client.asking.asks(|_| true) + client.asking.faceless as usize;
+        let answers = (wishes + asked) * ANSWER_BYTES_MAX + looks * LOOK_BYTES_MAX;
+        let more = world.oracle.released_now + world.oracle.directs_under_way() + held + answers;
         let believable = match reason {
             CloseReason::PeerClosed => link.fin_seen,
             CloseReason::Reset => link.reset,
@@ -195,7 +197,8 @@ impl Watch {
             }
             CloseReason::StoreUnavailable => world.oracle.voices[no].store_refused,
             CloseReason::Drain => world.phase == Phase::Stopping,
-            CloseReason::InputBudget | CloseReason::Kicked | CloseReason::Banned => false,
+            CloseReason::Kicked | CloseReason::Banned => world.oracle.may_be_expelled(no),
+            CloseReason::InputBudget => false,
         };
         let sort = client.sort;
         assert!(

@@ -202,6 +202,7 @@ impl World {
 
     fn run(&mut self, wake: Wake) {
         let calm = self.phase != Phase::Chaos;
+        self.oracle.now = self.net.clock.now();
         match wake {
             Wake::Dial(no) => self.net.arrive_dial(no),
             Wake::Arrive(no) => self.net.arrive(no),
@@ -344,6 +345,7 @@ impl World {
                 continue;
             }
             self.oracle.check_all_decided(no, link.read_total);
+            self.oracle.check_directs(no);
             let asking = &self.clients[no].asking;
             match self.clients[no].sort {
                 Sort::V1 | Sort::Control => {
@@ -414,6 +416,7 @@ impl World {
     /// TERM.
     pub fn stop(&mut self) {
         self.phase = Phase::Stopping;
+        self.oracle.stopping = true;
         self.net.note(Kind::Phase, 0, 2, 0);
         self.stop_signal = true;
     }
