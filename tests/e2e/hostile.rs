@@ -258,7 +258,7 @@ fn a_burst_within_its_quota_cuts_nobody_who_reads() {
             });
         }
         for _ in 0..CHATS {
-            burst.sends(&tests::native::chat(&[0xff; 65_530]));
+            burst.sends(&tests::native::chat(&vec![0xff; 65_530]));
         }
     });
     let stats = daemon.control().asks("stats", json!({}))["stats"].clone();
