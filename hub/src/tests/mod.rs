@@ -2,6 +2,7 @@
 
 mod administration;
 mod anything;
+mod catching_up;
 mod deadlines;
 mod direct;
 mod native;
