@@ -210,6 +210,21 @@ impl Follower<'_> {
         self.save_in_time(now);
     }
 
+    /// From here on everything is owed, whatever ends this: the file says so before the first message is handed on.
+    fn note_beginning(&mut self) {
+        let Some(cursor) = &mut self.cursor else { return };
+        let now = clock::now();
+        cursor.note(now, self.history.as_deref(), &self.places.bases());
+        if let Err(failure) = cursor.save() {
+            self.cannot_keep(&failure);
+        }
+    }
+
+    fn cannot_keep(&self, failure: &Failure) {
+        let text = format!("{failure}; where this is cannot be kept for now");
+        self.context.talk.say("cursor", &text);
+    }
+
     /// The program for this event has had it.
     fn note_one(&mut self, event: &Event) {
         let exact = self.is_exact();
@@ -234,8 +249,7 @@ impl Follower<'_> {
     fn save_in_time(&mut self, now: Now) {
         let Some(cursor) = &mut self.cursor else { return };
         if let Err(failure) = cursor.save_in_time(now) {
-            let text = format!("{failure}; where this is cannot be kept for now");
-            self.context.talk.say("cursor", &text);
+            self.cannot_keep(&failure);
         }
     }
 

@@ -192,15 +192,13 @@ impl Follower<'_> {
     /// What was asked for first has come, or there was nothing of it: nothing older is owed.
     fn begun(&mut self, reply: &Fields) {
         self.began = true;
-        if self.start == Start::All {
-            return;
-        }
         let followed = reply.get("rooms").and_then(Value::as_array).into_iter().flatten();
-        for room in followed.filter_map(Value::as_str) {
+        for room in followed.filter_map(Value::as_str).filter(|_| self.start != Start::All) {
             if !self.places.has(room) {
                 self.places.begin(room, self.listed.get(room).copied().unwrap_or(0));
             }
         }
+        self.note_beginning();
     }
 
     /// The list of rooms: where following begins, or, later, which have something that was missed.

@@ -23,7 +23,8 @@ impl Places {
 
     /// A message was seen, or is known to be gone; whether it is news.
     pub(super) fn see(&mut self, room: &str, seq: u64) -> bool {
-        let place = self.0.entry(room.to_owned()).or_default();
+        let first = Place { base: seq.saturating_sub(1), seen: 0 };
+        let place = self.0.entry(room.to_owned()).or_insert(first);
         let is_news = seq > place.seen;
         place.seen = place.seen.max(seq);
         is_news
@@ -38,6 +39,11 @@ impl Places {
     /// is owed.
     pub(super) fn last(&self, room: &str) -> u64 {
         self.0.get(room).map_or(0, |place| place.base.max(place.seen))
+    }
+
+    /// Every room and where it began: before the first of its messages that was seen, at the latest.
+    pub(super) fn bases(&self) -> BTreeMap<String, u64> {
+        self.0.iter().map(|(room, place)| (room.clone(), place.base)).collect()
     }
 
     /// Every room and what the next message comes after.
@@ -66,6 +72,8 @@ mod tests {
         assert_eq!(places.last("a"), 7);
         assert!(places.see("a", 9));
         assert_eq!(places.all().get("a"), Some(&9));
+        assert!(places.see("b", 3));
+        assert_eq!((places.bases().get("a"), places.bases().get("b")), (Some(&7), Some(&2)));
         places.forget();
         assert!(!places.has("a"));
     }
