@@ -9,6 +9,9 @@ use crate::net::{Net, Stage};
 use crate::oracle::{Fate, LOBBY, Oracle};
 use crate::trace::Kind;
 
+/// So many are named of those who came, and of those who went.
+const PRESENCE_NAMES_MAX: u64 = 20;
+
 /// Takes one JSON object that came.
 pub fn take(client: &mut Client, json: &[u8], net: &mut Net, oracle: &mut Oracle) {
     let value: Value = serde_json::from_slice(json)
@@ -74,7 +77,11 @@ fn event(client: &mut Client, value: &Value, net: &mut Net, oracle: &mut Oracle)
             net.note_text(Kind::Got, no, &format!("receipt {id} {by}"));
             oracle.delivered(no, id, by);
         }
-        "topic" | "away" | "presence" => oracle.room_news(no, text(value, "room")),
+        "topic" | "away" => oracle.room_news(no, text(value, "room")),
+        "presence" => {
+            check_presence(value);
+            oracle.room_news(no, text(value, "room"));
+        }
         "joined" | "left" | "renamed" => {
             assert!(!text(value, "nick").is_empty(), "someone came or went: {value}");
             oracle.room_news(no, text(value, "room"));
@@ -86,6 +93,17 @@ fn event(client: &mut Client, value: &Value, net: &mut Net, oracle: &mut Oracle)
         "notice" => {}
         other => panic!("#{no} got an unknown event {other}"),
     }
+}
+
+/// Who came and who went in a while is somebody, and named as far as that is short.
+fn check_presence(value: &Value) {
+    let names = |key: &str| value[key].as_array().expect("a list of names").clone();
+    let (joined, left) = (names("joined"), names("left"));
+    let counts = (number(value, "joined_count"), number(value, "left_count"));
+    let is_short = |list: &[Value], count: u64| list.len() as u64 == count.min(PRESENCE_NAMES_MAX);
+    assert!(counts.0 + counts.1 > 0, "somebody came or went: {value}");
+    assert!(is_short(&joined, counts.0) && is_short(&left, counts.1), "they are named: {value}");
+    assert!(!joined.iter().any(|nick| left.contains(nick)), "nobody does both: {value}");
 }
 
 /// A message for this client alone.
@@ -179,13 +197,20 @@ fn reply(client: &mut Client, value: &Value, net: &mut Net, oracle: &mut Oracle)
         client.asking.conflicts.remove(id);
         client.asking.asked.remove(id);
     }
+    answered(client, first, id, value, oracle);
+}
+
+/// What an answer means for what was asked.
+fn answered(client: &mut Client, asked: Asked, id: &str, value: &Value, oracle: &mut Oracle) {
+    let (no, ok) = (client.no, value["ok"] == true);
+    let code = if ok { "" } else { text(value, "error") };
     let page = client.asking.pages.remove(id).unwrap_or_default();
-    let joined = match &first {
+    let joined = match &asked {
         Asked::Join(room) if ok => Some((&**room, number(value, "seq"))),
         _ => None,
     };
     let shown = oracle.caught_up(no, id, joined);
-    match first {
+    match asked {
         Asked::Bad => assert!(!ok, "#{no}: {id} was not to succeed: {value}"),
         Asked::Hello(wish, lobby) => {
             oracle.named(no, wish, ok.then(|| text(value, "nick")), code == "nickname_in_use");

@@ -149,7 +149,7 @@ pub fn one(client: &mut Client, oracle: &mut Oracle, at: u64) -> Vec<u8> {
         80..84 => ask(client, json!({"request": "ping"}), Asked::Other),
         84..86 => ask(client, json!({"request": "stats"}), Asked::Other),
         86..89 => nick(client, oracle, at),
-        89..94 => talking::people(client, oracle, room),
+        89..94 => talking::people(client, oracle, &room),
         _ => bad_words(client),
     }
 }
@@ -356,7 +356,7 @@ pub fn from_base64(text: &str) -> Vec<u8> {
         let sextet =
             |byte: &u8| ALPHABET.iter().position(|known| known == byte).unwrap_or(0) as u32;
         let word = group.iter().fold(0, |word, byte| word << 6 | sextet(byte));
-        let length = 3 - group.iter().filter(|byte| **byte == b'=').count();
+        let length = String::from_utf8_lossy(group).trim_end_matches('=').len().saturating_sub(1);
         out.extend(&word.to_be_bytes()[1..=length]);
     }
     out

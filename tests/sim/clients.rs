@@ -2,6 +2,7 @@
 //! manner of reading. What a client says is in `native` and, for v1, in `asking`; what it understands is
 //! in `native`, `control` and `v1`.
 
+use crate::asking::Greeting;
 use crate::clock::{MS, SECOND, Wake};
 use crate::net::{Net, Stage, take};
 use crate::oracle::Oracle;
@@ -293,6 +294,9 @@ impl Client {
             net.clock.after(every.max(1), Wake::Sip(no));
         } else if link.stage == Stage::Closed && (link.sendq.is_empty() || link.vanished) {
             net.note(Kind::ClientClosed, no, 0, 0);
+            let speaks_v1 = self.sort == Sort::Control || self.asking.greeting == Greeting::Done;
+            let due = speaks_v1 && oracle.voices[no].bye_due && !net.links[no].cut;
+            assert!(self.asking.bye || !due, "#{no} was closed by an administrator without a bye");
             self.life = Life::Ended;
         }
         net.pump(no);

@@ -191,6 +191,7 @@ impl Net {
         // delivered may be lost by it.
         if !self.links[no].inbox.is_empty() && self.rng.chance(300) {
             self.links[no].sendq.clear();
+            self.links[no].cut = true;
         }
         self.pump(no);
         self.dead_tokens.push(token);

@@ -49,6 +49,8 @@ pub struct Link {
     pub vanished: bool,
     /// The client's program is gone: what reaches it is answered by a reset.
     pub client_closed: bool,
+    /// What the daemon wrote last was lost when it closed.
+    pub cut: bool,
     pub read_armed: bool,
     pub read_total: u64,
     pub read_at: u64,
@@ -181,6 +183,7 @@ impl Net {
             reset: false,
             vanished: false,
             client_closed: false,
+            cut: false,
             read_armed: true,
             read_total: 0,
             read_at: 0,

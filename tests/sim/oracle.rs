@@ -108,6 +108,8 @@ pub struct Voice {
     /// When the daemon let it in, and when it closed it.
     pub opened: Option<u64>,
     pub closed: Option<u64>,
+    /// If it speaks v1, a `bye` is the last thing that it gets.
+    pub bye_due: bool,
     /// It ends by its own doing, or its kernel has lost it.
     pub leaving: bool,
 }

@@ -163,7 +163,12 @@ impl Plan {
         let store = store(rng);
         let temper = temper(rng, &limits);
         let net = network(rng, &limits, temper.size);
-        let clients = if rng.below(4) == 0 { rng.size(16, 40) } else { rng.size(2, 14) };
+        let clients = match rng.below(32) {
+            // More than a room has whose members hear of each one who comes.
+            0 => rng.size(60, 80),
+            1..8 => rng.size(16, 40),
+            _ => rng.size(2, 14),
+        };
         // About so many acts of clients in all, however long they think.
         let acts = rng.scale(80, 600);
         let chaos = acts * (temper.think.0 + temper.think.1) / 2 / clients as u64;

@@ -63,7 +63,7 @@ pub fn receipt(client: &mut Client, oracle: &mut Oracle) -> Option<Vec<u8>> {
 }
 
 /// Asks about people and their rooms, or does something to them.
-pub fn people(client: &mut Client, oracle: &mut Oracle, room: String) -> Vec<u8> {
+pub fn people(client: &mut Client, oracle: &mut Oracle, room: &str) -> Vec<u8> {
     let nick = somebody(client, oracle);
     match client.rng.below(20) {
         0..6 => ask(client, json!({"request": "whois", "nick": nick}), Asked::Other),

@@ -8,7 +8,7 @@ use chatd::turn::Log;
 use hub::{CloseReason, ConnId, Hub, Level, Notice};
 
 use crate::asking::Asked;
-use crate::clients::{Client, Sort};
+use crate::clients::{Client, Life, Sort};
 use crate::clock::{MS, SECOND};
 use crate::driver::Shared;
 use crate::net::Link;
@@ -232,6 +232,14 @@ fn native_since(link: &Link, client: &Client, detect: u64) -> Option<u64> {
     }
 }
 
+/// Whether a connection has got everything up to its end, which is an administrator's doing: then a `bye` is the last of it.
+fn owes_bye(no: usize, reason: &CloseReason, world: &World) -> bool {
+    let (link, client) = (&world.net.links[no], &world.clients[no]);
+    let expelled = matches!(reason, CloseReason::Kicked | CloseReason::Banned);
+    let stayed = client.life == Life::Living && client.bad_from.is_none();
+    expelled && stayed && !link.write_blocked
+}
+
 /// The daemon's log in the simulated world: every notice goes into the trace, closes are judged.
 pub struct SimLog {
     world: Shared,
@@ -263,6 +271,7 @@ impl Log for SimLog {
         }
         if let (Notice::Closed { reason, .. }, Some(no)) = (&notice, about) {
             self.watch.borrow().closed(no, reason, &world);
+            world.oracle.voices[no].bye_due |= owes_bye(no, reason, &world);
         }
     }
 
