@@ -80,19 +80,24 @@ impl Oracle {
             let missed = self.first_stored(room, last, seq);
             assert!(missed.is_none(), "#{no} is replayed seq {seq} of {room} and not {missed:?}");
         } else {
-            self.replay_begins(no, at, room, seq);
+            self.replay_begins(no, at, room, seq, false);
         }
         self.came_to(no, at, room, seq);
     }
 
-    /// The first message or gap of a replay begins at a number.
-    fn replay_begins(&mut self, no: usize, at: usize, room: &str, first: u64) {
+    /// The first message or gap of a replay begins at a number. Where it may as well be live, what the client said itself is
+    /// left out.
+    fn replay_begins(&mut self, no: usize, at: usize, room: &str, first: u64, may_be_live: bool) {
         let follow = self.ears[no].follows.get(room);
         let owed = follow.and_then(|follow| follow.owed_gap);
         if let Some(after) = self.after(no, at, room) {
             let told = self.ears[no].catching[at].maybe.get(room);
             let from = told.copied().filter(|to| first > *to).unwrap_or(after).max(after);
-            let missed = self.first_stored(room, from, first);
+            let missed = if may_be_live {
+                self.first_of_others(no, room, from, first)
+            } else {
+                self.first_stored(room, from, first)
+            };
             assert!(
                 missed.is_none(),
                 "#{no}: the replay of {room} after {after} begins at {first} without {missed:?}"
@@ -122,7 +127,12 @@ impl Oracle {
     pub fn gap_while_catching_up(&mut self, no: usize, room: &str, from: u64, to: u64) {
         let at = self.catching(no, room).expect("it is being replayed");
         let begun = self.ears[no].catching[at].last.contains_key(room);
-        let position = self.ears[no].follows.get(room).map(|follow| follow.position);
+        // A room that was made since everything is followed is followed from its first message on.
+        let position = if self.ears[no].tails_all {
+            Some(self.ears[no].follow(room).position)
+        } else {
+            self.ears[no].follows.get(room).map(|follow| follow.position)
+        };
         assert!(from <= to, "#{no} got gap {from} to {to} of {room}");
         let is_live = position.is_some_and(|position| from > position);
         if begun || is_live {
@@ -141,7 +151,8 @@ impl Oracle {
                 }
             }
         } else {
-            self.replay_begins(no, at, room, from);
+            // Of a room that had nothing to be replayed it is the first thing live.
+            self.replay_begins(no, at, room, from, position.is_none());
             self.came_to(no, at, room, to);
         }
     }

@@ -155,8 +155,13 @@ impl Oracle {
         if self.ears[no].follows.contains_key(room) {
             self.reply_at(no, room, seq + 1);
         }
-        let begin = || Follow { position: seq, ..Follow::default() };
-        self.ears[no].follows.entry(room.to_owned()).or_insert_with(begin).joined = true;
+        // A `tail` that is not answered may follow it already, and owe a gap.
+        let begin = if self.is_catching_up(no, room) {
+            Follow { begins_by: Some(seq), ..Follow::default() }
+        } else {
+            Follow { position: seq, ..Follow::default() }
+        };
+        self.ears[no].follows.entry(room.to_owned()).or_insert(begin).joined = true;
     }
 
     /// `leave` was granted.
@@ -265,7 +270,7 @@ impl crate::hearing::Ear {
     }
 
     /// Where it stands in a room; it is an error to hear of one that it does not follow.
-    fn follow(&mut self, room: &str) -> &mut Follow {
+    pub fn follow(&mut self, room: &str) -> &mut Follow {
         if self.tails_all && !self.follows.contains_key(room) {
             let begin = Follow { tailing: true, ..Follow::default() };
             self.follows.insert(room.to_owned(), begin);
