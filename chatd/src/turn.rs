@@ -32,7 +32,7 @@ const EXPIRIES_MAX: usize = 256;
 const CLOSES_MAX: usize = 256;
 
 /// The longest that one phase of a turn goes on: five of them keep a turn below 10 ms, however slow the machine's calls are.
-const PHASE_MAX: Span = Span::from_micros(500);
+const PHASE_MAX: Span = Span::from_micros(250);
 
 /// What an operator can set about the turn itself.
 #[derive(Clone, Copy, Debug)]
