@@ -9,7 +9,7 @@ use alloc::format;
 use core::net::IpAddr;
 
 use proto::vocabulary::Error;
-use proto::{Banned, Charset, Dialect, ErrorCode, Network, Nick, NickKey, Now, WallTime};
+use proto::{Banned, Charset, Dialect, ErrorCode, Network, Nick, NickKey, Now, Skeleton, WallTime};
 
 use crate::Hub;
 use crate::connection::{ConnId, Phase};
@@ -58,42 +58,65 @@ impl Ban {
     }
 }
 
+/// A ban, and what the nickname that it keeps out looks like: that is long to compute, and asked of each name that is taken.
+#[derive(Debug)]
+struct Entry {
+    ban: Ban,
+    look: Option<Skeleton>,
+}
+
+impl Entry {
+    fn of(ban: Ban) -> Self {
+        let look = match &ban.banned {
+            Banned::Nick(nick) => Some(nick.skeleton()),
+            Banned::Network(_) => None,
+        };
+        Self { ban, look }
+    }
+}
+
 /// Everybody who is kept out.
 #[derive(Debug, Default)]
 pub(crate) struct Bans {
-    entries: BTreeMap<Key, Ban>,
+    entries: BTreeMap<Key, Entry>,
 }
 
 impl Bans {
     /// Keeps somebody out, in the place of what was said of the same before; false where there are as many as there may be.
     pub(crate) fn put(&mut self, ban: Ban, now: Now) -> bool {
-        self.entries.retain(|_, ban| !ban.is_over(now));
+        self.entries.retain(|_, entry| !entry.ban.is_over(now));
         let key = Key::of(&ban.banned);
         if self.entries.len() == BANS_MAX && !self.entries.contains_key(&key) {
             return false;
         }
         assert!(!ban.is_over(now), "a ban holds for some time");
-        self.entries.insert(key, ban);
+        self.entries.insert(key, Entry::of(ban));
         assert!(self.entries.len() <= BANS_MAX, "only so many are kept out");
         true
     }
 
     /// Lets somebody in again; false where nobody kept it out.
     pub(crate) fn lift(&mut self, banned: &Banned, now: Now) -> bool {
-        self.entries.remove(&Key::of(banned)).is_some_and(|ban| !ban.is_over(now))
+        self.entries.remove(&Key::of(banned)).is_some_and(|entry| !entry.ban.is_over(now))
     }
 
     /// Everybody who is kept out now.
     pub(crate) fn iter(&self, now: Now) -> impl Iterator<Item = &Ban> {
-        self.entries.values().filter(move |ban| !ban.is_over(now))
+        self.entries.values().map(|entry| &entry.ban).filter(move |ban| !ban.is_over(now))
     }
 
     /// A ban of a nickname, or of one that is taken for it.
     pub(crate) fn of_nick(&self, nick: &Nick, charset: Charset, now: Now) -> Option<&Ban> {
-        self.iter(now).find(|ban| match &ban.banned {
-            Banned::Nick(banned) => banned.conflicts(nick, charset),
-            Banned::Network(_) => false,
-        })
+        let same = self.entries.get(&Key::Nick(nick.key()));
+        if let Some(entry) = same.filter(|entry| !entry.ban.is_over(now)) {
+            return Some(&entry.ban);
+        }
+        if charset == Charset::Ascii || self.entries.is_empty() {
+            return None;
+        }
+        let look = Some(nick.skeleton());
+        let mut entries = self.entries.values().filter(|entry| !entry.ban.is_over(now));
+        entries.find(|entry| entry.look == look).map(|entry| &entry.ban)
     }
 
     /// A ban of a network that an address is in.
@@ -136,8 +159,8 @@ impl Hub {
     /// Who is here and would be kept out, in tests.
     pub(crate) fn check_bans(&self) {
         assert!(self.bans.entries.len() <= BANS_MAX, "only so many are kept out");
-        for (key, ban) in &self.bans.entries {
-            assert_eq!(*key, Key::of(&ban.banned), "a ban is filed where it is looked for");
+        for (key, entry) in &self.bans.entries {
+            assert_eq!(*key, Key::of(&entry.ban.banned), "a ban is filed where it is looked for");
         }
         let tcp = self.connections.iter().filter(|connection| {
             connection.phase.is_live() && connection.dialect != Dialect::Control
@@ -189,6 +212,22 @@ mod tests {
         assert!(bans.of_address("192.0.3.1".parse().unwrap(), later).is_none());
         assert!(bans.lift(&network("192.0.2.0/24"), later));
         assert_eq!(bans.iter(later).count(), 0);
+    }
+
+    #[test]
+    fn of_names_that_look_alike_all_are_kept_out_in_a_charset_that_has_such() {
+        let name = |text: &str| Nick::parse_in(text, Charset::Unicode).unwrap();
+        let mut bans = Bans::default();
+        assert!(bans.put(ban(Banned::Nick(name("PayPal")), Some(10)), NOW));
+        assert!(bans.put(ban(network("192.0.2.0/24"), None), NOW));
+        // The one has a capital i, the other a Cyrillic a.
+        for alike in ["PayPaI", "P\u{430}yPal"] {
+            assert!(bans.of_nick(&name(alike), Charset::Unicode, NOW).is_some(), "{alike}");
+            assert!(bans.of_nick(&name(alike), Charset::Ascii, NOW).is_none(), "{alike}");
+            let later = NOW.after(Span::from_secs(10));
+            assert!(bans.of_nick(&name(alike), Charset::Unicode, later).is_none(), "{alike}");
+        }
+        assert!(bans.of_nick(&name("ada"), Charset::Unicode, NOW).is_none());
     }
 
     #[test]

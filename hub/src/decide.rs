@@ -80,12 +80,13 @@ impl Hub {
     }
 
     fn take_nickname(&mut self, id: ConnId, nick: &Nick, out: &mut Outbox) -> Result<(), String> {
+        // First the quota: what the others look at is long to compute.
+        if let Some(waits) = self.nick_change_waits(id, nick) {
+            return Err(too_many_names(waits).message);
+        }
         self.nick_is_not_banned(nick).map_err(|error| error.message)?;
         if self.names.is_anothers(nick, id) {
             return Err(TAKEN.to_string());
-        }
-        if let Some(waits) = self.nick_change_waits(id, nick) {
-            return Err(too_many_names(waits).message);
         }
         let renamed = self.rename(id, nick, out);
         assert!(renamed, "a name that may be taken is taken");

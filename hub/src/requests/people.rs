@@ -24,6 +24,10 @@ impl Hub {
                 "A control connection takes no nickname: it speaks as its user's login name.";
             return Err(Error::new(ErrorCode::BadRequest, text));
         }
+        // First the quota: what the others look at is long to compute.
+        if let Some(waits) = self.nick_change_waits(id, nick) {
+            return Err(too_many_names(waits));
+        }
         self.nick_is_not_banned(nick)?;
         if self.names.is_anothers(nick, id) {
             let text = if self.names.owner(nick).is_some() {
@@ -33,7 +37,7 @@ impl Hub {
             };
             return Err(Error::new(ErrorCode::NicknameInUse, text));
         }
-        self.nick_change_waits(id, nick).map_or(Ok(()), |waits| Err(too_many_names(waits)))
+        Ok(())
     }
 
     pub(super) fn nick(

@@ -166,12 +166,35 @@ fn names_change_five_times_a_minute_and_what_changes_nothing_is_free() {
     assert!(heard.iter().zip(five).all(|(line, word)| line.starts_with(word)), "{heard:?}");
     turn.say(a, &nick(6, "once more"));
     assert_eq!(turn.heard(a), ["nak 6"]);
-    assert_eq!(hits(&turn), ["nick_changes name 4 1"]);
+    assert_eq!(hits(&turn), ["nick_changes name 4 2"], "a taken name is looked for within it");
     turn.wait(12_000);
     turn.say(a, &[nick(7, "once more"), nick(8, "and again")].concat());
     assert_eq!(turn.heard(a), ["ack 7", "nak 8"]);
     turn.say(a, &[keepalive(), chat("said")].concat());
     assert_eq!(turn.heard(b).last().unwrap(), "once more: said");
+}
+
+#[test]
+fn nobody_looks_for_a_name_past_its_quota() {
+    let settings = Settings { nick_changes: Some(quota(1, 60)), ..quiet() };
+    let mut turn = Turn::new(settings);
+    let root = turn.arrive(user("root", true)).unwrap();
+    turn.ask(root, r#"{"request":"ban","id":"1","nick":"troll"}"#);
+    let bob = turn.dial();
+    let hello = |name: &str| {
+        let json = std::format!(r#"{{"request":"hello","id":"h","nick":"{name}"}}"#);
+        let mut bytes = Vec::new();
+        proto::native::v1_frame(json.as_bytes(), &mut bytes);
+        bytes
+    };
+    turn.say(bob, &hello("Bob"));
+    turn.read(bob);
+    turn.say(bob, &hello("troll"));
+    let told = turn.read(bob);
+    assert!(String::from_utf8_lossy(&told).contains("rate_limited"), "the quota is asked first");
+    let eve = turn.native();
+    turn.say(eve, &[nick(1, "Eve"), nick(2, "troll")].concat());
+    assert_eq!(hits(&turn), ["nick_changes Eve 1", "nick_changes Bob 1"]);
 }
 
 #[test]
