@@ -3,6 +3,10 @@
 //! Nothing here blocks the loop: what finds the queue full is counted and said later, and so are lines of one kind past their
 //! share, since peers cause them and a log is a disk. No message's content comes here.
 
+mod escaped;
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -15,6 +19,7 @@ use proto::{Nick, RoomName, WallTime};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
 
+use self::escaped::Escaped;
 use crate::clock::Clock;
 use crate::config::LogFormat;
 use crate::turn::Log;
@@ -59,7 +64,8 @@ impl Sink {
         let (queue, entries) = sync_channel(QUEUE_ENTRIES_MAX);
         let (ends, ended) = sync_channel(0);
         let work = move || {
-            write_all(&entries, format);
+            write_all(&entries, format, io::stderr);
+            let _ = io::stderr().flush();
             drop(ends);
         };
         std::thread::Builder::new().name("log".to_owned()).spawn(work)?;
@@ -121,7 +127,11 @@ const fn rank(level: Level) -> u8 {
 }
 
 /// The log thread: one tracing event for each entry, until the loop is gone.
-fn write_all(entries: &Receiver<Entry>, format: LogFormat) {
+fn write_all<W: Write + 'static>(
+    entries: &Receiver<Entry>,
+    format: LogFormat,
+    to: impl Fn() -> W + Send + Sync + 'static,
+) {
     let time = EntryTime(Arc::new(AtomicI64::new(0)));
     let lines = tracing_subscriber::fmt()
         // The sink decides what comes here. What was lost or left out is said at any level.
@@ -130,7 +140,7 @@ fn write_all(entries: &Receiver<Entry>, format: LogFormat) {
         .with_timer(time.clone())
         // What cannot be written to standard error cannot be complained about there either.
         .log_internal_errors(false)
-        .with_writer(io::stderr);
+        .with_writer(move || Escaped::new(to(), format));
     let guard = match format {
         LogFormat::Text => tracing::subscriber::set_default(lines.with_ansi(false).finish()),
         LogFormat::Json => {
@@ -158,7 +168,6 @@ fn write_all(entries: &Receiver<Entry>, format: LogFormat) {
     time.set(Clock::wall());
     shares.end(write_left_out);
     drop(guard);
-    let _ = io::stderr().flush();
 }
 
 /// How many lines of each kind the current second had.
@@ -232,7 +241,7 @@ macro_rules! at_level {
 }
 
 fn write_notice(notice: &Notice) {
-    let text = printable(&notice.to_string());
+    let text = notice.to_string();
     let kind = notice.kind();
     let Subject { connection, peer, nick, room, reason } = notice.subject();
     let connection = connection.map(hub::ConnId::as_u64);
@@ -241,19 +250,7 @@ fn write_notice(notice: &Notice) {
 }
 
 fn write_line(level: Level, kind: &'static str, text: &str) {
-    let text = printable(text);
     at_level!(level, kind, "{text}");
-}
-
-/// The text with control characters written out, so that one entry is one line and drives no terminal.
-fn printable(text: &str) -> String {
-    text.chars()
-        .flat_map(|c| {
-            let (shown, escaped) =
-                if c.is_control() { (None, Some(c.escape_default())) } else { (Some(c), None) };
-            shown.into_iter().chain(escaped.into_iter().flatten())
-        })
-        .collect()
 }
 
 /// When the entry being written was made, microseconds of the wall clock: written as everywhere, RFC 3339 with microseconds.
@@ -270,55 +267,5 @@ impl EntryTime {
 impl FormatTime for EntryTime {
     fn format_time(&self, writer: &mut Writer<'_>) -> std::fmt::Result {
         write!(writer, "{}", WallTime::from_micros(self.0.load(Ordering::Relaxed)))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_log_entry_is_one_line_and_drives_no_terminal() {
-        assert_eq!(printable("a\n\u{1b}[2Jb"), "a\\n\\u{1b}[2Jb");
-        assert_eq!(printable("Zoë"), "Zoë");
-    }
-
-    #[test]
-    fn a_full_queue_loses_entries_counts_them_and_says_so() {
-        let (queue, entries) = sync_channel(2);
-        let (_, ended) = sync_channel(0);
-        let mut sink = Sink { queue: Some(queue), ended, level: Level::Info, lost: 0 };
-        for _ in 0..5 {
-            sink.line(Level::Info, "test", "text".to_owned());
-        }
-        assert_eq!(sink.lost, 3);
-        let next = || entries.try_recv().map(|entry| entry.what);
-        assert!(matches!(next(), Ok(What::Line(..))) && matches!(next(), Ok(What::Line(..))));
-        sink.line(Level::Info, "test", "text".to_owned());
-        assert!(matches!(next(), Ok(What::Lost(3))) && matches!(next(), Ok(What::Line(..))));
-        sink.line(Level::Debug, "test", "below the level".to_owned());
-        assert!(next().is_err());
-        sink.set_level(Level::Debug);
-        sink.line(Level::Debug, "test", "text".to_owned());
-        assert!(matches!(next(), Ok(What::Line(Level::Debug, ..))));
-        sink.set_level(Level::Error);
-        sink.line(Level::Warn, "test", "below the level".to_owned());
-        assert!(next().is_err());
-    }
-
-    #[test]
-    fn a_kind_has_so_many_lines_a_second_and_the_rest_is_counted() {
-        let mut shares = Shares::default();
-        let mut said = Vec::new();
-        shares.begin(7, |kind, count| said.push((kind, count)));
-        let written = (0..250).filter(|_| shares.take("closed")).count();
-        assert_eq!(written, 100);
-        assert!(shares.take("draining"), "another kind has a share of its own");
-        shares.begin(7, |kind, count| said.push((kind, count)));
-        assert!(!shares.take("closed"), "it is the same second");
-        shares.begin(8, |kind, count| said.push((kind, count)));
-        assert!(shares.take("closed"), "another second, another share");
-        shares.end(|kind, count| said.push((kind, count)));
-        assert_eq!(said, [("closed", 151)]);
     }
 }

@@ -186,7 +186,12 @@ impl RoomName {
 
 /// Whether a text is one line that people can be shown: no control, invisible or bidirectional character drives what shows it.
 pub(crate) fn printable_line(text: &str) -> bool {
-    text.chars().all(|c| !c.is_control() && !is_invisible(c))
+    text.chars().all(is_printable)
+}
+
+/// Whether a character shows itself, and drives nothing that shows it.
+pub fn is_printable(c: char) -> bool {
+    !c.is_control() && !is_invisible(c)
 }
 
 /// Format characters and separators of Unicode's categories Cf, Zl and Zp, and the tags: they show nothing, or turn text around.
