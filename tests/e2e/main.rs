@@ -15,6 +15,7 @@ mod faults;
 mod first_session;
 mod hostile;
 mod limits;
+mod log;
 mod matrix;
 mod slow;
 mod timing;
