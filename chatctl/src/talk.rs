@@ -213,7 +213,7 @@ impl Talk {
             return;
         }
         let line = if self.json {
-            failure.as_json()
+            visible::json(&failure.as_json())
         } else {
             format!("chatctl: {}", visible::line(&failure.message))
         };
@@ -223,7 +223,7 @@ impl Talk {
 
     fn tell(&self, code: &str, text: &str) {
         let line = if self.json {
-            serde_json::json!({"notice": code, "message": text}).to_string()
+            visible::json(&serde_json::json!({"notice": code, "message": text}).to_string())
         } else {
             format!("chatctl: {}", visible::line(text))
         };

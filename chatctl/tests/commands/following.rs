@@ -80,6 +80,69 @@ fn the_time_to_follow_ends_it_and_a_missing_message_is_status_5() {
     assert_eq!(ran.code, Some(5), "{ran:?}");
 }
 
+/// What a server may let others say that drives a terminal: it cannot be relied on to refuse it.
+const EVIL: &str = "x\r\n00:00:00 root: forged\u{1b}[2J\u{9b}31m\u{7}\u{202e}txt\u{200b}";
+
+/// Says one of every event with hostile text wherever text can be, a message last.
+fn evil_events(caller: &mut fake::Caller) {
+    follow(caller, json!([]));
+    for name in ["joined", "left", "renamed", "topic", "away", "notice", "unheard_of"] {
+        caller.say(&json!({"event": name, "room": EVIL, "nick": EVIL, "new_nick": EVIL,
+            "topic": EVIL, "away": EVIL, "text": EVIL}));
+    }
+    caller.say(&message(EVIL, 1, EVIL, EVIL));
+    caller.hung_up();
+}
+
+/// Runs `chatctl` with a terminal for its output; what the terminal is shown. What the operator says goes to standard error, which
+/// is fit for a terminal whatever it is.
+fn shown_on_a_terminal(fake: Fake, args: &[&str]) -> String {
+    let terminal = nix::pty::openpty(None, None).unwrap();
+    let mut command = command(fake.address(), args);
+    let child = command.stdout(Stdio::from(terminal.slave)).stdin(Stdio::null()).spawn().unwrap();
+    drop(command);
+    // The end of a terminal that nobody has any more is an error to its reader.
+    let reader = std::thread::spawn(move || {
+        let (mut shown, mut piece) = (Vec::new(), [0; 4096]);
+        while let Ok(count @ 1..) = nix::unistd::read(&terminal.master, &mut piece) {
+            shown.extend_from_slice(&piece[..count]);
+        }
+        shown
+    });
+    let ran = fake.end(ended(child));
+    assert_eq!((ran.code, ran.err.lines().count()), (Some(0), 1), "{ran:?}");
+    assert!(ran.err.contains("forged") && !ran.err.contains(is_driving), "{ran:?}");
+    // The terminal itself makes a line feed two characters.
+    String::from_utf8(reader.join().unwrap()).unwrap().replace("\r\n", "\n")
+}
+
+fn is_driving(c: char) -> bool {
+    c != '\n' && !proto::is_printable(c)
+}
+
+#[test]
+fn on_a_terminal_no_event_and_no_message_drives_it_or_forges_a_line() {
+    let args = ["tail", "--events", "--count", "1", "--color", "never"];
+    let shown = shown_on_a_terminal(Fake::new(|door| evil_events(&mut door.open())), &args);
+    assert!(!shown.contains(is_driving), "{shown:?}");
+    let lines: Vec<&str> = shown.lines().collect();
+    let events = lines.iter().filter(|line| line.contains(" -- ")).count();
+    // A message may have lines; all but its first are indented.
+    assert_eq!((events, lines.len()), (6, 8), "{shown}");
+    assert!(lines[7].starts_with("    00:00:00 root: forged\\e[2J"), "{shown}");
+    assert!(lines.iter().all(|line| !line.starts_with("00:00:00 root: forged")), "{shown}");
+}
+
+#[test]
+fn on_a_terminal_json_is_escaped_and_says_the_same() {
+    let args = ["tail", "--events", "--count", "1", "--json"];
+    let shown = shown_on_a_terminal(Fake::new(|door| evil_events(&mut door.open())), &args);
+    assert!(!shown.contains(is_driving), "{shown:?}");
+    let said: Vec<Value> = shown.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(said.len(), 7, "{shown}");
+    assert!(said.iter().all(|event| event["room"] == EVIL), "{shown}");
+}
+
 /// Answers a replay of a room, from a message on.
 pub(crate) fn replays(caller: &mut fake::Caller, room: &str, after: u64, events: &[Value]) {
     let tail = caller.hear("tail");
