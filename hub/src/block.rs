@@ -7,7 +7,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use proto::{Dialect, Seq};
+use proto::{Dialect, RoomName, Seq};
 
 use crate::rooms::RoomNo;
 use crate::settings::BLOCK_BYTES_MAX;
@@ -34,6 +34,8 @@ impl Frame {
 #[derive(Debug)]
 pub(crate) struct Block {
     pub(crate) room: RoomNo,
+    /// The room's name, which a `gap` tells also when the room is gone.
+    pub(crate) name: RoomName,
     pub(crate) dialect: Dialect,
     bytes: Vec<u8>,
     frames: Vec<Frame>,
@@ -141,11 +143,12 @@ impl Blocks {
     }
 
     /// Begins a block.
-    pub(crate) fn open(&mut self, room: RoomNo, dialect: Dialect) -> BlockNo {
+    pub(crate) fn open(&mut self, room: RoomNo, name: RoomName, dialect: Dialect) -> BlockNo {
         let no = BlockNo(self.next);
         self.next += 1;
         let (bytes, frames) = (Vec::new(), Vec::new());
-        let block = Block { room, dialect, bytes, frames, messages: 0, readers: 0, open: true };
+        let (messages, readers, open) = (0, 0, true);
+        let block = Block { room, name, dialect, bytes, frames, messages, readers, open };
         let before = self.by_age.insert(no, block);
         assert!(before.is_none(), "a block's number is never given twice");
         no
@@ -219,7 +222,7 @@ mod tests {
 
     fn three() -> (Blocks, BlockNo) {
         let mut blocks = Blocks::default();
-        let no = blocks.open(RoomNo::new(1), Dialect::Control);
+        let no = blocks.open(RoomNo::new(1), RoomName::parse("ops").unwrap(), Dialect::Control);
         assert_eq!(blocks.append(no, b"aaa", Some(Seq(4))), 0..3);
         assert_eq!(blocks.append(no, b"bb", None), 3..5);
         assert_eq!(blocks.append(no, b"c", Some(Seq(6))), 5..6);
@@ -255,7 +258,7 @@ mod tests {
     #[test]
     fn a_frame_longer_than_a_block_has_one_of_its_own() {
         let mut blocks = Blocks::default();
-        let no = blocks.open(RoomNo::new(1), Dialect::Control);
+        let no = blocks.open(RoomNo::new(1), RoomName::parse("ops").unwrap(), Dialect::Control);
         assert!(blocks.has_room(no, 10 * BLOCK_BYTES_MAX));
         blocks.append(no, b"x", None);
         assert!(blocks.has_room(no, BLOCK_BYTES_MAX - 1));

@@ -295,7 +295,9 @@ impl Hub {
             self.hand_out(no, dialect, out);
         }
         let room = self.rooms.known_mut(no);
-        let block = *room.open[at].get_or_insert_with(|| self.blocks.open(no, dialect));
+        let name = &room.name;
+        let block =
+            *room.open[at].get_or_insert_with(|| self.blocks.open(no, name.clone(), dialect));
         let range = self.blocks.append(block, frame, seq);
         if let Some(conn) = except {
             room.excluded[at].push(Excluded { conn, from: range.start, to: range.end });

@@ -262,7 +262,8 @@ mod tests {
         #[test]
         fn a_queue_of_runs_is_a_buffer_of_bytes(steps in proptest::collection::vec(step(), 1..60)) {
             let mut blocks = Blocks::default();
-            let no = blocks.open(RoomNo::new(0), Dialect::Native05);
+            let name = proto::RoomName::parse("lobby").unwrap();
+            let no = blocks.open(RoomNo::new(0), name, Dialect::Native05);
             let content: Vec<u8> = (0..80).collect();
             for byte in &content {
                 blocks.append(no, &[*byte], None);

@@ -299,12 +299,10 @@ impl Hub {
     pub(crate) fn cut_replay(&mut self, id: ConnId, no: RoomNo, out: &mut Outbox) {
         let room = self.rooms.known(no);
         let member = room.member(id).expect("who is replayed a room is a member");
-        let Some(next) = member.replays_from() else { return };
-        assert!(next <= room.last_released, "something is left to be replayed");
-        let dialect = member.dialect;
-        let mut bytes = gap(dialect, &room.name, next, room.last_released);
-        self.counters.gaps += 1;
-        self.stop_replay(id, no);
+        if member.replays_from().is_none() {
+            return;
+        }
+        let mut bytes = self.cut_short(id, no);
         let replays = self.connections.known(id).replays.take();
         let mut replays = replays.expect("who catches up is replayed something");
         let holds = |replay: &Replay| replay.rooms.contains(&no);
@@ -321,20 +319,35 @@ impl Hub {
     }
 
     /// A connection leaves: it is told by gaps what it does not get, and has its replies. Who ended its own side waits for a page
-    /// of it at least.
+    /// of it at least. It looks at each room once: there may be as many as there are at all.
     pub(crate) fn end_replays(&mut self, id: ConnId, reason: &CloseReason, out: &mut Outbox) {
         if self.connections.known(id).phase.is_live() && *reason == CloseReason::PeerClosed {
             self.replay_page(id, out);
         }
-        while let Some(no) = self.first_replayed(id) {
-            self.cut_replay(id, no, out);
+        let Some(mut replays) = self.connections.known(id).replays.take() else { return };
+        let mut bytes = Vec::new();
+        for replay in replays.waiting.drain(..) {
+            for no in &replay.rooms {
+                bytes.extend(self.cut_short(id, *no));
+            }
+            self.answer_replay(id, &replay.request, &replay.awaited, &mut bytes);
         }
+        self.keep_replays(id, replays);
+        assert!(!bytes.is_empty(), "each replay has its reply");
+        self.push_private(id, bytes, out);
         assert!(self.connections.known(id).replays.is_none(), "nothing is left to be replayed");
     }
 
-    fn first_replayed(&mut self, id: ConnId) -> Option<RoomNo> {
-        let replays = self.connections.known(id).replays.as_ref()?;
-        replays.waiting.front()?.rooms.front().copied()
+    /// A member is replayed no more of a room, and hears it live: the gap that names what it does not get.
+    fn cut_short(&mut self, id: ConnId, no: RoomNo) -> Vec<u8> {
+        let room = self.rooms.known(no);
+        let member = room.member(id).expect("who is replayed a room is a member");
+        let next = member.replays_from().expect("it was catching up");
+        assert!(next <= room.last_released, "something is left to be replayed");
+        let bytes = gap(member.dialect, &room.name, next, room.last_released);
+        self.counters.gaps += 1;
+        self.stop_replay(id, no);
+        bytes
     }
 
     /// A connection is replayed nothing more.

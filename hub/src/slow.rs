@@ -116,9 +116,8 @@ impl Hub {
         let Some((first, last)) = block.messages_in(&(end..run.to)) else {
             return (kept, Vec::new());
         };
-        let room = self.rooms.get_mut(block.room);
-        let Some(room) = room else { return (kept, Vec::new()) };
-        match room.member_mut(id) {
+        // The room itself may be gone: nobody need be in it while what it said waits.
+        match self.rooms.get_mut(block.room).and_then(|room| room.member_mut(id)) {
             Some(member) if first > member.since => {
                 let begins = member.skip_from(first);
                 self.connections.known(id).gaps += u32::from(begins);
@@ -126,7 +125,7 @@ impl Hub {
             }
             Some(_) | None => {
                 self.counters.gaps += 1;
-                (kept, gap(dialect, &room.name, first, last))
+                (kept, gap(dialect, &block.name, first, last))
             }
         }
     }

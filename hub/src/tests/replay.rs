@@ -283,3 +283,28 @@ fn the_pages_of_a_turn_have_a_limit_and_the_next_turn_goes_on() {
     }
     assert_eq!(served(&turn), 20);
 }
+
+#[test]
+fn who_goes_in_the_middle_of_many_replays_is_told_a_gap_for_each_and_every_reply() {
+    let (mut turn, author) = filled(quiet(), 100, 1_000);
+    for room in 0..5 {
+        post(&mut turn, author, 1_000 + room, &format!("r{room}"), 10);
+    }
+    turn.read(author);
+    let bob = turn.control("bob");
+    turn.say_more(bob, format!("{}\n", join(0)).as_bytes());
+    let tail = r#"{"request":"tail","id":"t","rooms":["r0","r1","r2"],"after":0}"#;
+    turn.say_more(bob, format!("{tail}\n").as_bytes());
+    let tail = r#"{"request":"tail","id":"u","rooms":["r3","r4"],"after":0}"#;
+    turn.say_more(bob, format!("{tail}\n").as_bytes());
+    turn.stop();
+    let got = turn.read(bob);
+    assert_eq!(
+        short(&got),
+        ["1-100", "=j", "1-1", "1-1", "1-1", "=t", "1-1", "1-1", "=u", "bye"],
+        "in the order in which they were asked for"
+    );
+    let rooms: Vec<_> = lines(&got).iter().filter_map(|line| text(line, "room")).collect();
+    assert_eq!(rooms, ["ops", "ops", "r0", "r1", "r2", "r3", "r4"]);
+    assert!(turn.hub.replaying.is_empty(), "nothing is left to be replayed");
+}

@@ -108,6 +108,33 @@ fn the_seam_of_a_gap_inside_a_turn_is_exact() {
 }
 
 #[test]
+fn what_is_left_out_of_a_room_that_is_gone_meanwhile_is_told_by_a_gap() {
+    let mut turn = Turn::new(Settings { outbox: Some(2_000), recent: Some(0), ..quiet() });
+    let (a, ada) = (turn.native(), turn.control("ada"));
+    let slow = tailing(&mut turn);
+    turn.ask(slow, r#"{"request":"join","id":"j","room":"ops"}"#);
+    turn.lines(slow);
+    for count in 1..=3 {
+        let id = format!("00000000-0000-4000-8000-{count:012}");
+        turn.ask(ada, &format!(r#"{{"request":"post","id":"{id}","room":"ops","text":"x"}}"#));
+    }
+    turn.ask(slow, r#"{"request":"leave","id":"l","room":"ops"}"#);
+    assert_eq!(turn.hub.rooms.len(), 1, "nothing of the room is left but what waits for one");
+    let mut got = turn.read_some(slow, 20);
+    for _ in 0..15 {
+        turn.say(a, &chat("fill"));
+    }
+    assert!(turn.notices.iter().any(|notice| matches!(notice, Notice::Skipped { .. })));
+    got.extend(turn.read(slow));
+    let of_ops: Vec<Vec<u64>> = lines(&got)
+        .iter()
+        .filter(|line| line.contains("\"room\":\"ops\"") && !line.contains("\"reply\""))
+        .map(|line| numbers(line))
+        .collect();
+    assert_eq!(of_ops, [&[1][..], &[2, 2], &[3, 3]], "one had begun, the others are named");
+}
+
+#[test]
 fn what_is_written_of_a_long_page_does_not_count() {
     let mut turn = Turn::new(Settings { outbox: Some(8_000), ..quiet() });
     let a = turn.native();
