@@ -1,8 +1,8 @@
 //! `chatctl send`: messages to a room or to one person, each sent exactly once, also over a lost connection.
 //!
 //! A message keeps its id until it has an answer: what was not answered when the connection broke is sent again,
-//! in order, under the same ids and the same name, so that the daemon sees a repeat and makes no second message. Under
-//! which name is the business of `speaker`.
+//! in order, under the same ids, so that the daemon sees a repeat and makes no second message. Under which name is the
+//! business of `speaker`.
 
 mod source;
 mod speaker;

@@ -25,7 +25,6 @@ const _: () = assert!(
 /// A message to one nickname.
 #[derive(Debug)]
 pub(crate) struct Direct {
-    pub(crate) from: Nick,
     /// Whose it is, as that name was written then.
     pub(crate) to: Nick,
     pub(crate) time: WallTime,
@@ -85,9 +84,9 @@ mod tests {
     }
 
     fn direct(bytes: usize) -> Direct {
-        let (from, to) = (Nick::parse("ada").unwrap(), Nick::parse("bob").unwrap());
+        let to = Nick::parse("bob").unwrap();
         let content = alloc::vec![b'x'; bytes].into_boxed_slice();
-        Direct { from, to, time: WallTime::default(), content }
+        Direct { to, time: WallTime::default(), content }
     }
 
     #[test]

@@ -180,7 +180,7 @@ fn reply(client: &mut Client, value: &Value, net: &mut Net, oracle: &mut Oracle)
     let asked = client.asking.asked.get_mut(id);
     let asked = asked.unwrap_or_else(|| panic!("#{no} got a reply to {id}, which it did not ask"));
     if code == "id_conflict" {
-        conflict(client, id);
+        conflict(client, id, oracle);
         return;
     }
     let which = which_is_answered(no, asked, value, oracle);
@@ -258,7 +258,8 @@ fn answered(client: &mut Client, asked: Asked, id: &str, value: &Value, oracle: 
 }
 
 /// An id is another message's. Which of those that were sent under it that was shows when the others are answered.
-fn conflict(client: &mut Client, id: &str) {
+/// What is with the store or in it is nobody else's, under whatever name it comes again.
+fn conflict(client: &mut Client, id: &str, oracle: &Oracle) {
     let no = client.no;
     let count = client.asking.conflicts.entry(id.to_owned()).or_default();
     *count += 1;
@@ -266,8 +267,14 @@ fn conflict(client: &mut Client, id: &str) {
     if *count < asked.len() {
         return;
     }
-    let mine = asked.iter().any(|asked| {
-        !matches!(asked, Asked::Post(_, true) | Asked::Conflict(..) | Asked::Direct(_))
+    let is_taken = |post: usize| {
+        let number = oracle.voices[no].posts[post].message;
+        number.is_some_and(|number| oracle.messages[number].fate != Fate::Refused)
+    };
+    let mine = asked.iter().any(|asked| match asked {
+        Asked::Post(post, true) => is_taken(*post),
+        Asked::Conflict(..) => false,
+        _ => true,
     });
     assert!(!mine, "#{no}: {id} is nobody else's, and {asked:?} was refused for it");
     client.asking.conflicts.remove(id);

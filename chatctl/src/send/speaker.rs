@@ -2,8 +2,8 @@
 //!
 //! A control socket knows who calls: there the name is the login name, or is given with each message by who may do so.
 //! Over a network a connection takes its name: the one of `--as`, else the login name if nobody has it, else the guest
-//! name it is given. A connection that is made anew takes the name of the one that was lost, since a message that is sent
-//! again under another name would be another message.
+//! name it is given. A connection that is made anew wishes for the name of the one that was lost: a message that is sent
+//! again is known by its id under any name, but who was asked for is who speaks. Only the name of `--as` is waited for.
 
 use crate::ask::{Context, hello};
 use crate::client::{Client, Fields};
@@ -18,8 +18,8 @@ use serde_json::Value;
 pub(super) enum Speaker {
     /// The daemon knows who; where another name is given it comes with each message.
     Known(Option<String>),
-    /// The connection has this name.
-    Named(Option<String>),
+    /// The connection has this name, and perhaps no other will do.
+    Named { name: Option<String>, only: bool },
 }
 
 impl Speaker {
@@ -29,41 +29,31 @@ impl Speaker {
         if !context.server.is_remote() {
             return Ok((Self::Known(wished), context.greet(client)?));
         }
-        let first = wished.clone().or_else(login_name);
-        let reply = match ask(context, client, first.as_deref()) {
-            Err(failure) if wished.is_none() && is_about_the_name(&failure) => {
-                let why = format!("{} A guest's name will do.", failure.message);
-                context.talk.whisper("guest", &why);
-                ask(context, client, None)?
-            }
-            reply => reply?,
-        };
+        let only = wished.is_some();
+        let reply = be_called(context, client, wished.or_else(login_name).as_deref(), only)?;
         let name = reply.get("nick").and_then(Value::as_str).map(str::to_owned);
-        if let Some(name) = &name {
-            context.talk.whisper("name", &format!("speaking as {name}"));
-        }
-        Ok((Self::Named(name), reply))
+        Ok((Self::Named { name, only }, reply))
     }
 
-    /// Says hello over a new connection, under the same name.
+    /// Says hello over a new connection, under the same name if it can be had.
     pub(super) fn greet_again(
         &self,
         context: &Context,
         client: &mut Client,
         until: Now,
     ) -> Result<(), Failure> {
-        let Self::Named(name) = self else { return Ok(()) };
+        let Self::Named { name, only } = self else { return Ok(()) };
         if clock::now() >= until {
             return Err(context.no_answer());
         }
-        ask(context, client, name.as_deref()).map(drop)
+        be_called(context, client, name.as_deref(), *only).map(drop)
     }
 
     /// The name that is given with each message.
     pub(super) fn spoken_for(&self) -> Option<&str> {
         match self {
             Self::Known(name) => name.as_deref(),
-            Self::Named(_) => None,
+            Self::Named { .. } => None,
         }
     }
 }
@@ -75,6 +65,27 @@ pub(super) fn may_pass(failure: &Failure) -> bool {
 
 fn is_about_the_name(failure: &Failure) -> bool {
     ["nickname_in_use", "bad_nickname", "forbidden"].contains(&failure.code.as_str())
+}
+
+/// Says hello under a name, or under a guest's where that cannot be had and another will do.
+fn be_called(
+    context: &Context,
+    client: &mut Client,
+    name: Option<&str>,
+    only: bool,
+) -> Result<Fields, Failure> {
+    let reply = match ask(context, client, name) {
+        Err(failure) if !only && is_about_the_name(&failure) => {
+            let why = format!("{} A guest's name will do.", failure.message);
+            context.talk.whisper("guest", &why);
+            ask(context, client, None)?
+        }
+        reply => reply?,
+    };
+    if let Some(name) = reply.get("nick").and_then(Value::as_str) {
+        context.talk.whisper("name", &format!("speaking as {name}"));
+    }
+    Ok(reply)
 }
 
 fn ask(context: &Context, client: &mut Client, nick: Option<&str>) -> Result<Fields, Failure> {

@@ -66,9 +66,34 @@ fn a_name_that_was_asked_for_and_is_taken_is_an_error() {
     assert_eq!((ran.code, ran.err.as_str()), (Some(1), "chatctl: Somebody has this name.\n"));
 }
 
-/// Under another name it would be another message: the name is waited for until the lost connection has left it.
+/// The name that was asked for is waited for until the lost connection has left it.
 #[test]
-fn a_message_is_sent_again_under_the_same_name() {
+fn a_message_is_sent_again_under_the_name_that_was_asked_for() {
+    let fake = Fake::over_tcp(|door| {
+        let mut caller = door.open();
+        let hello = caller.hear("hello");
+        caller.welcome(&hello, HISTORY, Some("Bob"));
+        let first = caller.hear("post");
+        drop(caller);
+        let mut caller = door.open();
+        let hello = caller.hear("hello");
+        assert_eq!(hello["nick"], "Bob");
+        caller.no(&hello, "nickname_in_use", "Somebody has this name.");
+        drop(caller);
+        let mut caller = door.open();
+        welcomes(&mut caller, Some("Bob"), "Bob");
+        let second = caller.hear("post");
+        assert_eq!((&first["id"], &first["text"]), (&second["id"], &second["text"]));
+        caller.yes(&second, json!({"room": "x", "seq": 1, "time": "t"}));
+        caller.hung_up();
+    });
+    let ran = fake.run(&["send", "x", "hello", "--as", "Bob"], b"");
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+}
+
+/// The id alone says which message it is: nobody waits for the name of a guest.
+#[test]
+fn a_message_is_sent_again_under_another_name() {
     let fake = Fake::over_tcp(|door| {
         let mut caller = door.open();
         let hello = caller.hear("hello");
@@ -79,9 +104,7 @@ fn a_message_is_sent_again_under_the_same_name() {
         let hello = caller.hear("hello");
         assert_eq!(hello["nick"], "guest-7");
         caller.no(&hello, "nickname_in_use", "Somebody has this name.");
-        drop(caller);
-        let mut caller = door.open();
-        welcomes(&mut caller, Some("guest-7"), "guest-7");
+        welcomes(&mut caller, None, "guest-8");
         let second = caller.hear("post");
         assert_eq!((&first["id"], &first["text"]), (&second["id"], &second["text"]));
         caller.yes(&second, json!({"room": "x", "seq": 1, "time": "t"}));

@@ -41,10 +41,7 @@ impl Hub {
             return Err(super::id_conflict());
         }
         if let Some(known) = self.directs.get(message_id) {
-            let same = *known.content == *draft.content
-                && known.from == draft.from
-                && known.to.key() == draft.to.key();
-            if !same {
+            if *known.content != *draft.content || known.to.key() != draft.to.key() {
                 return Err(super::id_conflict());
             }
             let (to, time) = (known.to.clone(), known.time);
@@ -58,12 +55,7 @@ impl Hub {
             let text = format!("`{to}` reads too slowly and is closed: nothing was delivered.");
             return Err(Error::new(ErrorCode::NoSuchNick, text));
         }
-        let direct = Direct {
-            from: draft.from.clone(),
-            to: to.clone(),
-            time,
-            content: draft.content.into(),
-        };
+        let direct = Direct { to: to.clone(), time, content: draft.content.into() };
         self.directs.keep(message_id, direct);
         self.counters.messages += 1;
         self.reply(id, request, &Reply::Direct { to: to.as_str(), time }, out);

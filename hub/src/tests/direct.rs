@@ -157,3 +157,15 @@ fn an_author_who_never_reads_its_receipts_is_cut_as_everybody_is() {
     assert_eq!(turn.closed(ada), Some(CloseReason::OutboxFull));
     assert_eq!(turn.closed(bob), None);
 }
+
+/// The same false no as of rooms' messages: the author came back as another guest.
+#[test]
+fn a_direct_post_that_comes_again_under_another_name_gets_the_first_reply() {
+    let mut turn = Turn::new(quiet());
+    let (ada, bob, eve) = (turn.control("ada"), turn.control("bob"), turn.control("eve"));
+    turn.ask(ada, &post(1, r#""to":"bob""#, "hi"));
+    let first = turn.lines(ada);
+    turn.ask(eve, &post(1, r#""to":"bob""#, "hi"));
+    assert_eq!(turn.lines(eve), first);
+    assert_eq!(words(&mut turn, bob), ["message"]);
+}

@@ -271,3 +271,21 @@ fn a_half_closed_control_client_still_gets_its_replies() {
     assert!(has(&turn.lines(a)[0], &["reply", &uuid(1)]));
     assert!(turn.hub.is_empty());
 }
+
+/// `id_conflict` for a message that is stored was a false no: a guest that comes back has another name.
+#[test]
+fn a_post_that_comes_again_under_another_name_gets_the_first_reply() {
+    let mut turn = Turn::new(quiet());
+    let (ada, bob) = (turn.control("ada"), turn.control("bob"));
+    turn.ask(ada, &post(1, "ops", "once"));
+    let first = turn.lines(ada);
+    turn.ask(bob, &post(1, "ops", "once"));
+    assert_eq!(turn.lines(bob), first);
+    turn.store = StoreMode::Holds;
+    turn.ask(ada, &post(2, "ops", "held"));
+    turn.hang_up(ada, HangUp::Reset);
+    turn.ask(bob, &post(2, "ops", "held"));
+    turn.answer(1, true);
+    assert!(has(&turn.lines(bob)[0], &[&uuid(2), "\"ok\":true", "\"seq\":2"]));
+    assert!(turn.held.is_empty(), "one message, however often it is sent");
+}
