@@ -239,7 +239,7 @@ pub struct Tail {
     /// Who joined, left and was renamed, and all else that happens, too
     #[arg(long)]
     pub events: bool,
-    /// How long to look for a daemon that went away [default: forever]
+    /// How long to look for a daemon that went away [default: forever]; one that is not there at the start is status 3, unless `forever` or a time is given here: then it is looked for, too
     #[arg(long, value_name = "forever|never|DUR", value_parser = reconnect)]
     pub reconnect: Option<Reconnect>,
     /// Print the contents only, byte for byte, each with a newline

@@ -14,6 +14,9 @@ use proto::{Nick, Now, RoomName};
 use serde_json::Value;
 use std::os::fd::BorrowedFd;
 
+/// Why a daemon may close a connection over a network at once.
+const REFUSED: &str = "perhaps a ban or a limit of connections by address: see the daemon's log, or `chatctl status` there";
+
 /// What every command needs: whom to call, for how long to wait, how to print.
 pub struct Context {
     /// The daemon.
@@ -26,7 +29,8 @@ pub struct Context {
 
 impl Context {
     /// Takes the flags at their word; what is no address or no name is said.
-    pub fn new(flags: Global, talk: Talk) -> Result<Self, (Failure, Talk)> {
+    pub fn new(mut flags: Global, talk: Talk) -> Result<Self, (Failure, Talk)> {
+        flags.as_nick = flags.as_nick.map(|name| bare(&name).to_owned());
         let server = match flags.server.as_deref().filter(|text| !text.is_empty()) {
             Some(text) => Server::parse(text),
             None => Ok(Server::usual()),
@@ -88,7 +92,7 @@ impl Context {
                     Happening::TimedOut(of) if of == id => return Err(self.no_answer()),
                     Happening::Complaint(refusal) => return Err(refusal.into()),
                     Happening::Lost { reason, .. } => {
-                        return Err(self.lost(&bye.unwrap_or(reason)));
+                        return Err(self.lost(client, &bye.unwrap_or(reason)));
                     }
                     Happening::Event(event) if event.name == "bye" => {
                         bye = event.text("reason").map(str::to_owned);
@@ -131,8 +135,15 @@ impl Context {
         Failure::timed_out(format!("no answer from {} within {waited}", self.server))
     }
 
-    /// The daemon went away.
-    pub fn lost(&self, reason: &str) -> Failure {
+    /// The daemon went away, or was never there for us: one that closes without a word may not want to talk with this
+    /// address, and tells nobody so, since answering floods is work.
+    pub fn lost(&self, client: &Client, reason: &str) -> Failure {
+        if !client.has_heard() {
+            let server = &self.server;
+            let why = if server.is_remote() { REFUSED } else { "see the daemon's log" };
+            let message = format!("{server} closed the connection before a word; {why}");
+            return Failure::new(Exit::NotReachable, "closed", message);
+        }
         Failure::unreachable(format!("lost the daemon at {}: {reason}", self.server))
     }
 }
@@ -146,9 +157,14 @@ pub fn hello() -> Fields {
     fields
 }
 
+/// A nickname without the `@` that people may write before it.
+pub fn bare(text: &str) -> &str {
+    text.strip_prefix('@').unwrap_or(text)
+}
+
 /// A nickname as people write it, with or without the `@` before it.
 pub fn nick(text: &str) -> Result<String, Failure> {
-    Nick::parse_any(text.strip_prefix('@').unwrap_or(text))
+    Nick::parse_any(bare(text))
         .map(|nick| nick.as_str().to_owned())
         .map_err(|error| Failure::new(Exit::Usage, "bad_nickname", format!("`{text}`: {error}")))
 }

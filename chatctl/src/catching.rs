@@ -6,10 +6,10 @@
 use crate::client::Event;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How much is held at most; past it the caller had better begin anew.
-pub const HELD_EVENTS_MAX: usize = 100_000;
-/// Their text, in bytes.
+/// How many bytes are held at most; past it the caller had better begin anew.
 pub const HELD_BYTES_MAX: usize = 64 << 20;
+/// What an event costs besides its text, which it has twice: as it came, and in its fields.
+const EVENT_BYTES: usize = 1 << 10;
 
 /// What is held, and for which rooms.
 #[derive(Debug, Default)]
@@ -68,7 +68,7 @@ impl Catching {
             return Some(event);
         }
         self.count += 1;
-        self.bytes += event.line.len();
+        self.bytes += weight(&event);
         self.held.entry(room.to_owned()).or_default().push(event);
         None
     }
@@ -85,12 +85,12 @@ impl Catching {
 
     /// Whether more is held than is wise.
     pub fn is_too_much(&self) -> bool {
-        self.count > HELD_EVENTS_MAX || self.bytes > HELD_BYTES_MAX
+        self.bytes > HELD_BYTES_MAX
     }
 
     fn let_go(&mut self, events: &[Event]) {
         self.count -= events.len();
-        self.bytes -= events.iter().map(|event| event.line.len()).sum::<usize>();
+        self.bytes -= events.iter().map(weight).sum::<usize>();
     }
 
     fn check_invariants(&self) {
@@ -100,6 +100,11 @@ impl Catching {
         let owed = |room: &String| self.listing || self.rooms.contains(room);
         assert!(self.held.keys().all(owed), "nothing is held without a reason");
     }
+}
+
+/// What holding an event costs, in bytes.
+fn weight(event: &Event) -> usize {
+    2 * event.line.len() + EVENT_BYTES
 }
 
 #[cfg(test)]
@@ -134,6 +139,24 @@ mod tests {
         catching.missed("b");
         assert_eq!(seqs(&catching.done("b")), [2, 5]);
         assert_eq!(catching.room(), None);
+    }
+
+    #[test]
+    fn what_is_held_is_limited_in_bytes_whatever_the_size_of_events() {
+        for text in [0, 100_000] {
+            let mut catching = Catching::new(true);
+            let mut count = 0;
+            while !catching.is_too_much() {
+                let mut event = event(Some("a"), count);
+                event.line = "x".repeat(text);
+                assert_eq!(catching.hold(event), None);
+                count += 1;
+            }
+            let bytes = usize::try_from(count).expect("a number") * (2 * text + super::EVENT_BYTES);
+            assert!(bytes > super::HELD_BYTES_MAX && bytes - super::HELD_BYTES_MAX < 1 << 20);
+            let free = catching.listed(std::iter::empty());
+            assert!(!catching.is_too_much() && !free.is_empty());
+        }
     }
 
     #[test]

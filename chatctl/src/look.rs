@@ -81,14 +81,21 @@ pub fn status(context: &mut Context) -> Result<(), Failure> {
     let mut client = context.connect()?;
     let hello = context.greet(&mut client)?;
     let reply = context.ask(&mut client, "stats", Fields::new(), &mut |_| Ok(()))?;
-    let stats = reply.get("stats").and_then(Value::as_object).cloned().unwrap_or_default();
+    let mut stats = reply.get("stats").and_then(Value::as_object).cloned().unwrap_or_default();
+    let history = hello.get("history").and_then(Value::as_str);
     if context.talk.is_json() {
+        if let Some(history) = history {
+            stats.insert("history".to_owned(), Value::from(history));
+        }
         context.talk.object(&Value::Object(stats).to_string())?;
         return context.talk.flush();
     }
     context.talk.line(&format!("{:22} {}", "address", context.server))?;
     if let Some(durability) = hello.get("durability").and_then(Value::as_str) {
         context.talk.line(&format!("{:22} {durability}", "durability"))?;
+    }
+    if let Some(history) = history {
+        context.talk.line(&format!("{:22} {history}", "history"))?;
     }
     for (name, value) in in_order(&stats) {
         let is_hits = name.starts_with("paused_") || name.starts_with("refused_");
@@ -98,8 +105,7 @@ pub fn status(context: &mut Context) -> Result<(), Failure> {
         let (name, value) = match value {
             Value::Number(number) if name == "uptime_ms" => {
                 let seconds = number.as_u64().unwrap_or(0) / 1_000;
-                let shown = moments::span_shown(seconds.max(1) * 1_000_000);
-                ("uptime".to_owned(), shown.replace(".0", ""))
+                ("uptime".to_owned(), moments::span_shown(seconds.max(1) * 1_000_000))
             }
             Value::Number(number) if name.ends_with("_bytes") || name.starts_with("bytes_") => {
                 (name.replace('_', " "), bytes_shown(number.as_u64().unwrap_or(0)))
@@ -125,8 +131,11 @@ fn hit_shown(hit: &Value) -> String {
         1 => "once".to_owned(),
         times => format!("{times} times"),
     };
-    let ago = moments::span_shown(number("ago_ms").saturating_mul(1_000));
-    format!("{limit:22} {who}, {times}, {ago} ago")
+    let ago = match number("ago_ms") {
+        0 => "just now".to_owned(),
+        millis => format!("{} ago", moments::span_shown(millis.saturating_mul(1_000))),
+    };
+    format!("{limit:22} {who}, {times}, {ago}")
 }
 
 /// `chatctl ping`: the time of one round trip on an open connection.

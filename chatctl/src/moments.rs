@@ -86,17 +86,28 @@ pub fn shown(time: &str, now: &Zoned, brief: bool) -> String {
     local.strftime(form).to_string()
 }
 
-/// A span as a person reads it: `3d 4h`, `2m 5s`, `1.25 ms`.
+/// A span as a person reads it: `3d 4h`, `2m 5s`, `1.25 ms`; of a fraction no more than tells something.
 pub fn span_shown(micros: u64) -> String {
     let seconds = micros / 1_000_000;
     match seconds {
         0 if micros < 1_000 => format!("{micros} us"),
-        0 => format!("{}.{:02} ms", micros / 1_000, micros % 1_000 / 10),
-        1..60 => format!("{seconds}.{} s", micros % 1_000_000 / 100_000),
+        0 if micros < 10_000 => format!("{} ms", fraction(micros / 10, 2)),
+        0 => format!("{} ms", micros / 1_000),
+        1..10 => format!("{} s", fraction(micros / 100_000, 1)),
+        10..60 => format!("{seconds} s"),
         60..3_600 => format!("{}m {}s", seconds / 60, seconds % 60),
         3_600..86_400 => format!("{}h {}m", seconds / 3_600, seconds % 3_600 / 60),
         _ => format!("{}d {}h", seconds / 86_400, seconds % 86_400 / 3_600),
     }
+}
+
+/// A number of which so many digits are behind the point, without zeros at the end.
+fn fraction(number: u64, digits: u32) -> String {
+    let unit = 10_u64.pow(digits);
+    let (whole, rest) = (number / unit, number % unit);
+    let width = digits as usize;
+    let text = format!("{whole}.{rest:0width$}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 /// Whether a protocol time is earlier than `moment`; what cannot be read is not.
@@ -164,6 +175,9 @@ mod tests {
     fn spans_read_easily() {
         assert_eq!(span_shown(250), "250 us");
         assert_eq!(span_shown(1_250), "1.25 ms");
+        assert_eq!([1_000, 2_500, 1_050].map(span_shown), ["1 ms", "2.5 ms", "1.05 ms"]);
+        assert_eq!([10_000, 999_999].map(span_shown), ["10 ms", "999 ms"]);
+        assert_eq!([1_000_000, 2_540_000, 10_900_000].map(span_shown), ["1 s", "2.5 s", "10 s"]);
         assert_eq!(span_shown(90_000_000), "1m 30s");
         assert_eq!(span_shown(90_000_000_000), "1d 1h");
     }

@@ -5,11 +5,11 @@ use crate::args::{Announce, Ban, Clients, Kick, LogLevel, Unban, Whois};
 use crate::ask::{Context, nick};
 use crate::client::Fields;
 use crate::clock;
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 use crate::look::bytes_shown;
 use crate::moments;
 use crate::table::{self, Lean};
-use proto::Network;
+use proto::{Network, TOPIC_BYTES_MAX, is_printable};
 use serde_json::Value;
 
 /// How many connections are asked for at once; the daemon may give fewer.
@@ -156,7 +156,7 @@ pub fn kick(context: &mut Context, args: &Kick) -> Result<(), Failure> {
     };
     let mut fields = fields([whom]);
     let words: Vec<&str> = first.into_iter().chain(&args.reason).map(String::as_str).collect();
-    put_reason(&mut fields, &words);
+    put_reason(&mut fields, &words)?;
     let reply = ask(context, "kick", fields)?;
     done(context, reply, |reply| format!("{shown}: {}", closed(reply)))
 }
@@ -166,11 +166,16 @@ pub fn ban(context: &mut Context, args: &Ban) -> Result<(), Failure> {
     let (whom, shown) = banned(&args.whom)?;
     let mut fields = fields([whom]);
     if let Some(during) = args.during {
+        if during.as_micros() == 0 {
+            let message =
+                "--for 0 is no time at all; leave it out for a ban that does not end by itself";
+            return Err(Failure::usage(message));
+        }
         // What is less than a second is one.
         fields.insert("seconds".to_owned(), Value::from(during.as_micros().div_ceil(1_000_000)));
     }
     let words: Vec<&str> = args.reason.iter().map(String::as_str).collect();
-    put_reason(&mut fields, &words);
+    put_reason(&mut fields, &words)?;
     let reply = ask(context, "ban", fields)?;
     done(context, reply, |reply| format!("{shown} is kept out {}; {}", until(reply), closed(reply)))
 }
@@ -210,8 +215,12 @@ pub fn bans(context: &mut Context) -> Result<(), Failure> {
 
 /// `chatctl announce`.
 pub fn announce(context: &mut Context, args: &Announce) -> Result<(), Failure> {
-    let fields = fields([("text", Value::from(args.text.join(" ")))]);
-    let reply = ask(context, "announce", fields)?;
+    let text = args.text.join(" ");
+    if text.trim().is_empty() {
+        return Err(Failure::usage("the announcement is empty; say what everybody is to be told"));
+    }
+    one_line("the announcement", &text)?;
+    let reply = ask(context, "announce", fields([("text", Value::from(text))]))?;
     done(context, reply, |reply| {
         let count = reply.get("connections").and_then(Value::as_u64).unwrap_or(0);
         format!("told {}", connections(count))
@@ -230,15 +239,26 @@ pub fn log_level(context: &mut Context, args: &LogLevel) -> Result<(), Failure> 
     context.talk.flush()
 }
 
-/// Whom a ban is about: what looks like an address is one, unless there is a `@` before it.
+/// Whom a ban is about: what looks like an address is one, unless there is a `@` before it. One that is mistyped must not
+/// pass for a nickname, since then nobody would be kept out.
 fn banned(text: &str) -> Result<((&'static str, Value), String), Failure> {
-    let network = text.parse::<Network>().ok().filter(|_| !text.starts_with('@'));
-    if let Some(network) = network {
+    if let Ok(network) = text.parse::<Network>() {
         let network = network.to_string();
         return Ok((("network", Value::from(network.as_str())), network));
     }
+    if looks_like_an_address(text) {
+        let message = format!("{text} is no network; for a nickname write @{text}");
+        return Err(Failure::usage(message));
+    }
     let name = nick(text)?;
     Ok((("nick", Value::from(name.as_str())), format!("@{name}")))
+}
+
+/// Whether somebody who wrote this meant an address: nicknames of such looks are rare, and are written with a `@`.
+fn looks_like_an_address(text: &str) -> bool {
+    let numeric = |c: char| c.is_ascii_digit() || c == '.' || c == '*';
+    !text.starts_with('@')
+        && (text.contains(['/', ':']) || (text.contains('.') && text.chars().all(numeric)))
 }
 
 fn ask(context: &mut Context, request: &str, fields: Fields) -> Result<Fields, Failure> {
@@ -250,10 +270,33 @@ fn fields(all: impl IntoIterator<Item = (&'static str, Value)>) -> Fields {
     all.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
-fn put_reason(fields: &mut Fields, words: &[&str]) {
+fn put_reason(fields: &mut Fields, words: &[&str]) -> Result<(), Failure> {
     if !words.is_empty() {
-        fields.insert("reason".to_owned(), Value::from(words.join(" ")));
+        let reason = words.join(" ");
+        one_line("the reason", &reason)?;
+        fields.insert("reason".to_owned(), Value::from(reason));
     }
+    Ok(())
+}
+
+/// Refuses what people could not be shown as one line.
+pub fn one_line(what: &str, text: &str) -> Result<(), Failure> {
+    if let Some(strange) = text.chars().find(|c| !is_printable(*c)) {
+        let message = match strange {
+            '\n' | '\r' => format!("{what} has several lines; it is to be one"),
+            strange => format!(
+                "{what} has the character U+{:04X}, which shows nothing",
+                u32::from(strange)
+            ),
+        };
+        return Err(Failure::usage(message));
+    }
+    let bytes = text.len();
+    if bytes > TOPIC_BYTES_MAX {
+        let message = format!("{what} has {bytes} bytes; the limit is {TOPIC_BYTES_MAX} bytes");
+        return Err(Failure::new(Exit::LimitHit, "too_large", message));
+    }
+    Ok(())
 }
 
 /// What was done is an object for scripts, and a word on stderr for people.
@@ -322,12 +365,15 @@ fn span(entry: &Value, field: &str) -> String {
 }
 
 fn millis(millis: u64) -> String {
-    moments::span_shown(millis.saturating_mul(1_000))
+    match millis {
+        0 => "now".to_owned(),
+        millis => moments::span_shown(millis.saturating_mul(1_000)),
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{banned, closed, fields, slow};
+    use super::{banned, closed, connected, fields, one_line, slow};
     use serde_json::{Value, json};
 
     #[test]
@@ -346,6 +392,21 @@ mod tests {
     }
 
     #[test]
+    fn a_mistyped_network_is_no_nickname() {
+        for text in ["10.0.0.0/33", "999.1.1.1", "::/129", "1.2.3", "10.0.0.*", "fe80::1%eth0"] {
+            let failure = banned(text).expect_err(text);
+            let expected = format!("{text} is no network; for a nickname write @{text}");
+            assert_eq!((failure.exit.code(), failure.message), (2, expected));
+            let ((name, value), _) = banned(&format!("@{text}")).expect(text);
+            assert_eq!((name, value), ("nick", Value::from(text)));
+        }
+        // A number, and names with dots, are nicknames like others.
+        for text in ["1234", "v1.2", "dr. no"] {
+            assert_eq!(banned(text).expect(text).0.0, "nick");
+        }
+    }
+
+    #[test]
     fn who_is_behind_is_told_by_how_much_and_why() {
         let all =
             [json!({"session": 7, "nick": null, "address": "192.0.2.1:9", "lag_messages": 12,
@@ -360,6 +421,25 @@ mod tests {
         );
         // A daemon of another version may say less.
         assert_eq!(slow(&[json!({})]).len(), 2);
+    }
+
+    #[test]
+    fn what_is_told_is_one_plain_line_of_390_bytes() {
+        assert!(one_line("it", &"x".repeat(390)).is_ok());
+        assert_eq!(one_line("it", &"x".repeat(391)).expect_err("long").exit.code(), 8);
+        for (text, why) in
+            [("a\nb", "it has several lines"), ("a\u{202e}", "it has the character U+202E")]
+        {
+            let failure = one_line("it", text).expect_err(text);
+            assert!(failure.exit.code() == 2 && failure.message.starts_with(why), "{failure}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_time_ago_is_now() {
+        let lines = connected(&[json!({"session": 1, "connected_ms": 10, "idle_ms": 0})]);
+        let cells: Vec<&str> = lines[1].split_whitespace().collect();
+        assert_eq!(cells, ["1", "-", "-", "-", "10", "ms", "now", "-", "-", "-"]);
     }
 
     #[test]

@@ -17,7 +17,7 @@ use std::fmt;
 use std::io;
 use std::net::{Ipv6Addr, SocketAddr, TcpStream};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -37,6 +37,8 @@ pub struct Server {
     places: Vec<Place>,
     /// Which of them answered last.
     reached: Cell<Option<usize>>,
+    /// Whether somebody said where; otherwise these are the usual places.
+    named: bool,
 }
 
 /// An address of a daemon.
@@ -69,11 +71,17 @@ impl Server {
         if path.is_empty() {
             return Err(Failure::usage(format!("`{text}` names no control socket; use unix:PATH")));
         }
+        let is_address = path == text && text.contains(':') && host_and_port(text).is_some();
+        if is_address && !Path::new(text).exists() {
+            let message =
+                format!("`{text}` is no control socket; for an address write tcp://{text}");
+            return Err(Failure::usage(message));
+        }
         Ok(Self::at(vec![Place::Path(PathBuf::from(path))]))
     }
 
     fn at(places: Vec<Place>) -> Self {
-        Self { places, reached: Cell::new(None) }
+        Self { places, reached: Cell::new(None), named: true }
     }
 
     /// Whether it is called over a network: then it does not know who calls, and wants to be greeted first.
@@ -103,7 +111,8 @@ impl Server {
         if !paths.contains(&system) {
             paths.push(system);
         }
-        Self::at(paths.into_iter().map(Place::Path).collect())
+        let places = paths.into_iter().map(Place::Path).collect();
+        Self { named: false, ..Self::at(places) }
     }
 
     /// Calls the first of the addresses where somebody answers.
@@ -120,6 +129,11 @@ impl Server {
                     return Ok(client);
                 }
                 Err(NoCall::Forbidden(failure)) => return Err(failure),
+                Err(NoCall::NoSocket) if self.named => {
+                    let message = format!("{place} is no socket; name the control socket of chatd");
+                    return Err(Failure::usage(message));
+                }
+                Err(NoCall::NoSocket) => tried.push(format!("{place} (it is no socket)")),
                 Err(NoCall::Nobody(why)) => tried.push(format!("{place} ({why})")),
             }
         }
@@ -162,6 +176,8 @@ pub fn pause(span: Span) -> Result<(), Failure> {
 enum NoCall {
     /// Somebody may be there, but not for us.
     Forbidden(Failure),
+    /// What has that name is something else, and never becomes a daemon.
+    NoSocket,
     /// Nobody answers, for this reason.
     Nobody(String),
 }
@@ -231,6 +247,9 @@ fn network_reason(error: &io::Error) -> String {
 
 fn call_path(path: &Path, deadline: Now) -> Result<Client, NoCall> {
     let nobody = |error: io::Error| NoCall::Nobody(error.to_string());
+    if path.metadata().is_ok_and(|found| !found.file_type().is_socket()) {
+        return Err(NoCall::NoSocket);
+    }
     match call(path, deadline) {
         Ok(stream) => {
             let transport = UnixTransport::new(stream).map_err(nobody)?;
@@ -315,6 +334,11 @@ mod tests {
         ] {
             let failure = Server::parse(text).expect_err(text);
             assert_eq!(failure.exit, Exit::Usage, "{text}");
+        }
+        for text in ["127.0.0.1:33333", "localhost:33333", "[::1]:33333"] {
+            let failure = Server::parse(text).expect_err(text);
+            assert!(failure.message.ends_with(&format!("tcp://{text}")), "{failure}");
+            assert_eq!(failure.exit, Exit::Usage);
         }
         let failure = Server::parse("tls://localhost").expect_err("later");
         assert!(failure.message.contains("not built yet"), "{failure}");

@@ -53,9 +53,11 @@ pub fn tail(context: &mut Context, args: &Tail) -> Result<(), Failure> {
         end: args.during.map(|span| clock::now().after(span)),
         left: args.count,
         gap: false,
+        failed_runs: 0,
         catching: Catching::default(),
         todo: VecDeque::new(),
         bye: None,
+        reached: false,
         found: position.is_some(),
         lost: None,
         cursor,
@@ -110,10 +112,14 @@ struct Follower<'a> {
     end: Option<Now>,
     left: Option<u64>,
     gap: bool,
+    /// How many runs of `--exec` failed.
+    failed_runs: u64,
     catching: Catching,
     /// Events that wait for their program.
     todo: VecDeque<Event>,
     bye: Option<String>,
+    /// Whether a daemon has answered in this run.
+    reached: bool,
     /// Whether this goes on from an earlier connection: then what is missing is owed.
     found: bool,
     /// Since when the daemon is lost.
@@ -150,8 +156,17 @@ impl Follower<'_> {
             }
             // All is in the file: while the daemon is looked for a signal may end this as it likes.
             self.let_go()?;
-            let failure = self.context.lost(&reason);
-            match self.find(failure, &format!("lost the daemon ({reason})"))? {
+            let failure = self.context.lost(&client, &reason);
+            // A daemon that was never reached is none that was lost.
+            if !self.reached && self.args.reconnect.is_none() {
+                return Err(failure);
+            }
+            let what = if client.has_heard() {
+                format!("lost the daemon ({reason})")
+            } else {
+                failure.to_string()
+            };
+            match self.find(failure, &what)? {
                 Some(found) => client = found,
                 None => return self.ended(),
             }
@@ -255,9 +270,19 @@ impl Follower<'_> {
 
     /// The wished end has come: what is the exit status?
     fn ended(&self) -> Result<(), Failure> {
+        if let (false, Some(during)) = (self.reached, self.args.during) {
+            let waited = moments::span_shown(during.as_micros());
+            let message = format!("no answer from {} within {waited}", self.context.server);
+            return Err(Failure::timed_out(message));
+        }
         if self.gap {
-            let message = "some messages were missed; they are named above";
+            let message = "messages were missed, or may have been, as is said above";
             return Err(Failure::new(Exit::HistoryGap, "gap", message));
+        }
+        if self.failed_runs > 0 {
+            let message =
+                format!("runs of --exec that failed: {}, as is said above", self.failed_runs);
+            return Err(Failure::new(Exit::Refused, "exec", message));
         }
         match self.left {
             Some(left) if left > 0 => {
@@ -271,6 +296,9 @@ impl Follower<'_> {
 
     /// Looks for the daemon until it is found; `None` where the time to follow ends before.
     fn find(&mut self, failure: Failure, what: &str) -> Result<Option<Client>, Failure> {
+        if self.args.reconnect == Some(Reconnect::Never) {
+            return Err(failure);
+        }
         let began = if let Some(began) = self.lost {
             began
         } else {
@@ -278,15 +306,14 @@ impl Follower<'_> {
             *self.lost.insert(clock::now())
         };
         let until = match self.args.reconnect.unwrap_or(Reconnect::Forever) {
-            Reconnect::Never => return Err(failure),
-            Reconnect::Forever => None,
+            Reconnect::Never | Reconnect::Forever => None,
             Reconnect::Within(span) => Some(began.after(span)),
         };
         let mut pause = PAUSE_FIRST;
         loop {
             let now = clock::now();
             if self.end.is_some_and(|end| now >= end) {
-                return Ok(None);
+                return if self.reached { Ok(None) } else { Err(failure) };
             }
             if until.is_some_and(|until| now >= until) {
                 return Err(failure);

@@ -21,7 +21,7 @@ pub const NICK_MARKS_MAX: usize = 2;
 pub const ROOM_NAME_BYTES_MAX: usize = 64;
 
 /// Longest topic, reason or other one line text in bytes: what IRC servers allow.
-pub(crate) const TOPIC_BYTES_MAX: usize = 390;
+pub const TOPIC_BYTES_MAX: usize = 390;
 
 const _: () = assert!(NICK_BYTES_MAX <= 255, "a v0.5 short string holds any nickname");
 const _: () = assert!(NICK_CHARS_MAX <= NICK_BYTES_MAX, "ASCII names are as long as they may be");

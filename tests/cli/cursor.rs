@@ -246,7 +246,7 @@ fn a_cursor_of_another_daemon_is_recognised() {
     assert_eq!(ended_with(0, &follow(&first)).0, "old\n");
     let second = Daemon::start();
     second.control().posts("ops", "new");
-    let (stdout, stderr) = ended_with(0, &follow(&second));
+    let (stdout, stderr) = ended_with(6, &follow(&second));
     assert_eq!(stdout, "new\n");
     assert!(stderr.contains("new history"), "{stderr}");
 }

@@ -60,6 +60,8 @@ pub struct Client {
     happened: VecDeque<Happening>,
     ids: u64,
     lost: bool,
+    /// Whether the server has said anything.
+    heard: bool,
     /// Where the framing has signs of life, and since the first step.
     alive: Option<Alive>,
     /// Whether bytes went and came since the last look at the time.
@@ -86,6 +88,7 @@ impl Client {
             happened: VecDeque::new(),
             ids: 0,
             lost: false,
+            heard: false,
             alive: None,
             moved: Moved::default(),
         }
@@ -126,6 +129,11 @@ impl Client {
     /// Whether the connection is gone. Nothing asked from now on has an answer.
     pub fn is_lost(&self) -> bool {
         self.lost
+    }
+
+    /// Whether the server has said anything, be it no more than that it is there.
+    pub fn has_heard(&self) -> bool {
+        self.heard
     }
 
     /// Says that nothing more will be asked.
@@ -272,6 +280,7 @@ impl Client {
                 Ok(count) => {
                     taken += count;
                     self.moved.into = true;
+                    self.heard = true;
                     self.understand().map_err(|nonsense| nonsense.to_string())?;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

@@ -18,6 +18,9 @@ const SAVE_SPAN: Span = Span::from_millis(500);
 /// A file that is longer is no cursor: 10,000 rooms with names of 64 bytes are a tenth of it.
 const CURSOR_BYTES_MAX: u64 = 8 << 20;
 
+/// What is said of any other file.
+const NO_CURSOR: &str = "it is no cursor file; remove it to begin anew";
+
 /// Where a follower was.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Position {
@@ -57,7 +60,7 @@ impl Cursor {
         let found = found.map(|text| understand(&text, follows));
         let Some(Ok(position)) = found else {
             let why = found.and_then(Result::err);
-            let why = why.unwrap_or_else(|| "it is no cursor file".to_owned());
+            let why = why.unwrap_or_else(|| NO_CURSOR.to_owned());
             return Err(Failure::usage(format!("--cursor-file {}: {why}", path.display())));
         };
         let cursor = Self {
@@ -165,7 +168,7 @@ fn understand(text: &str, follows: &BTreeSet<String>) -> Result<Option<Position>
     if text.trim().is_empty() {
         return Ok(None);
     }
-    let strange = || "it is no cursor file".to_owned();
+    let strange = || NO_CURSOR.to_owned();
     let object: Value = serde_json::from_str(text).map_err(|_| strange())?;
     let history = object["history"].as_str().ok_or_else(strange)?;
     let names = |value: &Value| -> Option<BTreeSet<String>> {
@@ -195,7 +198,7 @@ fn understand(text: &str, follows: &BTreeSet<String>) -> Result<Option<Position>
 
 #[cfg(test)]
 mod tests {
-    use super::{Position, understand, written};
+    use super::{NO_CURSOR, Position, understand, written};
     use proptest::prelude::*;
     use std::collections::BTreeSet;
 
@@ -204,7 +207,7 @@ mod tests {
         let lobby = BTreeSet::from(["lobby".to_owned()]);
         assert_eq!(understand("\n", &lobby), Ok(None));
         for text in ["x", "{}", "[1]", "{\"history\":\"h\",\"follows\":[1],\"rooms\":{}}"] {
-            assert_eq!(understand(text, &lobby), Err("it is no cursor file".to_owned()), "{text}");
+            assert_eq!(understand(text, &lobby), Err(NO_CURSOR.to_owned()), "{text}");
         }
         let all = written(
             &Position { history: Some("h".to_owned()), ..Position::default() },

@@ -51,14 +51,19 @@ pub(super) struct Running {
 
 impl Running {
     /// Starts the program for an event.
-    pub(super) fn start(line: &[OsString], event: &Event) -> Result<Self, Failure> {
+    /// `history` is the one that its number belongs to.
+    pub(super) fn start(
+        line: &[OsString],
+        event: &Event,
+        history: Option<&str>,
+    ) -> Result<Self, Failure> {
         let (program, arguments) = line.split_first().unwrap_or_else(|| unreachable!("a program"));
         let failed = |error: io::Error| {
             let program = Path::new(program).display();
             Failure::new(Exit::Usage, "exec", format!("--exec {program}: {error}"))
         };
         let mut command = Command::new(program);
-        command.args(arguments).envs(environment(event)).stdin(Stdio::piped());
+        command.args(arguments).envs(environment(event, history)).stdin(Stdio::piped());
         let mut child = command.spawn().map_err(failed)?;
         let stdin = child.stdin.take();
         if let Some(stdin) = &stdin {
@@ -105,13 +110,26 @@ impl Running {
     }
 }
 
+/// What is said of a run that failed: which program, for which message, and how.
+pub(super) fn failed(line: &[OsString], event: &Event, why: &str) -> String {
+    let program = line.first().map(|program| Path::new(program).display().to_string());
+    let what = match (event.text("room"), event.number("seq")) {
+        (Some(room), Some(seq)) => format!("message {seq} of #{room}"),
+        (Some(room), None) => format!("`{}` of #{room}", event.name),
+        _ => format!("`{}`", event.name),
+    };
+    format!("--exec {}: {what}: {why}", program.unwrap_or_default())
+}
+
 /// Our own pipe, of which nobody else has this end.
 fn never_wait(stdin: &ChildStdin) -> Result<(), Errno> {
     fcntl(stdin, FcntlArg::F_SETFL(OFlag::O_NONBLOCK | OFlag::O_WRONLY)).map(drop)
 }
 
-/// The fields of an event but its content, as `CHAT_ROOM`, `CHAT_SEQ`, ...: what is no plain name or value is left out.
-fn environment(event: &Event) -> Vec<(OsString, OsString)> {
+/// The fields of an event but its content, as `CHAT_ROOM`, `CHAT_SEQ`, ...: what is no plain name or value is left out. What
+/// an event calls `history` is a request of ours, which means nothing to a program: it gets the history that room and number
+/// belong to.
+fn environment(event: &Event, history: Option<&str>) -> Vec<(OsString, OsString)> {
     let field = |(name, value): (&String, &Value)| {
         let plain = name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
         let shown = match value {
@@ -120,8 +138,8 @@ fn environment(event: &Event) -> Vec<(OsString, OsString)> {
             Value::Bool(yes) => yes.to_string(),
             _ => return None,
         };
-        let is_content = name == "text" || name == "data";
-        (plain && !is_content).then(|| {
+        let is_other = ["text", "data", "history"].contains(&name.as_str());
+        (plain && !is_other).then(|| {
             (OsString::from(format!("CHAT_{}", name.to_uppercase())), OsString::from(shown))
         })
     };
@@ -129,6 +147,7 @@ fn environment(event: &Event) -> Vec<(OsString, OsString)> {
     let ours = env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"CHAT_"));
     let mut all: Vec<_> = ours.map(|(name, _)| (name, OsStr::new("").to_owned())).collect();
     all.extend(event.fields.iter().filter_map(field));
+    all.extend(history.map(|history| ("CHAT_HISTORY".into(), history.into())));
     all
 }
 
@@ -141,10 +160,10 @@ mod tests {
     #[test]
     fn fields_are_in_the_environment_and_content_is_not() {
         let value = json!({"event": "message", "room": "ops", "seq": 7, "from": "$(reboot)\n", "text": "x",
-            "receipt": true, "history": null, "Bad=Name": "x", "nul": "\u{0}"});
+            "receipt": true, "history": "r3", "Bad=Name": "x", "nul": "\u{0}"});
         let fields = value.as_object().expect("an object").clone();
         let event = Event { name: "message".to_owned(), fields, line: String::new() };
-        let mut all: Vec<(String, String)> = environment(&event)
+        let mut all: Vec<(String, String)> = environment(&event, Some("an id"))
             .into_iter()
             .map(|(name, value)| {
                 (name.into_string().expect("text"), value.into_string().expect("text"))
@@ -154,6 +173,7 @@ mod tests {
         let expected = [
             ("CHAT_EVENT", "message"),
             ("CHAT_FROM", "$(reboot)\n"),
+            ("CHAT_HISTORY", "an id"),
             ("CHAT_RECEIPT", "true"),
             ("CHAT_ROOM", "ops"),
             ("CHAT_SEQ", "7"),

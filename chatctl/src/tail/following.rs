@@ -4,8 +4,9 @@
 //! and then lets the daemon replay, room by room, what was missed before; a gap that was told, since this read too slowly,
 //! is mended in the same way.
 
-use super::{Ended, Follower, Start, exec::Running};
-use crate::ask::hello;
+use super::exec::{self, Running};
+use super::{Ended, Follower, Start};
+use crate::ask::{bare, hello};
 use crate::catching::Catching;
 use crate::client::{Client, Event, Fields, Happening, Refusal};
 use crate::clock;
@@ -126,7 +127,7 @@ impl Follower<'_> {
         match happening {
             Happening::Event(event) => self.event(asked, event)?,
             Happening::Replied(id, outcome) => return self.replied(asked, &id, outcome),
-            Happening::TimedOut(_) if self.history.is_none() => {
+            Happening::TimedOut(_) if !self.reached => {
                 return Err(self.context.no_answer());
             }
             Happening::TimedOut(_) => {
@@ -170,6 +171,7 @@ impl Follower<'_> {
     /// The daemon has answered: one that is ending takes callers too, and says nothing. Sequence numbers mean
     /// something within one history only.
     fn greeted(&mut self, asked: &Asked, reply: &Fields) {
+        self.reached = true;
         if let Some(lost) = self.lost.take() {
             let gone = moments::span_shown(clock::now().since(lost).as_micros());
             self.context.talk.say("found", &format!("found the daemon after {gone}"));
@@ -178,6 +180,8 @@ impl Follower<'_> {
         let known = self.history.take();
         if known.is_some() && history != known {
             self.places.forget();
+            // What was said between our last message of the old one and its end is lost, if there was anything.
+            self.gap = true;
             let text = "the daemon has begun a new history: what was said last before it ended may be missing";
             self.context.talk.say("new_history", text);
         }
@@ -346,7 +350,7 @@ impl Follower<'_> {
     /// Runs the programs that are due, one after another. A signal that comes meanwhile lets the one that runs finish.
     fn run_programs(&mut self, client: &mut Client) -> Result<Option<Ended>, Failure> {
         while let Some(event) = self.todo.pop_front() {
-            let mut running = Running::start(&self.args.exec, &event)?;
+            let mut running = Running::start(&self.args.exec, &event, self.history.as_deref())?;
             let mut is_called = false;
             let status = loop {
                 if let Some(status) = running.ended() {
@@ -364,12 +368,15 @@ impl Follower<'_> {
                 running.feed();
             };
             self.note_one(&event);
-            match status {
-                Ok(status) if status.success() => {}
-                Ok(status) => {
-                    self.context.talk.say("exec", &format!("the program ended with {status}"));
-                }
-                Err(error) => self.context.talk.say("exec", &format!("the program: {error}")),
+            let why = match status {
+                Ok(status) if status.success() => None,
+                Ok(status) => Some(status.to_string()),
+                Err(error) => Some(error.to_string()),
+            };
+            if let Some(why) = why {
+                self.failed_runs += 1;
+                let text = exec::failed(&self.args.exec, &event, &why);
+                self.context.talk.say("exec", &text);
             }
             if is_called {
                 return Ok(Some(Ended::Signal));
@@ -379,7 +386,8 @@ impl Follower<'_> {
     }
 
     fn is_wanted_nick(&self, nick: Option<&str>) -> bool {
-        let same = |wanted: &String| nick.is_some_and(|nick| nick.eq_ignore_ascii_case(wanted));
+        let same =
+            |wanted: &String| nick.is_some_and(|nick| nick.eq_ignore_ascii_case(bare(wanted)));
         self.args.from.is_empty() || self.args.from.iter().any(same)
     }
 

@@ -60,7 +60,7 @@ fn filters_choose_and_events_add() {
         caller.say(&message("ops", 2, "Alice", "an ERROR"));
         caller.hung_up();
     });
-    let args = ["tail", "--from", "alice", "--grep", "ERR.R", "--events", "--count", "1"];
+    let args = ["tail", "--from", "@alice", "--grep", "ERR.R", "--events", "--count", "1"];
     let ran = fake.run(&args, b"");
     let lines: Vec<_> = ran.out.lines().collect();
     assert_eq!(lines.len(), 2, "{ran:?}");
@@ -286,7 +286,7 @@ fn a_new_history_begins_its_numbers_anew() {
         caller.hung_up();
     });
     let ran = fake.run(&["tail", "lobby", "--raw", "--count", "2"], b"");
-    assert_eq!((ran.code, ran.out.as_str()), (Some(0), "old\nnew\n"));
+    assert_eq!((ran.code, ran.out.as_str()), (Some(6), "old\nnew\n"));
     assert!(ran.err.contains("new history"), "{ran:?}");
 }
 
@@ -344,7 +344,37 @@ fn reconnect_never_and_for_a_while_end_with_status_3() {
         });
         let ran = fake.run(&["tail", "lobby", "--reconnect", wish], b"");
         assert_eq!(ran.code, Some(3), "{wish} {ran:?}");
+        assert_eq!(ran.err.contains("looking for it"), wish != "never", "{ran:?}");
     }
+}
+
+/// As those who follow a broker or a log expect: what is not there at the start is an error, unless one says to wait.
+#[test]
+fn a_daemon_that_is_not_there_at_the_start_is_status_3() {
+    let folder = Folder::new();
+    for more in [&[][..], &["--reconnect", "never"], &["--for", "10m"]] {
+        let ran = run(&folder.socket(), &[&["tail", "lobby"][..], more].concat(), b"");
+        assert_eq!(ran.code, Some(3), "{ran:?}");
+        assert!(ran.err.contains("no daemon at") && !ran.err.contains("looking"), "{ran:?}");
+    }
+}
+
+#[test]
+fn following_for_a_time_without_a_daemon_is_no_success() {
+    let folder = Folder::new();
+    let args = ["tail", "lobby", "--for", "50ms"];
+    let ran = run(&folder.socket(), &[&args[..], &["--reconnect", "forever"]].concat(), b"");
+    assert_eq!(ran.code, Some(3), "{ran:?}");
+    let frozen = Fake::new(|door| {
+        let mut caller = door.open();
+        caller.hear("hello");
+        caller.hear("rooms");
+        caller.hear("tail");
+        caller.hung_up();
+    });
+    let ran = frozen.run(&args, b"");
+    assert_eq!(ran.code, Some(5), "{ran:?}");
+    assert!(ran.err.contains("no answer") && ran.err.contains("within 50 ms"), "{ran:?}");
 }
 
 #[test]

@@ -36,7 +36,8 @@ fn text_given_is_sent_and_stdin_is_not_touched() {
     });
     let socket = fake.folder.socket();
     // stdin stays open for the whole run: a program that reads it would not end.
-    let args = ["send", "#Lobby", "hello ", "world", "--as", "Bob"];
+    // A `@` before the name is no part of it.
+    let args = ["send", "#Lobby", "hello ", "world", "--as", "@Bob"];
     let mut child = command(&socket, &args).spawn().unwrap();
     let stdin = child.stdin.take();
     let ran = ended(child);
@@ -189,6 +190,17 @@ fn an_unreachable_daemon_is_named_with_the_way_to_start_one() {
 }
 
 #[test]
+fn what_is_no_socket_is_wrong_use() {
+    let folder = Folder::new();
+    let file = folder.file("plain", b"");
+    for path in [&*file, folder.path("").as_path()] {
+        let ran = run(path, &["ping"], b"");
+        assert_eq!(ran.code, Some(2), "{ran:?}");
+        assert!(ran.err.contains("is no socket"), "{ran:?}");
+    }
+}
+
+#[test]
 fn what_is_not_built_says_so() {
     let socket = Folder::new().socket();
     for args in
@@ -305,13 +317,14 @@ fn who_rooms_status_ping_and_stop_print_what_they_learn() {
     let ran = fake.run(&["status"], b"");
     assert_eq!(ran.code, Some(0), "{ran:?}");
     for line in [
+        "history                11111111-1111-4111-8111-111111111111",
         "uptime                 1m 1s",
         "rooms                  2",
         "block bytes            64 KiB",
     ] {
         assert!(ran.out.lines().any(|said| said == line), "{line} {ran:?}");
     }
-    assert!(ran.out.contains("hit bytes              Ada, 2 times, 3.0 s ago\n"), "{ran:?}");
+    assert!(ran.out.contains("hit bytes              Ada, 2 times, 3 s ago\n"), "{ran:?}");
     assert!(!ran.out.contains("paused"), "what nobody hits is not said: {ran:?}");
     let fake = Fake::new(|door| {
         let mut caller = door.open();

@@ -226,3 +226,25 @@ fn nobody_waits_and_nothing_is_lost() {
     let ran = fake.run(&["send", "x", "-l", "--wait", "none"], lines.join("\n").as_bytes());
     assert_eq!(ran.code, Some(0), "{ran:?}");
 }
+
+/// A daemon that refuses an address says nothing: what its caller can tell is that there was not a word.
+#[test]
+fn a_daemon_that_closes_without_a_word_is_not_lost() {
+    for args in [
+        &["ping"][..],
+        &["tail", "x"],
+        &["history", "x"],
+        &["send", "x", "y", "--timeout", "200ms"],
+    ] {
+        let fake = Fake::over_tcp(|door| {
+            // Closed where it said something, and where it had no time to; `send` tries again until its time is over.
+            for _ in 0..2 {
+                drop(door.open());
+            }
+        });
+        let ran = run(fake.address(), args, b"");
+        assert_eq!(ran.code, Some(3), "{args:?} {ran:?}");
+        assert!(ran.err.contains("closed the connection before a word; perhaps a ban"), "{ran:?}");
+        assert!(!ran.err.contains("lost the daemon"), "{ran:?}");
+    }
+}

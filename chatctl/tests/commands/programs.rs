@@ -21,10 +21,10 @@ fn says(texts: &'static [&'static str]) -> Fake {
 #[test]
 fn a_program_gets_content_and_fields_and_no_shell_sees_them() {
     let fake = says(&["`id`; $HOME\nline 2", "two"]);
-    let script = "printf '[%s %s %s] ' \"$0\" \"$CHAT_SEQ\" \"$CHAT_FROM\"; cat; echo .";
+    let script = "printf '[%s %s %s %.4s] ' \"$0\" \"$CHAT_SEQ\" \"$CHAT_FROM\" \"$CHAT_HISTORY\"; cat; echo .";
     let args = ["tail", "lobby", "--count", "2", "--exec", "/bin/sh", "-c", script, "an arg; $x"];
     let ran = fake.run(&args, b"");
-    let expected = "[an arg; $x 1 $(touch /tmp/x)] `id`; $HOME\nline 2.\n[an arg; $x 2 $(touch /tmp/x)] two.\n";
+    let expected = "[an arg; $x 1 $(touch /tmp/x) 1111] `id`; $HOME\nline 2.\n[an arg; $x 2 $(touch /tmp/x) 1111] two.\n";
     assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (Some(0), expected, ""));
 }
 
@@ -32,8 +32,13 @@ fn a_program_gets_content_and_fields_and_no_shell_sees_them() {
 fn a_program_need_not_read_and_may_fail() {
     let fake = says(&["one", "two"]);
     let ran = fake.run(&["tail", "lobby", "--count", "2", "--exec", "/bin/false"], b"");
-    assert_eq!(ran.code, Some(0), "{ran:?}");
-    assert_eq!(ran.err.matches("exit status: 1").count(), 2, "{ran:?}");
+    // Each failed run is said, and that there were any is the end's status.
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    for seq in [1, 2] {
+        let said = format!("--exec /bin/false: message {seq} of #lobby: exit status: 1\n");
+        assert!(ran.err.contains(&said), "{ran:?}");
+    }
+    assert!(ran.err.ends_with("runs of --exec that failed: 2, as is said above\n"), "{ran:?}");
 }
 
 #[test]
