@@ -57,7 +57,7 @@ pub fn tail(context: &mut Context, args: &Tail) -> Result<(), Failure> {
         catching: Catching::default(),
         todo: VecDeque::new(),
         bye: None,
-        reached: false,
+        reached: None,
         found: position.is_some(),
         lost: None,
         cursor,
@@ -118,8 +118,8 @@ struct Follower<'a> {
     /// Events that wait for their program.
     todo: VecDeque<Event>,
     bye: Option<String>,
-    /// Whether a daemon has answered in this run.
-    reached: bool,
+    /// When a daemon has answered first in this run.
+    reached: Option<Now>,
     /// Whether this goes on from an earlier connection: then what is missing is owed.
     found: bool,
     /// Since when the daemon is lost.
@@ -158,7 +158,7 @@ impl Follower<'_> {
             self.let_go()?;
             let failure = self.context.lost(&client, &reason);
             // A daemon that was never reached is none that was lost.
-            if !self.reached && self.args.reconnect.is_none() {
+            if self.reached.is_none() && self.args.reconnect.is_none() {
                 return Err(failure);
             }
             let what = if client.has_heard() {
@@ -270,7 +270,7 @@ impl Follower<'_> {
 
     /// The wished end has come: what is the exit status?
     fn ended(&self) -> Result<(), Failure> {
-        if let (false, Some(during)) = (self.reached, self.args.during) {
+        if let (None, Some(during)) = (self.reached, self.args.during) {
             let waited = moments::span_shown(during.as_micros());
             let message = format!("no answer from {} within {waited}", self.context.server);
             return Err(Failure::timed_out(message));
@@ -313,7 +313,7 @@ impl Follower<'_> {
         loop {
             let now = clock::now();
             if self.end.is_some_and(|end| now >= end) {
-                return if self.reached { Ok(None) } else { Err(failure) };
+                return if self.reached.is_some() { Ok(None) } else { Err(failure) };
             }
             if until.is_some_and(|until| now >= until) {
                 return Err(failure);

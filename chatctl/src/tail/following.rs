@@ -127,7 +127,7 @@ impl Follower<'_> {
         match happening {
             Happening::Event(event) => self.event(asked, event)?,
             Happening::Replied(id, outcome) => return self.replied(asked, &id, outcome),
-            Happening::TimedOut(_) if !self.reached => {
+            Happening::TimedOut(_) if self.reached.is_none() => {
                 return Err(self.context.no_answer());
             }
             Happening::TimedOut(_) => {
@@ -171,7 +171,7 @@ impl Follower<'_> {
     /// The daemon has answered: one that is ending takes callers too, and says nothing. Sequence numbers mean
     /// something within one history only.
     fn greeted(&mut self, asked: &Asked, reply: &Fields) {
-        self.reached = true;
+        self.reached.get_or_insert(clock::now());
         if let Some(lost) = self.lost.take() {
             let gone = moments::span_shown(clock::now().since(lost).as_micros());
             self.context.talk.say("found", &format!("found the daemon after {gone}"));
