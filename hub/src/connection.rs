@@ -130,7 +130,7 @@ impl Phase {
 pub(crate) enum Pause {
     /// It is read.
     No,
-    /// The turn's frame budget stopped it: what is kept of it goes on without new bytes.
+    /// The turn's budget stopped it: what is kept of it goes on without new bytes.
     Turn,
     /// It said more than its share, and goes on when there is some of it again.
     Bucket {

@@ -131,10 +131,13 @@ pub(crate) fn arm_by(connection: &mut Connection, wheel: &mut Wheel<Alarm>, at: 
 }
 
 impl Hub {
-    /// Lets at most `budget` timers fire; returns how many did. As many as `budget`: there may be more.
-    pub fn expire(&mut self, now: Now, budget: usize, out: &mut Outbox) -> usize {
+    /// Lets at most `budget` timers fire, fewer where they make more work; returns how much that was. As much as `budget`: there
+    /// may be more.
+    pub fn expire(&mut self, now: Now, budget: u32, out: &mut Outbox) -> u32 {
         self.tick(now);
-        for fired in 0..budget {
+        let mut done: u32 = 0;
+        while done < budget {
+            self.take_work();
             match self.wheel.expire_one(self.now) {
                 Some(Alarm::Connection(id)) => {
                     self.connections.known(id).timer = None;
@@ -142,8 +145,9 @@ impl Hub {
                     self.rearm(id);
                 }
                 Some(Alarm::Presence(no)) => self.end_gathering(no, out),
-                None => return fired,
+                None => return done,
             }
+            done = done.saturating_add(self.take_work()).saturating_add(1);
         }
         budget
     }

@@ -99,6 +99,7 @@ impl Hub {
     /// Queues frames for one connection, behind everything that its rooms said before.
     pub(crate) fn push_private(&mut self, id: ConnId, bytes: Vec<u8>, out: &mut Outbox) {
         self.settle_connection(id, out);
+        self.has_encoded(bytes.len());
         let Some(connection) = self.connections.get_mut(id) else { return };
         if !connection.phase.is_written() || bytes.is_empty() {
             return;

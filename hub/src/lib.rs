@@ -54,6 +54,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 pub mod wheel;
+mod work;
 
 pub use close::CloseReason;
 pub use connection::{ConnId, Peer};
@@ -130,6 +131,8 @@ pub struct Hub {
     kept_bytes: usize,
     counters: Counters,
     hits: Hits,
+    /// What the last command or timer made the server do: see `work`.
+    work: usize,
     /// The frame that is being appended to a block; empty between uses, kept for its memory.
     frame: Vec<u8>,
     /// Receivers that a loop over members found past their limit; empty between uses, kept for its memory.
@@ -175,6 +178,7 @@ impl Hub {
             kept_bytes: 0,
             counters: Counters::default(),
             hits: Hits::default(),
+            work: 0,
             frame: Vec::new(),
             past_limit: Vec::new(),
             settings,

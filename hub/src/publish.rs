@@ -48,6 +48,7 @@ impl Hub {
     /// A post takes its number and its time, and goes to the store. Nobody hears of it before the store has it.
     pub(crate) fn post(&mut self, draft: Draft<'_>, out: &mut Outbox) {
         let Draft { room: no, message_id, from, content, author, reply, receipt } = draft;
+        self.will_hand_out(no);
         let room = self.rooms.known_mut(no);
         let seq = room.last_taken.next();
         let time = self.wall.max(room.last_time);
@@ -96,12 +97,14 @@ impl Hub {
 
     /// Something of a room happened besides messages: it takes its place in the room's order.
     pub(crate) fn announce(&mut self, no: RoomNo, what: Pending, out: &mut Outbox) {
+        self.has_done(1);
         let Some(what) = self.fold(no, what, out) else { return };
         self.announce_unfolded(no, what, out);
     }
 
     /// The same, whatever the room's size.
     pub(crate) fn announce_unfolded(&mut self, no: RoomNo, what: Pending, out: &mut Outbox) {
+        self.will_hand_out(no);
         let room = self.rooms.known_mut(no);
         let at_once = room.queue.is_empty();
         room.queue.push_back(what);

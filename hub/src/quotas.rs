@@ -155,6 +155,15 @@ impl Hub {
         }
     }
 
+    /// What a command did costs its connection so many messages more.
+    pub(crate) fn charge_messages(&mut self, id: ConnId, count: u32) {
+        let (now, rates) = (self.now, &self.rates);
+        let share = self.connections.get_mut(id).and_then(|connection| connection.share.as_mut());
+        if let Some(share) = share {
+            share.take_messages(rates, u64::from(count), now);
+        }
+    }
+
     /// What a connection does makes so many bytes go to each of so many receivers. It is let through, and what is beyond
     /// its share is waited off before the connection is read again: nobody makes the server an amplifier.
     pub(crate) fn charge_fanout(&mut self, id: ConnId, bytes: usize, receivers: u32) {

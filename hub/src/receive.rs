@@ -6,7 +6,7 @@
 use alloc::vec::Vec;
 use core::num::NonZeroU32;
 
-use proto::{Fault, Item, Protocol};
+use proto::{Command, Fault, Item, Protocol};
 
 use crate::Hub;
 use crate::close::CloseReason;
@@ -14,6 +14,7 @@ use crate::connection::{ConnId, Connection, Pause, Phase, Unfinished};
 use crate::hits::Limit;
 use crate::outbox::{Notice, Outbox};
 use crate::settings::{KEPT_BYTES_MAX, STORE_QUEUE_BYTES_MAX, STORE_QUEUE_MESSAGES_MAX};
+use crate::work::looks_something_up;
 
 /// How far the bytes of one input were read.
 #[derive(Clone, Copy, Debug, Default)]
@@ -26,13 +27,14 @@ struct Progress {
 impl Hub {
     /// Bytes came from a connection; with none, what was held back goes on.
     ///
-    /// Each command takes one of `frames`, the turn's budget. What the budget or the connection's quota does not let
-    /// through is kept, and nothing more is to be read until then: see [`Hub::wants_read`].
+    /// Each command takes one of `work`, the turn's budget, and as much more as it makes the server do: one by room that hears
+    /// of it, one by KiB of its reply. What the budget or the connection's quota does not let through is kept, and nothing more
+    /// is to be read until then: see [`Hub::wants_read`].
     pub fn receive(
         &mut self,
         id: ConnId,
         bytes: &[u8],
-        frames: &mut u32,
+        work: &mut u32,
         now: proto::Now,
         out: &mut Outbox,
     ) {
@@ -48,12 +50,12 @@ impl Hub {
         let mut kept = core::mem::take(&mut connection.kept).into_vec();
         self.kept_bytes -= kept.len();
         let progress = if kept.is_empty() {
-            let progress = self.hear(id, bytes, frames, out);
+            let progress = self.hear(id, bytes, work, out);
             kept = rest_of(bytes, progress.consumed);
             progress
         } else {
             kept.extend_from_slice(bytes);
-            let progress = self.hear(id, &kept, frames, out);
+            let progress = self.hear(id, &kept, work, out);
             kept.drain(..progress.consumed);
             progress
         };
@@ -70,7 +72,7 @@ impl Hub {
             })
     }
 
-    /// Whether a call of [`Hub::receive`] without bytes goes on with what only the turn's frame budget stopped.
+    /// Whether a call of [`Hub::receive`] without bytes goes on with what only the turn's budget stopped.
     pub fn has_kept_work(&self, id: ConnId) -> bool {
         !self.course.is_deaf()
             && self.connections.get(id).is_some_and(|connection| {
@@ -79,7 +81,7 @@ impl Hub {
     }
 
     /// Takes one command after the other from the bytes and lets it do what it does.
-    fn hear(&mut self, id: ConnId, bytes: &[u8], frames: &mut u32, out: &mut Outbox) -> Progress {
+    fn hear(&mut self, id: ConnId, bytes: &[u8], work: &mut u32, out: &mut Outbox) -> Progress {
         let mut progress = Progress::default();
         loop {
             let rest = &bytes[progress.consumed..];
@@ -90,7 +92,7 @@ impl Hub {
             if rest.is_empty() || !connection.phase.is_live() {
                 return progress;
             }
-            if *frames == 0 {
+            if *work == 0 {
                 connection.pause = Pause::Turn;
                 return progress;
             }
@@ -107,14 +109,26 @@ impl Hub {
                 Item::More => return progress,
                 Item::Decided(protocol) => self.decided(id, protocol, out),
                 Item::Command(command) => {
-                    *frames -= 1;
                     progress.ended_a_frame = true;
-                    self.charge(id, &command);
-                    self.decide(id, command, out);
+                    let done = self.carry_out_frame(id, command, out);
+                    *work = work.saturating_sub(done);
                 }
                 Item::Fault(fault) => self.fault(id, fault, out),
             }
         }
+    }
+
+    /// Applies a command, and returns how much work that was: one at least.
+    fn carry_out_frame(&mut self, id: ConnId, command: Command<'_>, out: &mut Outbox) -> u32 {
+        let looks = looks_something_up(&command);
+        self.charge(id, &command);
+        self.take_work();
+        self.decide(id, command, out);
+        let work = self.take_work();
+        if looks {
+            self.charge_look_up(id, work);
+        }
+        work.saturating_add(1)
     }
 
     /// Stops reading a connection that has used up its share, or everybody while the store has too much to do.

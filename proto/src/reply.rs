@@ -145,6 +145,46 @@ pub enum Reply<'a> {
     },
 }
 
+impl Reply<'_> {
+    /// The reply is encoded in no fewer bytes than these: what is too long by far need not be encoded to know it.
+    pub fn bytes_least(&self) -> usize {
+        let sum = |lengths: &mut dyn Iterator<Item = usize>| {
+            lengths.fold(0, |all: usize, one| all.saturating_add(one))
+        };
+        let and = |length: usize, names: usize| length.saturating_add(names);
+        match self {
+            Self::Tail { rooms } => sum(&mut rooms.iter().map(|room| and(room.len(), 2))),
+            Self::Members { members, .. } => {
+                sum(&mut members.iter().map(|member| and(member.nick.len(), 11)))
+            }
+            Self::Rooms { rooms, .. } => {
+                sum(&mut rooms.iter().map(|room| and(room.room.len(), 44)))
+            }
+            Self::Connections { connections, .. } => {
+                sum(&mut connections.iter().map(|row| and(row.address.len(), 200)))
+            }
+            Self::Bans { bans } => sum(&mut bans.iter().map(|ban| and(ban.reason.len(), 35))),
+            Self::Done {}
+            | Self::Hello(_)
+            | Self::Nick { .. }
+            | Self::Join { .. }
+            | Self::Leave { .. }
+            | Self::Post { .. }
+            | Self::Direct { .. }
+            | Self::Receipt { .. }
+            | Self::History { .. }
+            | Self::Whois(_)
+            | Self::Topic { .. }
+            | Self::Away { .. }
+            | Self::Kick { .. }
+            | Self::Ban { .. }
+            | Self::Announce { .. }
+            | Self::LogLevel { .. }
+            | Self::Stats { .. } => 0,
+        }
+    }
+}
+
 /// What the server is and can do.
 #[derive(Clone, Debug, Serialize)]
 pub struct Hello<'a> {
@@ -377,4 +417,66 @@ pub struct Stats<'a> {
     /// Who hit one lately, the latest first; administrators see it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub who: Option<Vec<Hit<'a>>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+
+    use super::*;
+    use crate::Dialect;
+    use crate::encode;
+
+    /// How long a reply is at least, and how long it is.
+    fn lengths(reply: &Reply<'_>) -> (usize, usize) {
+        let mut bytes = Vec::new();
+        encode::reply(Dialect::Control, None, reply, &mut bytes);
+        (reply.bytes_least(), bytes.len())
+    }
+
+    #[test]
+    fn a_list_is_as_long_as_it_is_said_to_be_at_least_and_not_twice_that() {
+        let lists = [
+            Reply::Tail { rooms: vec!["r"; 100] },
+            Reply::Members { room: "r", members: vec![Member { nick: "n", away: false }; 100] },
+            Reply::Bans {
+                bans: vec![
+                    Ban { nick: None, network: None, until: None, reason: "", by: "r" };
+                    100
+                ],
+            },
+        ];
+        for list in lists {
+            let (least, length) = lengths(&list);
+            assert!(least <= length && length <= 2 * least + 100, "{least} {length} {list:?}");
+        }
+        let room = Room { room: "r", members: 0, followers: 0, seq: Seq(0) };
+        let (least, length) = lengths(&Reply::Rooms { rooms: vec![room; 100] });
+        assert!(least <= length && length <= 2 * least, "{least} {length}");
+    }
+
+    #[test]
+    fn connections_are_as_long_as_they_are_said_to_be_at_least() {
+        let row = Connection {
+            session: 1,
+            nick: None,
+            address: "",
+            protocol: "v1",
+            agent: None,
+            connected_ms: 0,
+            idle_ms: 0,
+            rooms: 0,
+            pauses: 0,
+            lag_messages: 0,
+            lag_bytes: 0,
+            lag_ms: 0,
+            gaps: 0,
+            kernel_bytes: Some(0),
+            rtt_us: Some(0),
+            why: None,
+        };
+        let page = Reply::Connections { connections: vec![row; 100], more: true };
+        let (least, length) = lengths(&page);
+        assert!(least <= length && length <= 2 * least, "{least} {length}");
+    }
 }

@@ -6,7 +6,8 @@ use hub::{ConnId, HangUp, Planted};
 
 use super::{Driver, Log, SCRATCH_BYTES, Server, Store};
 
-/// The most frames that are decided in a turn: what everybody else may have to wait for.
+/// The most frames that are decided in a turn: what everybody else may have to wait for. One that makes more work than a plain
+/// one counts as several, so that the most that lies between two looks at the clock is the work of one connection.
 const FRAMES_MAX: u32 = 256;
 /// The most frames of one connection in a turn, so that four busy ones share it.
 const FRAMES_BY_CONNECTION_MAX: u32 = FRAMES_MAX / 4;

@@ -140,6 +140,7 @@ impl Hub {
             }
         }
         assert!(told < self.connections.len(), "whoever announces something knows it");
+        self.has_done(told / 8);
         self.administered(id, format!("announces to {told} connections: {text}"), out);
         self.reply(id, request, &Reply::Announce { connections: told }, out);
     }

@@ -151,9 +151,13 @@ impl Hub {
         request: &RequestId,
         reply: &Reply<'_>,
     ) -> Result<Vec<u8>, Error> {
+        let most = self.budget_of(id).max(1024);
         let mut bytes = Vec::new();
-        encode::reply(self.reply_dialect(id), Some(request), reply, &mut bytes);
-        if bytes.len() > self.budget_of(id).max(1024) {
+        // What is refused costs nearly nothing: nobody has it encoded by not reading.
+        if reply.bytes_least() <= most {
+            encode::reply(self.reply_dialect(id), Some(request), reply, &mut bytes);
+        }
+        if bytes.is_empty() || bytes.len() > most {
             let text = "The answer is longer than what may wait for one connection; read first, or ask for less.";
             return Err(Error::new(ErrorCode::LimitReached, text));
         }

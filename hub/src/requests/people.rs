@@ -113,13 +113,16 @@ impl Hub {
         self.client(id).away = (!away.is_empty()).then(|| away.into());
         let connection = self.connections.get(id).expect("who asks is there");
         let nick = connection.nick.clone().expect("who speaks v1 has a name");
+        let mut told = 0;
         for no in connection.rooms.clone() {
             let member = self.rooms.known(no).member(id);
             if member.is_some_and(|member| member.standing.is_shown()) {
                 let (nick, away) = (nick.clone(), away.into());
                 self.announce(no, Pending::Away { conn: id, nick, away }, out);
+                told += 1;
             }
         }
+        self.charge_messages(id, told);
         assert!(
             self.client(id).away.as_ref().is_none_or(|away| !away.is_empty()),
             "who is back left word of nothing"

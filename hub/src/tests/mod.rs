@@ -11,3 +11,4 @@ mod quotas;
 mod replay;
 mod rooms;
 mod slow;
+mod work;
