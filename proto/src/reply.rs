@@ -153,7 +153,7 @@ impl Reply<'_> {
         };
         let and = |length: usize, names: usize| length.saturating_add(names);
         match self {
-            Self::Tail { rooms } => sum(&mut rooms.iter().map(|room| and(room.len(), 2))),
+            Self::Tail { rooms, .. } => sum(&mut rooms.iter().map(|room| and(room.len(), 2))),
             Self::Members { members, .. } => {
                 sum(&mut members.iter().map(|member| and(member.nick.len(), 11)))
             }
@@ -163,7 +163,7 @@ impl Reply<'_> {
             Self::Connections { connections, .. } => {
                 sum(&mut connections.iter().map(|row| and(row.address.len(), 200)))
             }
-            Self::Bans { bans } => sum(&mut bans.iter().map(|ban| and(ban.reason.len(), 35))),
+            Self::Bans { bans, .. } => sum(&mut bans.iter().map(|ban| and(ban.reason.len(), 35))),
             Self::Done {}
             | Self::Hello(_)
             | Self::Nick { .. }
