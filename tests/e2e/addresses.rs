@@ -1,27 +1,15 @@
 //! Limits by address, with clients that really come from several, and a speaker that its quota silenced.
 
-use std::net::{IpAddr, SocketAddr, TcpStream};
-use std::os::fd::AsRawFd;
-use std::process::Command;
+use std::net::SocketAddr;
 
+use nix::sys::socket::setsockopt;
 use nix::sys::socket::sockopt::Linger;
-use nix::sys::socket::{
-    AddressFamily, SockFlag, SockType, SockaddrStorage, bind, connect, setsockopt, socket,
-};
-use nix::unistd::Uid;
-use tests::{Daemon, Heard, Native, Setup, eventually, left_out, native, program};
-
-/// Set in a process that has a network of its own.
-const OWN_NETWORK: &str = "CHATD_TEST_OWN_NETWORK";
+use tests::network::{self, ip};
+use tests::{Daemon, Heard, Native, Setup, eventually, native};
 
 /// A connection from one of this machine's addresses.
 fn from(address: &str, to: SocketAddr) -> Native {
-    let source: IpAddr = address.parse().unwrap();
-    let family = if source.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
-    let fd = socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).unwrap();
-    bind(fd.as_raw_fd(), &SockaddrStorage::from(SocketAddr::new(source, 0))).unwrap();
-    connect(fd.as_raw_fd(), &SockaddrStorage::from(to)).unwrap();
-    Native::over(TcpStream::from(fd))
+    Native::over(network::connect_from(address, to))
 }
 
 /// Whether the daemon keeps it: it gets its nickname.
@@ -89,13 +77,9 @@ fn an_address_that_connects_too_often_is_turned_away_unless_it_is_exempt() {
 /// This machine has addresses of several networks only in a network of its own.
 #[test]
 fn an_ipv6_network_of_64_bits_has_one_share() {
-    if std::env::var_os(OWN_NETWORK).is_none() {
-        return in_own_network("addresses::an_ipv6_network_of_64_bits_has_one_share");
+    if !network::is_own("addresses::an_ipv6_network_of_64_bits_has_one_share") {
+        return;
     }
-    let ip = |arguments: &str| {
-        let done = program::run(Command::new("ip").args(arguments.split(' ')), &[]);
-        assert!(done.status.success(), "ip {arguments}: {done:?}");
-    };
     ip("link set lo up");
     for end in ["1::1", "1:2:3:4:5", "1::3", "2::3"] {
         ip(&format!("-6 addr add 2001:db8:0:{end}/128 dev lo nodad"));
@@ -113,23 +97,6 @@ fn an_ipv6_network_of_64_bits_has_one_share() {
     assert!(is_kept(&mut from("2001:db8:0:2::3", to), "Carol"));
     let status = String::from_utf8(daemon.ctl(&["status"]).stdout).unwrap();
     assert!(status.contains("2001:db8:0:1::/64, once"), "{status}");
-}
-
-/// Runs one test again in a process with a network of its own.
-fn in_own_network(test: &str) {
-    let unshare = || {
-        let mut command = Command::new("unshare");
-        command.args(if Uid::effective().is_root() { &["-n"][..] } else { &["-n", "-r"] });
-        command
-    };
-    let can = unshare().arg("true").output().is_ok_and(|done| done.status.success());
-    if !can {
-        return left_out("addresses of a /64: a network of one's own is not allowed here");
-    }
-    let this = std::env::current_exe().unwrap();
-    let mut again = unshare();
-    let done = program::run(again.arg(this).args(["--exact", test]).env(OWN_NETWORK, "1"), &[]);
-    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stdout));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use serde_json::json;
 use tests::{Daemon, Heard, Native, Setup, eventually};
 
 /// A connection that the daemon keeps: it got its nickname. None where it was closed instead.
-fn kept(daemon: &Daemon, nick: &str) -> Option<Native> {
+pub(crate) fn kept(daemon: &Daemon, nick: &str) -> Option<Native> {
     let mut native = Native::over(TcpStream::connect(daemon.address()).ok()?);
     let request = tests::native::set_nickname([1; 16], nick.as_bytes());
     native.stream().try_clone().ok()?.write_all(&request).ok()?;

@@ -17,6 +17,7 @@ pub mod folder;
 pub mod fuzz;
 pub mod left_out;
 pub mod native;
+pub mod network;
 pub mod pcap;
 pub mod program;
 pub mod proxy;

@@ -1,0 +1,129 @@
+//! Networks of a test's own: the same test again in a process that has one, a machine at the other end of a cable, and connections
+//! from one of several addresses.
+
+use std::io::{self, Write};
+use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::os::fd::AsRawFd;
+use std::process::Command;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrStorage, bind, connect, socket};
+use nix::unistd::{Uid, gettid};
+
+use crate::{left_out, program};
+
+/// Set in a process that has a network of its own.
+const OWN_NETWORK: &str = "CHATD_TEST_OWN_NETWORK";
+
+/// Runs the test of this name again in a process with a network of its own, unless this is that process: whether it is.
+///
+/// # Panics
+/// Where the test fails there.
+pub fn is_own(test: &str) -> bool {
+    if std::env::var_os(OWN_NETWORK).is_some() {
+        return true;
+    }
+    let own = || {
+        let mut command = Command::new("unshare");
+        command.args(if Uid::effective().is_root() { &["-n"][..] } else { &["-n", "-r"] });
+        command
+    };
+    let can = own().arg("true").output().is_ok_and(|done| done.status.success());
+    if !can {
+        left_out(&format!("{test}: a network of one's own is not allowed here"));
+        return false;
+    }
+    let this = std::env::current_exe().unwrap();
+    let again = ["--exact", test, "--nocapture"];
+    let done = program::run(own().arg(this).args(again).env(OWN_NETWORK, "1"), &[]);
+    let words = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (out, err) = (words(&done.stdout), words(&done.stderr));
+    assert!(done.status.success() && out.contains("1 passed"), "{out}\n{err}");
+    // What it measured is for whoever reads the tests' output.
+    let _ = io::stderr().write_all(err.as_bytes());
+    false
+}
+
+/// Runs `ip` with these arguments, in the network of the thread that calls.
+///
+/// # Panics
+/// Where it refuses.
+pub fn ip(arguments: &str) {
+    let done = program::run(Command::new("ip").args(arguments.split(' ')), &[]);
+    assert!(done.status.success(), "ip {arguments}: {done:?}");
+}
+
+/// A connection from one of this machine's addresses.
+pub fn connect_from(address: &str, to: SocketAddr) -> TcpStream {
+    let source: IpAddr = address.parse().unwrap();
+    let family = if source.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+    let fd = socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).unwrap();
+    bind(fd.as_raw_fd(), &SockaddrStorage::from(SocketAddr::new(source, 0))).unwrap();
+    connect(fd.as_raw_fd(), &SockaddrStorage::from(to)).unwrap();
+    TcpStream::from(fd)
+}
+
+type Work = Box<dyn FnOnce() + Send>;
+
+/// A machine at the other end of a cable: a thread in another network. Its sockets stay there, whoever holds them.
+#[derive(Debug)]
+pub struct Elsewhere {
+    work: Sender<Work>,
+    done: Receiver<()>,
+}
+
+impl Elsewhere {
+    /// Lays the cable, in a network of one's own: 192.0.2.1 is here, 192.0.2.2 there.
+    ///
+    /// # Panics
+    /// Where the network is not one's own.
+    pub fn new() -> Self {
+        let (work, works) = channel::<Work>();
+        let (does, done) = channel();
+        let (says, thread) = channel();
+        thread::spawn(move || {
+            unshare(CloneFlags::CLONE_NEWNET).unwrap();
+            says.send(gettid()).unwrap();
+            for work in works {
+                work();
+                does.send(()).unwrap();
+            }
+        });
+        let there = thread.recv().unwrap();
+        ip("link set lo up");
+        ip(&format!("link add near type veth peer name far netns {there}"));
+        ip("addr add 192.0.2.1/24 dev near");
+        ip("link set near up");
+        let elsewhere = Self { work, done };
+        elsewhere.runs(|| {
+            ip("addr add 192.0.2.2/24 dev far");
+            ip("link set far up");
+        });
+        elsewhere
+    }
+
+    /// Does something there, and waits for its end.
+    ///
+    /// # Panics
+    /// Where it panics there.
+    pub fn runs<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
+        let (result, taken) = channel();
+        let work = move || result.send(work()).expect("somebody waits for it");
+        self.work.send(Box::new(work)).expect("the thread is there");
+        self.done.recv().expect("the work ends well");
+        taken.recv().expect("it gave what it was to give")
+    }
+
+    /// Pulls the plug there: from now on nothing arrives, in either direction, and nobody is told.
+    pub fn is_cut_off(&self) {
+        self.runs(|| ip("link set far down"));
+    }
+}
+
+impl Default for Elsewhere {
+    fn default() -> Self {
+        Self::new()
+    }
+}
