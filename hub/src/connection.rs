@@ -116,6 +116,16 @@ impl Phase {
         }
     }
 
+    /// Whether it still gets the answers to what it asked: who ended its own side waits for them, who was told `bye` for nothing.
+    pub(crate) const fn is_answered(&self) -> bool {
+        match self {
+            Self::V1 | Self::Control | Self::Leaving(CloseReason::PeerClosed) => true,
+            Self::Undecided | Self::Listening | Self::Native | Self::Leaving(_) | Self::Closing => {
+                false
+            }
+        }
+    }
+
     /// Whether something can be written to it.
     pub(crate) const fn is_written(&self) -> bool {
         match self {

@@ -12,7 +12,7 @@ use proto::{Dialect, ErrorCode, Event, MessageId, Nick, Now, RequestId, Seq};
 
 use crate::Hub;
 use crate::close::CloseReason;
-use crate::connection::{ConnId, Pause, Phase};
+use crate::connection::{ConnId, Pause};
 use crate::leave::Course;
 use crate::outbox::{Answer, Effect, Notice, Outbox, Record};
 use crate::receipts::Wanted;
@@ -223,16 +223,9 @@ impl Hub {
     fn answer_post(&mut self, asker: ConnId, bytes: Vec<u8>, out: &mut Outbox) {
         let Some(connection) = self.connections.get_mut(asker) else { return };
         connection.owed = connection.owed.checked_sub(1).expect("each post is answered once");
-        match &connection.phase {
-            Phase::V1 | Phase::Control | Phase::Leaving(CloseReason::PeerClosed) => {
-                self.push_private(asker, bytes, out);
-                self.check_left(asker, out);
-            }
-            Phase::Undecided
-            | Phase::Listening
-            | Phase::Native
-            | Phase::Leaving(_)
-            | Phase::Closing => {}
+        if connection.phase.is_answered() {
+            self.push_private(asker, bytes, out);
+            self.check_left(asker, out);
         }
     }
 

@@ -53,7 +53,7 @@ impl Hub {
         self.tick(now);
         let Measure { asker, request, connections, more } = measure;
         assert_eq!(connections.len(), answers.len(), "each question has its answer");
-        if self.connections.get(*asker).is_none_or(|asker| !asker.phase.is_written()) {
+        if self.connections.get(*asker).is_none_or(|asker| !asker.phase.is_answered()) {
             return;
         }
         let pairs = connections.iter().zip(answers);

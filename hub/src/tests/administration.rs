@@ -59,6 +59,18 @@ fn who_is_kicked_gets_what_waits_and_its_name_is_free() {
 }
 
 #[test]
+fn nothing_comes_behind_a_bye_though_the_kernel_was_asked_before() {
+    let mut turn = Turn::new(quiet());
+    let root = turn.control("root");
+    let connections = r#"{"request":"connections","id":"1"}"#;
+    let kick = r#"{"request":"kick","id":"2","nick":"root"}"#;
+    turn.say(root, format!("{connections}\n{kick}\n").as_bytes());
+    let lines = turn.lines(root);
+    assert_eq!(lines.last().unwrap(), r#"{"event":"bye","reason":"Kicked by an administrator."}"#);
+    assert_eq!(turn.closed(root), Some(CloseReason::Kicked));
+}
+
+#[test]
 fn who_does_not_go_when_kicked_is_closed_the_second_time_or_in_time() {
     let mut turn = Turn::new(quiet());
     let root = turn.control("root");
