@@ -13,6 +13,7 @@ use proto::{Banned, Charset, Dialect, ErrorCode, Network, Nick, NickKey, Now, Sk
 
 use crate::Hub;
 use crate::connection::{ConnId, Phase};
+use crate::planted::Planted;
 
 /// So many are kept out: a list that a person can read.
 pub(crate) const BANS_MAX: usize = 100;
@@ -137,6 +138,9 @@ impl Hub {
     /// Whether nobody may have this name, and what to tell who wants it.
     pub(crate) fn nick_is_not_banned(&self, nick: &Nick) -> Result<(), Error> {
         let charset = self.settings.wire.charset;
+        if self.settings.plants(Planted::BanForgotten) {
+            return Ok(());
+        }
         let Some(ban) = self.bans.of_nick(nick, charset, self.now) else { return Ok(()) };
         let text = match &*ban.reason {
             "" => format!("The nickname `{nick}` is banned; choose another."),

@@ -11,7 +11,6 @@ use crate::close::CloseReason;
 use crate::connection::{Connection, Pause, Phase};
 use crate::leave::Course;
 use crate::rooms::{Pending, Room, RoomNo, Standing};
-use crate::settings::KEPT_BYTES_MAX;
 
 impl Hub {
     /// Checks everything against everything; the work grows with all of it.
@@ -85,7 +84,7 @@ impl Hub {
         }
         assert_eq!(private, self.private_bytes, "the sum of private bytes is right");
         assert_eq!(kept, self.kept_bytes, "the sum of kept bytes is right");
-        assert!(kept <= KEPT_BYTES_MAX, "kept bytes keep within their limit");
+        assert!(kept <= self.settings.kept, "kept bytes keep within their limit");
         assert_eq!(
             timers + self.check_gatherings(),
             self.wheel.len(),

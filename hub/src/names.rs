@@ -16,12 +16,22 @@ pub(crate) struct Names {
     looks: BTreeMap<Skeleton, ConnId>,
     /// The number of the last guest.
     guests: u64,
+    /// Who had each name first, for a planted error.
+    #[cfg(feature = "planted")]
+    first: BTreeMap<NickKey, ConnId>,
 }
 
 impl Names {
     /// None, yet.
     pub(crate) fn new(charset: Charset) -> Self {
-        Self { charset, owners: BTreeMap::new(), looks: BTreeMap::new(), guests: 0 }
+        Self {
+            charset,
+            owners: BTreeMap::new(),
+            looks: BTreeMap::new(),
+            guests: 0,
+            #[cfg(feature = "planted")]
+            first: BTreeMap::new(),
+        }
     }
 
     /// Who has a name.
@@ -48,6 +58,8 @@ impl Names {
         }
         let before = self.owners.insert(nick.key(), id);
         assert_eq!(before, None, "a name is taken while it is free");
+        #[cfg(feature = "planted")]
+        self.first.entry(nick.key()).or_insert(id);
         if let Some(look) = self.look(nick) {
             let before = self.looks.insert(look, id);
             assert_eq!(before, None, "nobody looks like whose name is free");
@@ -74,6 +86,19 @@ impl Names {
                 return nick;
             }
         }
+    }
+
+    /// The planted error: who had a name first, whoever has it now.
+    #[cfg(feature = "planted")]
+    pub(crate) fn first_owner(&self, nick: &Nick) -> Option<ConnId> {
+        self.first.get(&nick.key()).copied()
+    }
+
+    /// The planted error is in no build that is shipped.
+    #[cfg(not(feature = "planted"))]
+    #[allow(clippy::unused_self, reason = "the shipped build plants nothing")]
+    pub(crate) const fn first_owner(&self, _nick: &Nick) -> Option<ConnId> {
+        None
     }
 
     /// How many names are in use.

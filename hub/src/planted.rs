@@ -22,11 +22,27 @@ pub enum Planted {
     BacklogOrder,
     /// A closed connection keeps its blocks alive.
     LeakedBlock,
+    /// A receipt that is given again is told again.
+    ReceiptTwice,
+    /// A message to a nickname goes to who had that name first.
+    StaleOwner,
+    /// A replay that others spoke into ends without its last message.
+    SeamDropsOne,
+    /// A replay ends before the turn's blocks are handed out, and they are handed out whole.
+    SeamDoublesOne,
+    /// A gap that leaves out several messages begins one too late.
+    GapOffByOne,
+    /// Who is kicked or banned stays.
+    KickStays,
+    /// Everybody may have a banned name.
+    BanForgotten,
+    /// Who goes from a large room is left out of what is told of it.
+    PresenceForgets,
 }
 
 impl Planted {
     /// Every bug.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 16] = [
         Self::SkippedReceiver,
         Self::DoubleAfterShortWrite,
         Self::LostCarryOver,
@@ -35,6 +51,14 @@ impl Planted {
         Self::RunAcrossExcluded,
         Self::BacklogOrder,
         Self::LeakedBlock,
+        Self::ReceiptTwice,
+        Self::StaleOwner,
+        Self::SeamDropsOne,
+        Self::SeamDoublesOne,
+        Self::GapOffByOne,
+        Self::KickStays,
+        Self::BanForgotten,
+        Self::PresenceForgets,
     ];
 
     /// The bug's name, as the simulator is asked for it.
@@ -48,6 +72,14 @@ impl Planted {
             Self::RunAcrossExcluded => "run_across_excluded",
             Self::BacklogOrder => "backlog_order",
             Self::LeakedBlock => "leaked_block",
+            Self::ReceiptTwice => "receipt_twice",
+            Self::StaleOwner => "stale_owner",
+            Self::SeamDropsOne => "seam_drops_one",
+            Self::SeamDoublesOne => "seam_doubles_one",
+            Self::GapOffByOne => "gap_off_by_one",
+            Self::KickStays => "kick_stays",
+            Self::BanForgotten => "ban_forgotten",
+            Self::PresenceForgets => "presence_forgets",
         }
     }
 }

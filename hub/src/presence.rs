@@ -15,10 +15,9 @@ use crate::Hub;
 use crate::deadlines::Alarm;
 use crate::leave::Course;
 use crate::outbox::Outbox;
+use crate::planted::Planted;
 use crate::rooms::{Pending, RoomNo};
-use crate::settings::{
-    PRESENCE_CHANGES_MAX, PRESENCE_NAMES_MAX, PRESENCE_SPAN, SMALL_ROOM_MEMBERS_MAX,
-};
+use crate::settings::{PRESENCE_CHANGES_MAX, PRESENCE_NAMES_MAX, PRESENCE_SPAN};
 use crate::wheel::TimerId;
 
 /// Who came to and went from a room since the gathering began.
@@ -91,7 +90,7 @@ impl Hub {
     /// Takes what is not told at once out of the way: in a large room, who comes and goes, and what they are called.
     pub(crate) fn fold(&mut self, no: RoomNo, what: Pending, out: &mut Outbox) -> Option<Pending> {
         let room = self.rooms.known_mut(no);
-        let is_large = room.shown > SMALL_ROOM_MEMBERS_MAX;
+        let is_large = room.shown > self.settings.small_room;
         let gathering = room.gathering.as_deref_mut();
         if !is_large && gathering.is_none() {
             return Some(what);
@@ -115,7 +114,8 @@ impl Hub {
 
     /// Somebody came to a large room, or went; the first one begins the gathering.
     fn count_presence(&mut self, no: RoomNo, nick: &Nick, by: i32, out: &mut Outbox) {
-        if self.course == Course::Ending {
+        let forgets = by < 0 && self.settings.plants(Planted::PresenceForgets);
+        if self.course == Course::Ending || forgets {
             return;
         }
         let room = self.rooms.known_mut(no);

@@ -13,7 +13,7 @@ use crate::close::CloseReason;
 use crate::connection::{ConnId, Connection, Pause, Phase, Unfinished};
 use crate::hits::Limit;
 use crate::outbox::{Notice, Outbox};
-use crate::settings::{KEPT_BYTES_MAX, STORE_QUEUE_BYTES_MAX, STORE_QUEUE_MESSAGES_MAX};
+use crate::settings::{STORE_QUEUE_BYTES_MAX, STORE_QUEUE_MESSAGES_MAX};
 use crate::work::looks_something_up;
 
 /// How far the bytes of one input were read.
@@ -188,14 +188,15 @@ impl Hub {
 
     /// All unfinished frames together have a limit; past it the largest goes.
     fn limit_kept(&mut self, out: &mut Outbox) {
-        if self.kept_bytes <= KEPT_BYTES_MAX {
+        let limit = self.settings.kept;
+        if self.kept_bytes <= limit {
             return;
         }
         // An eighth is freed at once, so that this is seldom looked for.
         let size = |connection: &Connection| (connection.kept.len(), connection.id);
         let mut largest: Vec<_> = self.connections.iter().map(size).collect();
         largest.sort_unstable();
-        while self.kept_bytes > KEPT_BYTES_MAX / 8 * 7 {
+        while self.kept_bytes > limit / 8 * 7 {
             let (_, id) = largest.pop().expect("bytes are kept by somebody");
             self.close(id, CloseReason::InputBudget, out);
         }

@@ -19,6 +19,7 @@ use crate::Hub;
 use crate::close::CloseReason;
 use crate::connection::ConnId;
 use crate::outbox::Outbox;
+use crate::planted::Planted;
 use crate::rooms::RoomNo;
 use crate::settings::{PAGE_BYTES_MAX, PAGE_CROWDED_BYTES_MAX, PAGES_BYTES_MAX};
 use crate::slow::gap;
@@ -243,7 +244,10 @@ impl Hub {
             next = room.forgotten.next();
         }
         let begin = room.recent.partition_point(|recent| recent.seq < next);
-        let range = begin..room.recent.len();
+        let drops =
+            room.last_released > member.since && self.settings.plants(Planted::SeamDropsOne);
+        let end = room.recent.len().saturating_sub(usize::from(drops));
+        let range = begin..end.max(begin);
         let some = room.page_forward(range, usize::MAX, left, (page.dialect, request));
         let last = some.count.checked_sub(1).map(|count| room.recent[begin + count].seq);
         let mut reached = if some.more { Reached::Page } else { Reached::End };
@@ -260,6 +264,7 @@ impl Hub {
         }
         let member = self.rooms.known_mut(no).member_mut(id).expect("it is still a member");
         match reached {
+            Reached::End if self.settings.plants(Planted::SeamDoublesOne) => member.hear_from(0),
             Reached::End => member.hear_from(heard),
             Reached::Page | Reached::Alone => member.replay_from(next),
         }

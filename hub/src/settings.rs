@@ -15,7 +15,7 @@ pub(crate) const BACKLOG_FRAMES_MAX: u32 = 256;
 /// A block of several frames has at most so many bytes: a reader pins at most its queue and one block.
 pub(crate) const BLOCK_BYTES_MAX: usize = 64 * 1024;
 /// Unfinished frames and what quotas hold back, all connections together; past it the largest goes.
-pub(crate) const KEPT_BYTES_MAX: usize = 32 * 1024 * 1024;
+const KEPT_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Messages that wait for the store; past it speakers wait.
 pub(crate) const STORE_QUEUE_MESSAGES_MAX: usize = 10_000;
 /// Their content in bytes; past it speakers wait.
@@ -53,7 +53,7 @@ pub(crate) const PAGES_BYTES_MAX: usize = 4 * PAGE_BYTES_MAX;
 const _: () = assert!(PAGE_CROWDED_BYTES_MAX < PAGE_BYTES_MAX);
 
 /// Rooms of more members gather who comes and goes: every event is for each of them.
-pub(crate) const SMALL_ROOM_MEMBERS_MAX: usize = 50;
+const SMALL_ROOM_MEMBERS_MAX: usize = 50;
 /// How long they gather it.
 pub(crate) const PRESENCE_SPAN: Span = Span::from_secs(1);
 /// The names of either kind that are told of a gathering; the others are counted.
@@ -130,8 +130,12 @@ pub struct Settings {
     pub keepalive: Option<Span>,
     /// A connection that takes none of what waits for it for so long is closed.
     pub stall: Option<Span>,
+    /// Bytes of unfinished frames and of what quotas hold back, all connections together. No key of the configuration sets it.
+    pub kept: usize,
     /// Bytes of recent messages, all rooms together.
     pub recent: Option<usize>,
+    /// Rooms of more members gather who comes and goes. No key of the configuration sets it.
+    pub small_room: usize,
     /// Rooms at once.
     pub rooms: Option<usize>,
     /// Rooms that one connection may be in.
@@ -185,7 +189,9 @@ impl Default for Settings {
             idle: Some(Span::from_secs(15)),
             keepalive: Some(Span::from_secs(5)),
             stall: Some(Span::from_secs(10)),
+            kept: KEPT_BYTES_MAX,
             recent: Some(64 * 1024 * 1024),
+            small_room: SMALL_ROOM_MEMBERS_MAX,
             rooms: Some(10_000),
             rooms_joined: Some(100),
             log_level: Level::Info,

@@ -21,6 +21,9 @@ impl Hub {
     /// limit is skipped or cut.
     pub fn settle(&mut self, now: Now, out: &mut Outbox) {
         self.tick(now);
+        if self.settings.plants(Planted::SeamDoublesOne) {
+            self.replay(out);
+        }
         while let Some(&no) = self.rooms.dirty.last() {
             for dialect in Dialect::ALL {
                 self.hand_out(no, dialect, out);

@@ -13,6 +13,7 @@ use crate::block::BlockNo;
 use crate::close::CloseReason;
 use crate::connection::{ConnId, Phase};
 use crate::outbox::{Notice, Outbox};
+use crate::planted::Planted;
 use crate::queue::{Chunk, Run};
 use crate::rooms::RoomNo;
 use crate::settings::{BACKLOG_BYTES_MAX, BACKLOG_FRAMES_MAX};
@@ -186,6 +187,8 @@ impl Hub {
         let heard = self.heard(no, dialect);
         self.rooms.known_mut(no).member_mut(id).expect("it is a member").hear_from(heard);
         self.connections.known(id).gaps -= 1;
+        let late = first < until && self.settings.plants(Planted::GapOffByOne);
+        let first = if late { first.next() } else { first };
         if first <= until {
             self.counters.gaps += 1;
             self.push_private(id, gap(dialect, &name, first, until), out);

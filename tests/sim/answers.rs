@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::asking::{Asked, Greeting, base64, from_base64, uuid_text};
 use crate::clients::{Client, Sort};
+use crate::naming::Refused;
 use crate::net::{Net, Stage};
 use crate::oracle::{Fate, LOBBY, Oracle};
 use crate::trace::Kind;
@@ -56,6 +57,7 @@ fn event(client: &mut Client, value: &Value, net: &mut Net, oracle: &mut Oracle)
                 }
             } else {
                 oracle.room_message(no, room, seq);
+                oracle.reach("hear", "message");
                 let number = oracle.rooms[room].by_seq[&seq];
                 let post = (oracle.messages[number].author, oracle.messages[number].count);
                 owe(client, value, post);
@@ -71,6 +73,7 @@ fn event(client: &mut Client, value: &Value, net: &mut Net, oracle: &mut Oracle)
             } else {
                 oracle.gap(no, room, from, to);
             }
+            oracle.reach("hear", "gap");
         }
         "delivered" => {
             let (id, by) = (text(value, "message_id"), text(value, "by"));
@@ -78,14 +81,7 @@ fn event(client: &mut Client, value: &Value, net: &mut Net, oracle: &mut Oracle)
             oracle.delivered(no, id, by);
         }
         "topic" | "away" => oracle.room_news(no, text(value, "room")),
-        "presence" => {
-            check_presence(value);
-            oracle.room_news(no, text(value, "room"));
-        }
-        "joined" | "left" | "renamed" => {
-            assert!(!text(value, "nick").is_empty(), "someone came or went: {value}");
-            oracle.room_news(no, text(value, "room"));
-        }
+        "presence" | "joined" | "left" | "renamed" => people(no, value, oracle),
         "bye" => {
             assert!(!text(value, "reason").is_empty(), "a bye says why");
             client.asking.bye = true;
@@ -95,12 +91,41 @@ fn event(client: &mut Client, value: &Value, net: &mut Net, oracle: &mut Oracle)
     }
 }
 
+/// Who is in a room is told.
+fn people(no: usize, value: &Value, oracle: &mut Oracle) {
+    let room = text(value, "room");
+    oracle.room_news(no, room);
+    let what = text(value, "event");
+    if what == "presence" {
+        check_presence(value, oracle);
+        let count = |key: &str| number(value, key) as i64;
+        let by = count("joined_count") - count("left_count");
+        oracle.presence(no, room, count("members"), by);
+        return;
+    }
+    assert!(!text(value, "nick").is_empty(), "someone came or went: {value}");
+    match what {
+        "joined" => oracle.came(no, room, 1),
+        "left" => oracle.came(no, room, -1),
+        _ => {}
+    }
+}
+
 /// Who came and who went in a while is somebody, and named as far as that is short.
-fn check_presence(value: &Value) {
+fn check_presence(value: &Value, oracle: &Oracle) {
     let names = |key: &str| value[key].as_array().expect("a list of names").clone();
     let (joined, left) = (names("joined"), names("left"));
     let counts = (number(value, "joined_count"), number(value, "left_count"));
-    let is_short = |list: &[Value], count: u64| list.len() as u64 == count.min(PRESENCE_NAMES_MAX);
+    // Some may have had one name, together on the control socket or one after the other.
+    let is_shared = |nick: &Value| {
+        let nick = nick.as_str().unwrap_or_default();
+        let had_it = |who: &usize| oracle.may_be_called(*who, nick);
+        (0..oracle.voices.len()).filter(had_it).count() > 1
+    };
+    let is_short = |list: &[Value], count: u64| {
+        let (told, most) = (list.len() as u64, count.min(PRESENCE_NAMES_MAX));
+        told == most || (told > 0 && told < most && list.iter().any(is_shared))
+    };
     assert!(counts.0 + counts.1 > 0, "somebody came or went: {value}");
     assert!(is_short(&joined, counts.0) && is_short(&left, counts.1), "they are named: {value}");
     assert!(!joined.iter().any(|nick| left.contains(nick)), "nobody does both: {value}");
@@ -213,13 +238,16 @@ fn answered(client: &mut Client, asked: Asked, id: &str, value: &Value, oracle: 
     match asked {
         Asked::Bad => assert!(!ok, "#{no}: {id} was not to succeed: {value}"),
         Asked::Hello(wish, lobby) => {
-            oracle.named(no, wish, ok.then(|| text(value, "nick")), code == "nickname_in_use");
+            oracle.named(no, wish, name(value, code));
             if client.sort == Sort::V1 {
+                if ok {
+                    oracle.sessions.insert(no, number(value, "session"));
+                }
                 greeted(client, ok, lobby, oracle);
             }
         }
         Asked::Nick(wish) => {
-            oracle.named(no, wish, ok.then(|| text(value, "nick")), code == "nickname_in_use");
+            oracle.named(no, wish, name(value, code));
         }
         Asked::Join(room) if ok => oracle.joined(no, &room, number(value, "seq")),
         Asked::Leave(room) if ok => oracle.left(no, &room),
@@ -235,17 +263,19 @@ fn answered(client: &mut Client, asked: Asked, id: &str, value: &Value, oracle: 
             let time = ok.then(|| text(value, "time"));
             oracle.direct_answered(no, post, time, code);
         }
+        Asked::Expel(which) => {
+            let closed = ok.then(|| number(value, "closed"));
+            oracle.expulsion_answered(which, closed, code);
+            is_permitted(client, value, code);
+        }
+        Asked::Lift(which) => {
+            oracle.lift_answered(which, ok);
+            is_permitted(client, value, code);
+        }
         Asked::Receipt(post) if ok => oracle.receipt_accepted(no, post),
-        Asked::Admin => assert!(
-            client.asking.admin || !ok && code != "no_such_nick",
-            "#{no} is no administrator: {value}"
-        ),
-        Asked::Receipt(_)
-        | Asked::Other
-        | Asked::Join(_)
-        | Asked::Leave(_)
-        | Asked::Tail(..)
-        | Asked::History => {}
+        Asked::Receipt(_) => oracle.reach("receipt", "refused"),
+        Asked::Admin => is_permitted(client, value, code),
+        Asked::Other | Asked::Join(_) | Asked::Leave(_) | Asked::Tail(..) | Asked::History => {}
         Asked::Post(post, repeated) => {
             let seq = ok.then(|| number(value, "seq"));
             oracle.post_answered(no, post, repeated, seq, code);
@@ -255,6 +285,11 @@ fn answered(client: &mut Client, asked: Asked, id: &str, value: &Value, oracle: 
             oracle.conflict_answered(no, post, before, seq, code);
         }
     }
+}
+
+/// The name that was granted, or why none was.
+fn name<'a>(value: &'a Value, code: &str) -> Result<&'a str, Refused> {
+    if code.is_empty() { Ok(text(value, "nick")) } else { Err(Refused::of_code(code)) }
 }
 
 /// An id is another message's. Which of those that were sent under it that was shows when the others are answered.
@@ -279,6 +314,13 @@ fn conflict(client: &mut Client, id: &str, oracle: &Oracle) {
     assert!(!mine, "#{no}: {id} is nobody else's, and {asked:?} was refused for it");
     client.asking.conflicts.remove(id);
     client.asking.asked.remove(id);
+}
+
+/// Only administrators are told what they ask as such.
+fn is_permitted(client: &Client, value: &Value, code: &str) {
+    let is_refused = matches!(code, "forbidden" | "bad_request" | "shutting_down");
+    let (is_admin, no) = (client.asking.admin && client.sort == Sort::Control, client.no);
+    assert!(is_admin || is_refused, "#{no} is no administrator: {value}");
 }
 
 /// A native client was answered its `hello`.

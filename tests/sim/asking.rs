@@ -56,6 +56,10 @@ pub enum Asked {
     Receipt((usize, usize)),
     /// What only administrators may.
     Admin,
+    /// Which of all kicks and bans.
+    Expel(usize),
+    /// Which of all that let a name in again.
+    Lift(usize),
     Other,
     Bad,
 }
@@ -136,6 +140,10 @@ pub fn one(client: &mut Client, oracle: &mut Oracle, at: u64) -> Vec<u8> {
         && let Some(receipt) = talking::receipt(client, oracle)
     {
         return receipt;
+    }
+    let is_admin = client.asking.admin && client.sort == Sort::Control;
+    if client.rng.chance(client.temper.kicks / if is_admin { 1 } else { 16 }) {
+        return talking::administer(client, oracle);
     }
     match client.rng.below(100) {
         0..38 => post(client, oracle, &room, at),
@@ -254,8 +262,8 @@ fn tail(client: &mut Client, oracle: &mut Oracle, room: String) -> Vec<u8> {
 }
 
 /// The next request asks for a replay.
-fn catch_up(client: &Client, oracle: &mut Oracle, mut catching: Catching) {
-    catching.id = format!("r{}", client.count + 1);
+fn catch_up(client: &Client, oracle: &mut Oracle, catching: Catching) {
+    let catching = catching.asked(format!("r{}", client.count + 1), oracle.marks());
     oracle.ears[client.no].catching.push(catching);
 }
 

@@ -17,13 +17,24 @@ pub struct Catching {
     last: Marks,
     /// Gaps that came before it, or are its beginning: where they end.
     maybe: Marks,
+    /// What came last of it was a gap.
+    ends_with_gap: bool,
+    /// The last message of each room when it was asked for.
+    asked_at: Marks,
 }
 
 impl Catching {
     /// One that is to be asked for.
     pub fn of(rooms: &[String], after: Option<u64>, is_tail: bool) -> Self {
         let rooms = rooms.to_vec();
-        Self { id: String::new(), rooms, after, is_tail, last: Marks::new(), maybe: Marks::new() }
+        let (last, maybe, asked_at) = (Marks::new(), Marks::new(), Marks::new());
+        let id = String::new();
+        Self { id, rooms, after, is_tail, last, maybe, ends_with_gap: false, asked_at }
+    }
+
+    /// It is asked for under an id, while the rooms have come so far.
+    pub fn asked(self, id: String, asked_at: Marks) -> Self {
+        Self { id, asked_at, ..self }
     }
 
     fn concerns(&self, room: &str) -> bool {
@@ -83,6 +94,12 @@ impl Oracle {
             self.replay_begins(no, at, room, seq, false);
         }
         self.came_to(no, at, room, seq);
+        self.reach("replay", "message");
+        let catching = &mut self.ears[no].catching[at];
+        catching.ends_with_gap = false;
+        if catching.asked_at.get(room).is_none_or(|last| seq > *last) {
+            self.reach("replay", "message of others meanwhile");
+        }
     }
 
     /// The first message or gap of a replay begins at a number. Where it may as well be live, what the client said itself is
@@ -144,6 +161,8 @@ impl Oracle {
             assert!(missed.is_none(), "#{no}: {missed:?} of {room} is missing before gap {from}");
             if begun {
                 self.came_to(no, at, room, to);
+                self.ears[no].catching[at].ends_with_gap = true;
+                self.reach("replay", "gap");
             } else {
                 self.ears[no].catching[at].maybe.insert(room.to_owned(), to);
                 if let Some(follow) = self.ears[no].follows.get_mut(room) {
@@ -154,6 +173,8 @@ impl Oracle {
             // Of a room that had nothing to be replayed it is the first thing live.
             self.replay_begins(no, at, room, from, position.is_none());
             self.came_to(no, at, room, to);
+            self.ears[no].catching[at].ends_with_gap = true;
+            self.reach("replay", "gap");
         }
     }
 
@@ -181,7 +202,13 @@ impl Oracle {
             let missed = self.first_stored(room, after, seq + 1);
             assert!(missed.is_none(), "#{no} was not replayed {missed:?} of {room} after {after}");
         }
-        self.ears[no].catching.remove(at).last
+        let catching = self.ears[no].catching.remove(at);
+        self.forget_present(no, |room| catching.concerns(room));
+        if !catching.last.is_empty() && !catching.ends_with_gap {
+            self.reach("replay", "whole");
+        }
+        self.ears[no].cut = catching.ends_with_gap.then(|| catching.last.clone());
+        catching.last
     }
 
     /// Some place in a room to ask for what comes after it: where the client is, or before, or anywhere.

@@ -10,6 +10,8 @@ use crate::oracle::{Oracle, author_of};
 #[derive(Debug, Default)]
 pub struct Direct {
     pub to: String,
+    /// When it was sent first.
+    pub sent: u64,
     /// Who had the name when it was sent, and how many names they had asked for.
     pub holders: Vec<(usize, usize)>,
     /// The time of its first reply.
@@ -47,8 +49,11 @@ impl Oracle {
             let before = direct.heard.insert(no, post.content.len());
             assert!(before.is_none(), "#{no} got post {count} of #{who} twice");
         }
-        let to = direct.to.clone();
-        assert!(self.may_be_called(no, &to), "#{no} got what is for `{to}`, which it never was");
+        let (to, sent) = (direct.to.clone(), direct.sent);
+        let was_meant = self.could_be_called(no, &to, sent, self.now);
+        assert!(was_meant, "#{no} got what is for `{to}`, which it was not called then");
+        let is_v1 = self.voices[no].login.is_some() || self.sessions.contains_key(&no);
+        self.reach("hear", if is_v1 { "direct" } else { "direct in v0.5" });
     }
 
     /// A v1 client got a message that is for one nickname.
@@ -92,6 +97,7 @@ impl Oracle {
         if let Some(time) = time {
             let first = direct.time.get_or_insert_with(|| time.to_owned());
             assert_eq!(first, time, "post {count} of #{no} was taken at two times");
+            self.reach("direct", "delivered");
             return;
         }
         let holders = direct.holders.clone();
@@ -100,11 +106,17 @@ impl Oracle {
             code != "no_such_nick" || there.is_none(),
             "post {count} of #{no} found nobody, and #{there:?} has the name"
         );
+        if code == "no_such_nick" {
+            self.reach("direct", "nobody");
+        }
     }
 
     /// A receipt goes to the author of a post.
     pub fn receipt_sent(&mut self, no: usize, (who, count): (usize, usize)) {
-        self.voices[who].posts[count].receipts.sent.insert(no);
+        let is_first = self.voices[who].posts[count].receipts.sent.insert(no);
+        if !is_first {
+            self.reach("receipt", "again");
+        }
         *self.under_way.entry((who, count)).or_default() += 256;
     }
 
@@ -113,6 +125,7 @@ impl Oracle {
         let receipts = &mut self.voices[who].posts[count].receipts;
         assert!(receipts.wanted, "#{no} gave a receipt that #{who} did not want");
         receipts.accepted.insert(no);
+        self.reach("receipt", "accepted");
     }
 
     /// An author heard that somebody has its message.
@@ -135,6 +148,7 @@ impl Oracle {
         let is_direct = posts[mine].direct.is_some();
         assert!(!is_direct || receipts.delivered.is_empty(), "#{no}: {id} was for one");
         self.voices[no].posts[mine].receipts.delivered.push(by.to_owned());
+        self.reach("receipt", "delivered");
     }
 
     /// The bytes of messages and receipts that are said to one and may be on their way through the daemon.

@@ -14,6 +14,8 @@ pub struct Follow {
     pub position: u64,
     /// Where the beginning is not known exactly: nothing after this number may be missing.
     begins_by: Option<u64>,
+    /// How many are shown in the room, where it is certain: as the last `presence` said, and those who came and went since.
+    present: Option<i64>,
     /// A `gap` must come next and begin at this number or before: an own reply showed the hole.
     pub owed_gap: Option<u64>,
 }
@@ -127,6 +129,37 @@ impl Oracle {
         }
     }
 
+    /// Somebody came to a room or went.
+    pub fn came(&mut self, no: usize, room: &str, by: i64) {
+        if let Some(follow) = self.ears[no].follows.get_mut(room) {
+            follow.present = follow.present.map(|present| present + by);
+        }
+        self.reach("hear", if by > 0 { "joined" } else { "left" });
+    }
+
+    /// Who came and went in a while: so many more than before are there.
+    pub fn presence(&mut self, no: usize, room: &str, members: i64, by: i64) {
+        self.reach("hear", "presence");
+        // While a room is replayed nobody is told who comes and goes.
+        let is_told = !self.ears[no].was_skipped && !self.is_catching_up(no, room);
+        let Some(follow) = self.ears[no].follows.get_mut(room) else { return };
+        if let Some(before) = follow.present {
+            let now = before + by;
+            assert_eq!(now, members, "#{no} heard of {before} in {room}, and of {by} more");
+        }
+        follow.present = is_told.then_some(members);
+        if follow.present.is_some() {
+            self.reach("hear", "presence behind presence");
+        }
+    }
+
+    /// Who is in a room is not certain any more: this client came or went itself, or was replayed something.
+    pub fn forget_present(&mut self, no: usize, concerns: impl Fn(&str) -> bool) {
+        for (_, follow) in self.ears[no].follows.iter_mut().filter(|(room, _)| concerns(room)) {
+            follow.present = None;
+        }
+    }
+
     /// A reply stands at its place in the order: what is released before it came before it, or is in
     /// a gap still to be told.
     fn reply_at(&mut self, no: usize, room: &str, seq: u64) {
@@ -146,6 +179,7 @@ impl Oracle {
 
     /// `join` was granted: what the room says after `seq` comes.
     pub fn joined(&mut self, no: usize, room: &str, seq: u64) {
+        self.forget_present(no, |other| other == room);
         // A room that was forgotten and is made anew goes on behind the numbers of all rooms.
         let highest = self.rooms.keys().map(|other| self.last_taken(other)).max().unwrap_or(0);
         assert!(seq <= highest, "{room} has not got to {seq}");
@@ -166,6 +200,10 @@ impl Oracle {
 
     /// `leave` was granted.
     pub fn left(&mut self, no: usize, room: &str) {
+        self.forget_present(no, |other| other == room);
+        if self.ears[no].cut.as_ref().is_some_and(|cut| cut.contains_key(room)) {
+            self.reach("replay", "cut");
+        }
         let Some(follow) = self.ears[no].follows.get_mut(room) else { return };
         follow.joined = false;
         if !follow.tailing {

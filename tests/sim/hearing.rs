@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::catching::Catching;
-use crate::following::Follow;
+use crate::following::{Follow, Marks};
 use crate::oracle::{LOBBY, Message, Oracle};
 
 /// The backlog of an undecided connection: past either, its oldest runs are dropped.
@@ -34,6 +34,10 @@ pub struct Ear {
     pub direct: Option<((usize, usize), usize)>,
     /// It follows every room, also those that come later.
     pub tails_all: bool,
+    /// Something was left out for it: it may have missed who came and went.
+    pub was_skipped: bool,
+    /// Where the replay that was answered last ended with a gap: of these rooms.
+    pub cut: Option<Marks>,
 }
 
 impl Oracle {
@@ -50,6 +54,12 @@ impl Oracle {
         if self.ears[no].shown_at.is_none() {
             self.ears[no].shown_at = Some(self.released(LOBBY).len());
         }
+    }
+
+    /// Something is left out for a connection from here on.
+    pub fn skipped(&mut self, no: usize) {
+        self.ears[no].was_skipped = true;
+        self.forget_present(no, |_| true);
     }
 
     /// A v0.5 client got a Broadcast.

@@ -1,10 +1,41 @@
-//! The oracle's knowledge of names: who is called what for certain, who may be, and from that who may have been kicked, and
-//! whether a name was refused though it was free.
+//! The oracle's knowledge of names: who is called what for certain, who may be or may have been at a time, and whether a name was
+//! refused though it was free, or granted though it was not.
 
 use crate::oracle::{Oracle, Wish};
 
+/// Why a name was not granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// Somebody has it.
+    Taken,
+    /// An administrator keeps it out.
+    Banned,
+    /// It is no name, or too many were asked for.
+    Otherwise,
+}
+
+impl Refused {
+    /// Why, as v1 says it.
+    pub fn of_code(code: &str) -> Self {
+        match code {
+            "nickname_in_use" => Self::Taken,
+            "forbidden" => Self::Banned,
+            _ => Self::Otherwise,
+        }
+    }
+
+    /// Why, as v0.5 says it.
+    pub fn of_text(text: &str) -> Self {
+        match text {
+            "Nickname already taken." => Self::Taken,
+            _ if text.contains("` is banned") => Self::Banned,
+            _ => Self::Otherwise,
+        }
+    }
+}
+
 /// What of two names is compared.
-fn same(one: &str, other: &str) -> bool {
+pub fn same(one: &str, other: &str) -> bool {
     one.eq_ignore_ascii_case(other)
 }
 
@@ -23,7 +54,7 @@ impl Oracle {
     }
 
     /// A nickname of v0.5 was granted or not: answers come in the order of the requests, one each.
-    pub fn nick_answered(&mut self, no: usize, request: [u8; 16], granted: bool, taken: bool) {
+    pub fn nick_answered(&mut self, no: usize, request: [u8; 16], why: Option<Refused>) {
         let wishes = &self.voices[no].wishes;
         let open = wishes
             .iter()
@@ -32,28 +63,34 @@ impl Oracle {
         let wish = &wishes[open];
         assert_eq!(wish.request, Some(request), "#{no} got its answers out of order");
         let nick = wish.nick.clone();
-        self.named(no, open, granted.then_some(&*nick), taken);
+        self.named(no, open, why.map_or(Ok(&*nick), Err));
     }
 
-    /// A wish was answered: with the name that the connection has from there on, or not, perhaps since it is `taken`.
-    pub fn named(&mut self, no: usize, which: usize, nick: Option<&str>, taken: bool) {
+    /// A wish was answered: with the name that the connection has from there on, or not.
+    pub fn named(&mut self, no: usize, which: usize, nick: Result<&str, Refused>) {
         let known = self.now;
         let wish = &mut self.voices[no].wishes[which];
-        (wish.granted, wish.known) = (Some(nick.is_some()), known);
+        (wish.granted, wish.known) = (Some(nick.is_ok()), known);
         let (wished, sent) = (wish.nick.clone(), wish.sent);
-        let Some(nick) = nick else {
-            let holder = self.others(no).any(|other| {
-                self.voices[other].closed.is_none_or(|closed| closed >= sent)
-                    && self.may_be_called(other, &wished)
-            });
-            assert!(!taken || holder, "#{no} was refused the name `{wished}`, which nobody has");
-            return;
+        let nick = match nick {
+            Ok(nick) => nick,
+            Err(Refused::Taken) => {
+                let holder = self.others(no).any(|other| {
+                    self.voices[other].closed.is_none_or(|closed| closed >= sent)
+                        && self.could_be_called(other, &wished, sent, known)
+                });
+                assert!(holder, "#{no} was refused the name `{wished}`, which nobody has");
+                return;
+            }
+            Err(Refused::Banned) => return self.check_banned(no, &wished, sent),
+            Err(Refused::Otherwise) => return,
         };
         assert!(
             wished.is_empty() || wished == nick,
             "#{no} asked for `{wished}` and is called `{nick}`"
         );
         nick.clone_into(&mut wish.nick);
+        self.check_not_banned(no, nick, sent);
         let holder = self.others(no).find(|other| {
             let voice = &self.voices[*other];
             let before = voice.wishes.last().is_some_and(|wish| wish.known < sent);
@@ -92,15 +129,30 @@ impl Oracle {
             || voice.wishes.iter().any(wished)
     }
 
+    /// Whether a connection may have been called so at some moment of a time.
+    pub fn could_be_called(&self, no: usize, nick: &str, from: u64, to: u64) -> bool {
+        let voice = &self.voices[no];
+        // The last name that it certainly had before that time: the names before it were no longer its own.
+        let first = voice
+            .wishes
+            .iter()
+            .rposition(|wish| wish.granted == Some(true) && wish.known < from)
+            .filter(|_| voice.login.is_none());
+        let fits = |wish: &Wish| match wish.granted {
+            Some(false) => false,
+            None if wish.nick.is_empty() && wish.request.is_none() => true,
+            Some(true) | None => same(&wish.nick, nick),
+        };
+        let wishes = &voice.wishes[first.unwrap_or(0)..];
+        voice.login.as_deref().is_some_and(|login| same(login, nick))
+            || first.is_none() && voice.names.iter().any(|name| same(name, nick))
+            || wishes.iter().any(|wish| wish.sent <= to && fits(wish))
+    }
+
     /// Whether it may be gone, or going, by its own doing or an administrator's.
     pub fn may_be_leaving(&self, no: usize) -> bool {
         let voice = &self.voices[no];
         voice.leaving || voice.closed.is_some() || self.stopping || self.may_be_expelled(no)
-    }
-
-    /// Whether an administrator may have closed it.
-    pub fn may_be_expelled(&self, no: usize) -> bool {
-        self.expelled.iter().any(|nick| self.may_be_called(no, nick))
     }
 
     /// Those who are called so for certain and are there, and how many names they have asked for.

@@ -2,6 +2,7 @@
 //! with its own small reader of the protocol, so that an error of the daemon's codec shows.
 
 use crate::clients::Client;
+use crate::naming::Refused;
 use crate::net::Net;
 use crate::oracle::{LOBBY, Oracle, Post};
 use crate::trace::Kind;
@@ -200,14 +201,14 @@ pub fn one(no: usize, kind: u32, payload: &[u8], net: &mut Net, oracle: &mut Ora
         4 => {
             let request = payload.try_into().expect("an Ack is a GUID");
             net.note(Kind::Replied, no, 1, 0);
-            oracle.nick_answered(no, request, true, false);
+            oracle.nick_answered(no, request, None);
         }
         5 => {
             let (request, message) = payload.split_first_chunk::<16>().expect("a Nak has a GUID");
             let why = long_only(message);
             assert!(!why.is_empty(), "a Nak says why");
             net.note(Kind::Replied, no, 0, 0);
-            oracle.nick_answered(no, *request, false, why == "Nickname already taken.");
+            oracle.nick_answered(no, *request, Some(Refused::of_text(why)));
         }
         other => panic!("#{no} got a frame of type {other}"),
     }

@@ -4,8 +4,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use hub::CloseReason;
+
 use crate::direct::{Direct, Receipts};
+use crate::expelling::{Expulsion, Lift};
 use crate::hearing::Ear;
+use crate::reach::Reach;
 
 /// The room that every v0.5 connection is in.
 pub const LOBBY: &str = "lobby";
@@ -108,6 +112,8 @@ pub struct Voice {
     /// When the daemon let it in, and when it closed it.
     pub opened: Option<u64>,
     pub closed: Option<u64>,
+    /// Why and when the daemon says that it is to be closed.
+    pub reason: Option<(CloseReason, u64)>,
     /// If it speaks v1, a `bye` is the last thing that it gets.
     pub bye_due: bool,
     /// It ends by its own doing, or its kernel has lost it.
@@ -135,8 +141,14 @@ pub struct Oracle {
     pub now: u64,
     /// Bytes of messages to one nickname that are not answered, by whose they are and which.
     pub under_way: BTreeMap<(usize, usize), usize>,
-    /// Nicknames whose connections administrators asked to close.
-    pub expelled: Vec<String>,
+    /// Whom administrators asked to close.
+    pub expelled: Vec<Expulsion>,
+    /// Which names they let in again.
+    pub lifts: Vec<Lift>,
+    /// The sessions of v1 connections over TCP.
+    pub sessions: BTreeMap<usize, u64>,
+    /// How often what seldom happens did.
+    pub reached: Reach,
     /// The daemon was told to end.
     pub stopping: bool,
 }
@@ -154,6 +166,11 @@ impl Oracle {
     pub fn connect(&mut self, login: Option<String>) {
         self.voices.push(Voice { login, ..Voice::default() });
         self.ears.push(Ear::default());
+    }
+
+    /// Something happened that a campaign must not miss.
+    pub fn reach(&mut self, kind: &'static str, what: &'static str) {
+        self.reached.count(kind, what);
     }
 
     /// Everything released in a room so far.

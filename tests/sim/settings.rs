@@ -11,6 +11,7 @@ pub fn settings(plan: &Plan, planted: Option<Planted>) -> Settings {
     let (limits, quotas) = (&plan.limits, &plan.quotas);
     let by_second = |count| Quota { count, span: Span::from_secs(1) };
     let span = |micros| Some(Span::from_micros(micros));
+    let shipped = Settings::default();
     Settings {
         server_name: "sim.server".into(),
         anonymous: if limits.endpoint_names { Anonymous::Endpoint } else { Anonymous::Guest },
@@ -36,8 +37,10 @@ pub fn settings(plan: &Plan, planted: Option<Planted>) -> Settings {
         recent: Some(limits.recent),
         rooms: Some(limits.rooms),
         rooms_joined: Some(limits.rooms_joined),
+        kept: quotas.kept.unwrap_or(shipped.kept),
+        small_room: quotas.small_room.unwrap_or(shipped.small_room),
         planted,
-        ..Settings::default()
+        ..shipped
     }
 }
 

@@ -117,6 +117,10 @@ pub struct Quotas {
     pub fanout: Option<(u32, u32)>,
     /// So many in a second.
     pub nick_changes: Option<u32>,
+    /// Bytes of unfinished frames, and of what is held back.
+    pub kept: Option<usize>,
+    /// Rooms of more members gather who comes and goes.
+    pub small_room: Option<usize>,
 }
 
 /// Everything that a seed decides before its first event.
@@ -209,6 +213,8 @@ fn quotas(seed: u64) -> Quotas {
         fanout: on(rng)
             .then(|| (rng.scale(256 << 10, 64 << 20) as u32, rng.scale(1, 4 << 20) as u32)),
         nick_changes: on(rng).then(|| rng.scale(1, 20) as u32),
+        kept: on(rng).then(|| rng.scale(256, 64 << 10) as usize),
+        small_room: on(rng).then(|| rng.size(2, 8)),
     }
 }
 
@@ -267,7 +273,7 @@ fn temper(rng: &mut Rng, limits: &Limits) -> Temper {
         reset: sometimes(rng, 3, 40),
         vanish: sometimes(rng, 4, 20),
         repeats: if limits.recent > 1 << 20 { sometimes(rng, 2, 400) } else { 0 },
-        kicks: sometimes(rng, 3, 800),
+        kicks: if rng.below(3) == 0 { rng.range(20, 150) } else { 0 },
     }
 }
 

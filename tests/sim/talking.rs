@@ -5,7 +5,9 @@ use serde_json::json;
 
 use crate::asking::{Asked, ask, new_id, post_bytes};
 use crate::clients::Client;
+use crate::clock::SECOND;
 use crate::direct::{Direct, Receipts};
+use crate::expelling::Whom;
 use crate::native::content;
 use crate::oracle::{Oracle, Post};
 
@@ -35,7 +37,7 @@ pub fn direct(client: &mut Client, oracle: &mut Oracle, at: u64) -> Vec<u8> {
     let holders = oracle.holders(&to);
     let index = oracle.voices[no].posts.len();
     client.asking.last_direct = Some(index);
-    let direct = Direct { to, holders, ..Direct::default() };
+    let direct = Direct { to, holders, sent: oracle.now, ..Direct::default() };
     let receipts = Receipts { wanted: client.rng.chance(500), ..Receipts::default() };
     let mut post = Post {
         content: content(client, oracle),
@@ -78,20 +80,44 @@ pub fn people(client: &mut Client, oracle: &mut Oracle, room: &str) -> Vec<u8> {
         }
         14 => ask(client, json!({"request": "announce", "text": "hear, hear"}), Asked::Admin),
         15 => ask(client, json!({"request": "connections", "slow": true}), Asked::Admin),
-        16..19 if client.rng.chance(client.temper.kicks) => kick(client, oracle, nick),
         _ => ask(client, json!({"request": "bans"}), Asked::Admin),
     }
 }
 
-/// Closes somebody's connection, perhaps keeps the name out for a while.
-fn kick(client: &mut Client, oracle: &mut Oracle, nick: String) -> Vec<u8> {
-    let request = if client.rng.chance(700) {
-        json!({"request": "kick", "nick": nick, "reason": "go"})
-    } else {
-        json!({"request": "ban", "nick": nick, "seconds": client.rng.range(1, 5)})
-    };
-    if client.asking.admin {
-        oracle.expelled.push(nick);
+/// Closes somebody's connection, perhaps keeps the name out for a while, or lets a name in again.
+pub fn administer(client: &mut Client, oracle: &mut Oracle) -> Vec<u8> {
+    let mut nick = somebody(client, oracle);
+    let dice = client.rng.below(100);
+    // Names that many want are worth being kept from them.
+    if dice >= 50 && client.rng.chance(600) {
+        nick = format!("common {}", client.rng.below(3));
     }
-    ask(client, request, Asked::Admin)
+    match dice {
+        0..40 => {
+            let request = json!({"request": "kick", "nick": nick, "reason": "go"});
+            let which = oracle.expel(Whom::Nick(nick), None);
+            ask(client, request, Asked::Expel(which))
+        }
+        40..50 => {
+            let sessions: Vec<_> = oracle.sessions.iter().map(|(no, id)| (*no, *id)).collect();
+            if sessions.is_empty() {
+                return ask(client, json!({"request": "bans"}), Asked::Admin);
+            }
+            let (no, session) = client.rng.pick(&sessions);
+            let which = oracle.expel(Whom::Session(no), None);
+            let request = json!({"request": "kick", "session": session});
+            ask(client, request, Asked::Expel(which))
+        }
+        50..85 => {
+            let seconds = client.rng.scale(1, 30);
+            let request = json!({"request": "ban", "nick": nick, "seconds": seconds});
+            let which = oracle.expel(Whom::Nick(nick), Some(seconds * SECOND));
+            ask(client, request, Asked::Expel(which))
+        }
+        _ => {
+            let request = json!({"request": "unban", "nick": nick});
+            let which = oracle.lift(nick);
+            ask(client, request, Asked::Lift(which))
+        }
+    }
 }

@@ -12,7 +12,7 @@ use crate::clients::{Client, Life, Sort};
 use crate::clock::{MS, SECOND};
 use crate::driver::Shared;
 use crate::net::Link;
-use crate::swarm::{Limits, Plan};
+use crate::swarm::{Limits, Plan, Quotas};
 use crate::trace::Kind;
 use crate::world::{Phase, World};
 
@@ -45,18 +45,22 @@ struct Seen {
 /// What is remembered between turns.
 pub struct Watch {
     limits: Limits,
+    quotas: Quotas,
     seen: Vec<Seen>,
     turn_at: u64,
     /// Blocks and private bytes at the end of the last turn.
     queued: usize,
     /// Gaps told so far.
     gaps: u64,
+    /// Bytes of input that were kept at the end of the last turn, and all that was read until then.
+    kept: (usize, u64),
 }
 
 impl Watch {
     /// A watch over a run of this plan.
     pub fn new(plan: &Plan) -> Self {
-        Self { limits: plan.limits.clone(), seen: Vec::new(), turn_at: 0, queued: 0, gaps: 0 }
+        let (limits, quotas) = (plan.limits.clone(), plan.quotas.clone());
+        Self { limits, quotas, seen: Vec::new(), turn_at: 0, queued: 0, gaps: 0, kept: (0, 0) }
     }
 
     /// A turn has ended.
@@ -84,6 +88,10 @@ impl Watch {
             }
         }
         world.oracle.released_now = 0;
+        self.kept = (hub.memory().kept_bytes, read_in_all(world));
+        if world.phase != Phase::Stopping {
+            world.oracle.check_expulsions(world.woke_at, world.resumed_at);
+        }
     }
 
     /// What the daemon could read or decide does not lie there.
@@ -113,6 +121,7 @@ impl Watch {
         let frame = (6 * self.limits.message + 4_096).max(66 * 1024);
         let kept_max = world.net.by_token.len() * (READ_BYTES_MAX + frame);
         let kept = memory.kept_bytes;
+        let kept_max = self.quotas.kept.map_or(kept_max, |limit| limit.min(kept_max));
         assert!(kept <= kept_max, "{kept} bytes of input are kept, {kept_max} may be");
         let (recent, limit) = (memory.recent_bytes, self.limits.recent);
         assert!(recent <= limit, "{recent} bytes are recent, the limit is {limit}");
@@ -198,7 +207,11 @@ impl Watch {
             CloseReason::StoreUnavailable => world.oracle.voices[no].store_refused,
             CloseReason::Drain => world.phase == Phase::Stopping,
             CloseReason::Kicked | CloseReason::Banned => world.oracle.may_be_expelled(no),
-            CloseReason::InputBudget => false,
+            CloseReason::InputBudget => {
+                let (kept, read) = self.kept;
+                let most = kept as u64 + read_in_all(world) - read;
+                self.quotas.kept.is_some_and(|limit| most > limit as u64)
+            }
         };
         let sort = client.sort;
         assert!(
@@ -207,6 +220,11 @@ impl Watch {
              and {more} more may be"
         );
     }
+}
+
+/// How many bytes of all connections the daemon has read.
+fn read_in_all(world: &World) -> u64 {
+    world.net.links.iter().map(|link| link.read_total).sum()
 }
 
 /// Since when the daemon has only a part of a frame, and how long that frame is.
@@ -237,7 +255,7 @@ fn owes_bye(no: usize, reason: &CloseReason, world: &World) -> bool {
     let (link, client) = (&world.net.links[no], &world.clients[no]);
     let expelled = matches!(reason, CloseReason::Kicked | CloseReason::Banned);
     let stayed = client.life == Life::Living && client.bad_from.is_none();
-    expelled && stayed && !link.write_blocked
+    expelled && stayed && !link.write_blocked && !world.oracle.may_be_expelled_again(no)
 }
 
 /// The daemon's log in the simulated world: every notice goes into the trace, closes are judged.
@@ -269,8 +287,21 @@ impl Log for SimLog {
             world.oracle.memory_short = true;
             self.watch.borrow().pressed(bytes, limit, &world);
         }
+        match &notice {
+            Notice::Skipped { .. } => {
+                world.oracle.skipped(about.expect("who is skipped is there"));
+                world.oracle.reach("notice", notice.kind());
+            }
+            Notice::Paused { .. } | Notice::MemoryPressure { .. } | Notice::StoreRefused { .. } => {
+                world.oracle.reach("notice", notice.kind());
+            }
+            Notice::Refused { reason, .. } => world.oracle.reach("refuse", reason.word()),
+            _ => {}
+        }
         if let (Notice::Closed { reason, .. }, Some(no)) = (&notice, about) {
             self.watch.borrow().closed(no, reason, &world);
+            world.oracle.voices[no].reason = Some((reason.clone(), now));
+            world.oracle.reached.closed(reason);
             world.oracle.voices[no].bye_due |= owes_bye(no, reason, &world);
         }
     }

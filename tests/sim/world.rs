@@ -333,6 +333,9 @@ impl World {
         if !self.store.holds.is_empty() || !self.store.answers.is_empty() {
             return Err("the store is not done".into());
         }
+        if self.oracle.awaits_expulsion() {
+            return Err("somebody is still to go".into());
+        }
         Ok(())
     }
 

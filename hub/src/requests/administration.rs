@@ -16,6 +16,7 @@ use crate::bans::{BANS_MAX, Ban, End};
 use crate::close::CloseReason;
 use crate::connection::{ConnId, Phase};
 use crate::outbox::{Effect, Notice, Outbox};
+use crate::planted::Planted;
 
 impl Hub {
     pub(super) fn kick(
@@ -220,6 +221,9 @@ impl Hub {
             matches!(reason, CloseReason::Kicked | CloseReason::Banned),
             "nobody is closed by hand for another reason"
         );
+        if self.settings.plants(Planted::KickStays) {
+            return;
+        }
         if matches!(self.connections.known(who).phase, Phase::Leaving(_)) {
             self.close(who, reason, out);
         } else {

@@ -1,6 +1,7 @@
 //! Messages to one nickname, and receipts.
 
 use alloc::format;
+use alloc::vec;
 use alloc::vec::Vec;
 use core::mem;
 
@@ -13,6 +14,7 @@ use crate::Hub;
 use crate::connection::ConnId;
 use crate::directs::Direct;
 use crate::outbox::Outbox;
+use crate::planted::Planted;
 use crate::receipts::{Given, RECEIPT_MEMBERS_MAX, Receiver, Wanted};
 use crate::rooms::{RoomNo, Standing};
 
@@ -50,6 +52,11 @@ impl Hub {
         }
         let receivers = self.who_hears(draft.to)?;
         let (time, to) = (self.wall, self.name_of(&receivers, draft.to));
+        let stale = self.names.first_owner(draft.to).filter(|first| {
+            let is_there = self.connections.get(*first).is_some_and(|who| who.phase.is_live());
+            is_there && self.settings.plants(Planted::StaleOwner)
+        });
+        let receivers = stale.map_or(receivers, |first| vec![first]);
         let heard = self.deliver_direct(id, receivers, draft, (&to, time), out);
         if heard.is_empty() {
             let text = format!("`{to}` reads too slowly and is closed: nothing was delivered.");
@@ -174,7 +181,7 @@ impl Hub {
             return Err(Error::new(ErrorCode::LimitReached, text));
         }
         self.reply(id, request, &Reply::Receipt { message_id }, out);
-        if given == Given::New {
+        if given == Given::New || self.settings.plants(Planted::ReceiptTwice) {
             let dialect = self.reply_dialect(author);
             let event = Event::Delivered { message_id, by: nick.as_str(), time: self.wall };
             let mut bytes = Vec::new();
