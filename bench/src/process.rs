@@ -6,6 +6,9 @@ use std::io;
 /// Microseconds of one tick of `utime` and `stime`: the kernel's `USER_HZ` is 100 wherever this runs.
 const TICK_MICROS: u64 = 10_000;
 
+/// The kernel counts sockets' memory in pages, 4 KiB wherever this is measured.
+const PAGE_BYTES: u64 = 4096;
+
 /// User and system time of all threads of a process so far, in microseconds.
 pub(crate) fn cpu_micros(pid: u32) -> io::Result<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
@@ -28,6 +31,20 @@ pub(crate) fn resident_bytes(pid: u32) -> io::Result<u64> {
     kibibytes.map(|kibibytes| kibibytes * 1024).map_err(|_| malformed())
 }
 
+/// How many descriptors a process has.
+pub(crate) fn descriptors(pid: u32) -> io::Result<u64> {
+    Ok(fs::read_dir(format!("/proc/{pid}/fd"))?.count() as u64)
+}
+
+/// What the kernel has in the buffers of all TCP sockets of this machine, both ends where both are here, in bytes.
+pub(crate) fn socket_bytes() -> io::Result<u64> {
+    let text = fs::read_to_string("/proc/net/sockstat")?;
+    let line = text.lines().find_map(|line| line.strip_prefix("TCP:")).ok_or_else(malformed)?;
+    let pages = line.split_once(" mem ").ok_or_else(malformed)?.1;
+    let pages = pages.split(' ').next().ok_or_else(malformed)?.parse::<u64>();
+    pages.map(|pages| pages * PAGE_BYTES).map_err(|_| malformed())
+}
+
 fn malformed() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "/proc is not as expected")
 }
@@ -40,5 +57,7 @@ mod tests {
     fn this_process_has_memory_and_a_cpu_time() {
         assert!(resident_bytes(std::process::id()).expect("own memory") > 4096);
         cpu_micros(std::process::id()).expect("own time");
+        assert!(descriptors(std::process::id()).expect("own descriptors") >= 3);
+        socket_bytes().expect("sockets have some memory or none");
     }
 }
