@@ -1,5 +1,6 @@
 //! What the oracle holds of administrators who close people and keep names out: whoever is kicked or banned goes, as many as the
-//! reply says; a banned name is nobody's until the ban ends or is lifted, and nobody is refused a name as banned that is not.
+//! reply says; a banned name is nobody's and nobody comes from a banned network until the ban ends or is lifted, and nobody is refused
+//! for a ban that is not.
 
 use hub::CloseReason;
 
@@ -17,6 +18,19 @@ pub enum Whom {
     Nick(String),
     /// This connection, by its session.
     Session(usize),
+    /// Whoever comes from this network.
+    Place(u64),
+}
+
+impl Whom {
+    fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Nick(one), Self::Nick(other)) => same(one, other),
+            (Self::Session(one), Self::Session(other)) => one == other,
+            (Self::Place(one), Self::Place(other)) => one == other,
+            _ => false,
+        }
+    }
 }
 
 /// What was answered to an administrator.
@@ -41,9 +55,9 @@ pub struct Expulsion {
 }
 
 impl Expulsion {
-    /// Whether it keeps this name out, and was not refused.
-    fn is_ban_of(&self, nick: &str) -> bool {
-        let is_same = matches!(&self.whom, Whom::Nick(banned) if same(banned, nick));
+    /// Whether it keeps them out, and was not refused.
+    fn is_ban_of(&self, whom: &Whom) -> bool {
+        let is_same = self.whom.is(whom);
         let is_refused = self.answer.is_some_and(|answer| answer.closed.is_none());
         is_same && !is_refused && self.ban.is_some()
     }
@@ -53,9 +67,9 @@ impl Expulsion {
         self.sent + self.ban.unwrap_or_default()
     }
 
-    /// Whether the name may be kept out, or have been, at some moment of this time.
-    fn may_hold(&self, nick: &str, from: u64, to: u64) -> bool {
-        let Some(length) = self.ban.filter(|_| self.is_ban_of(nick) && self.sent <= to) else {
+    /// Whether they may be kept out, or have been, at some moment of this time.
+    fn may_hold(&self, whom: &Whom, from: u64, to: u64) -> bool {
+        let Some(length) = self.ban.filter(|_| self.is_ban_of(whom) && self.sent <= to) else {
             return false;
         };
         self.answer.is_none_or(|answer| from <= answer.at + length)
@@ -67,10 +81,10 @@ impl Expulsion {
     }
 }
 
-/// An administrator's wish that a name is nobody's no longer.
+/// An administrator's wish that somebody is kept out no longer.
 #[derive(Debug)]
 pub struct Lift {
-    nick: String,
+    whom: Whom,
     answered: Option<u64>,
 }
 
@@ -93,6 +107,13 @@ impl Oracle {
         let holders = match &whom {
             Whom::Nick(nick) => self.holders(nick),
             Whom::Session(no) => vec![(*no, self.voices[*no].wishes.len())],
+            Whom::Place(_) => {
+                let is_there = |no: &usize| {
+                    let is_open = self.voices[*no].opened.is_some() && !self.may_be_leaving(*no);
+                    is_open && self.place_of(*no).is(&whom)
+                };
+                (0..self.voices.len()).filter(is_there).map(|no| (no, 0)).collect()
+            }
         };
         // No ban concerns the control socket.
         let login = |no: usize| self.voices[no].login.is_some();
@@ -110,7 +131,7 @@ impl Oracle {
             let voice = &self.voices[*no];
             let is_named = match self.expelled[which].whom {
                 Whom::Nick(_) => voice.wishes.len() == *names,
-                Whom::Session(_) => voice.opened.is_some(),
+                Whom::Session(_) | Whom::Place(_) => voice.opened.is_some(),
             };
             is_named && !voice.leaving && !self.stopping
         };
@@ -132,9 +153,9 @@ impl Oracle {
         }
     }
 
-    /// An administrator lets a name in again. Returns the wish's number.
-    pub fn lift(&mut self, nick: String) -> usize {
-        self.lifts.push(Lift { nick, answered: None });
+    /// An administrator lets somebody in again. Returns the wish's number.
+    pub fn lift(&mut self, whom: Whom) -> usize {
+        self.lifts.push(Lift { whom, answered: None });
         self.lifts.len() - 1
     }
 
@@ -168,6 +189,7 @@ impl Oracle {
             && match &expulsion.whom {
                 Whom::Nick(nick) => self.could_be_called(no, nick, expulsion.sent, until),
                 Whom::Session(session) => *session == no,
+                Whom::Place(_) => self.place_of(no).is(&expulsion.whom),
             }
     }
 
@@ -205,29 +227,53 @@ impl Oracle {
         }
     }
 
-    /// A name was granted that was asked for at `sent`: no ban keeps it out.
-    pub fn check_not_banned(&self, no: usize, nick: &str, sent: u64) {
+    /// The network that a connection over TCP comes from.
+    fn place_of(&self, no: usize) -> Whom {
+        Whom::Place(no as u64 % self.places)
+    }
+
+    /// A ban that was certainly in force from a moment until now.
+    fn ban_in_force(&self, whom: &Whom, since: u64) -> Option<&Expulsion> {
         let now = self.now;
-        // Whatever was decided of the same name behind a ban is in its place.
+        // Whatever was decided of the same name or network behind a ban is in its place.
         let is_undone = |ban: &Expulsion| {
-            let mut others = self.expelled.iter().filter(|other| other.is_ban_of(nick));
+            let mut others = self.expelled.iter().filter(|other| other.is_ban_of(whom));
             let ends = others.any(|other| other.may_come_after(ban.sent) && other.until() <= now);
-            let mut lifts = self.lifts.iter().filter(|lift| same(&lift.nick, nick));
+            let mut lifts = self.lifts.iter().filter(|lift| lift.whom.is(whom));
             ends || lifts.any(|lift| lift.answered.is_none_or(|at| at >= ban.sent))
         };
         let holds = |ban: &&Expulsion| {
-            let is_decided = ban.answer.is_some_and(|answer| answer.at <= sent);
-            ban.is_ban_of(nick) && is_decided && now < ban.until() && !is_undone(ban)
+            let is_decided = ban.answer.is_some_and(|answer| answer.at <= since);
+            ban.is_ban_of(whom) && is_decided && now < ban.until() && !is_undone(ban)
         };
-        let ban = self.expelled.iter().find(holds);
+        self.expelled.iter().find(holds)
+    }
+
+    /// A name was granted that was asked for at `sent`: no ban keeps it out.
+    pub fn check_not_banned(&self, no: usize, nick: &str, sent: u64) {
+        let ban = self.ban_in_force(&Whom::Nick(nick.to_owned()), sent);
         assert!(ban.is_none(), "#{no} got the name `{nick}`, which is banned: {ban:?}");
+    }
+
+    /// A connection was let in: no ban keeps its network out.
+    pub fn check_let_in(&self, no: usize) {
+        let is_local = self.voices[no].login.is_some();
+        let ban = self.ban_in_force(&self.place_of(no), self.now).filter(|_| !is_local);
+        assert!(ban.is_none(), "#{no} was let in from a network that is banned: {ban:?}");
     }
 
     /// A name was refused as banned that was asked for at `sent`: some ban may have been in force.
     pub fn check_banned(&mut self, no: usize, nick: &str, sent: u64) {
-        let now = self.now;
-        let ban = self.expelled.iter().any(|ban| ban.may_hold(nick, sent, now));
+        let (now, whom) = (self.now, Whom::Nick(nick.to_owned()));
+        let ban = self.expelled.iter().any(|ban| ban.may_hold(&whom, sent, now));
         assert!(ban, "#{no} was refused the name `{nick}` as banned, which it is not");
         self.reach("ban", "keeps out");
+    }
+
+    /// Whether a connection may be refused for where it comes from.
+    pub fn may_be_kept_out(&self, no: usize) -> bool {
+        let (now, place) = (self.now, self.place_of(no));
+        let is_local = self.voices[no].login.is_some();
+        !is_local && self.expelled.iter().any(|ban| ban.may_hold(&place, now, now))
     }
 }

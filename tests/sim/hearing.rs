@@ -44,6 +44,7 @@ impl Oracle {
     /// The daemon registered a connection: what the lobby says from now on is held for it.
     pub fn registered(&mut self, no: usize) {
         self.voices[no].opened = Some(self.now);
+        self.check_let_in(no);
         let start = self.released(LOBBY).len();
         let ear = &mut self.ears[no];
         (ear.start, ear.cursor) = (start, start);

@@ -2,7 +2,8 @@
 //! clock, with clients that behave by seed and an oracle that knows what each must get.
 //!
 //! `CHATD_SEED=17 cargo test -p tests --test sim seeds_pass -- --nocapture` replays one seed with its
-//! whole log; `CHATD_SEEDS=100000` runs the long campaign.
+//! whole log; `CHATD_SEEDS=100000` runs the long campaign. A campaign tells how often happened what seldom does, and one of the
+//! usual length or more fails where some of that never did.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,

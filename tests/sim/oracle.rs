@@ -143,8 +143,10 @@ pub struct Oracle {
     pub under_way: BTreeMap<(usize, usize), usize>,
     /// Whom administrators asked to close.
     pub expelled: Vec<Expulsion>,
-    /// Which names they let in again.
+    /// Whom they let in again.
     pub lifts: Vec<Lift>,
+    /// From how many networks connections come.
+    pub places: u64,
     /// The sessions of v1 connections over TCP.
     pub sessions: BTreeMap<usize, u64>,
     /// How often what seldom happens did.

@@ -26,7 +26,7 @@ const WANTED: &[(&str, &[&str])] = &[
             "drain",
         ],
     ),
-    ("refuse", &["connections_limit", "clients_per_ip", "accept_rate"]),
+    ("refuse", &["connections_limit", "clients_per_ip", "accept_rate", "banned"]),
     ("hear", &["message", "gap", "direct", "direct in v0.5", "joined", "left", "presence"]),
     ("replay", &["message", "message of others meanwhile", "gap", "whole", "cut"]),
     ("receipt", &["accepted", "refused", "again", "delivered"]),

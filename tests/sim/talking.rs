@@ -10,6 +10,7 @@ use crate::direct::{Direct, Receipts};
 use crate::expelling::Whom;
 use crate::native::content;
 use crate::oracle::{Oracle, Post};
+use crate::world::address;
 
 /// Some nickname: mostly one that somebody has.
 fn somebody(client: &mut Client, oracle: &Oracle) -> String {
@@ -108,16 +109,34 @@ pub fn administer(client: &mut Client, oracle: &mut Oracle) -> Vec<u8> {
             let request = json!({"request": "kick", "session": session});
             ask(client, request, Asked::Expel(which))
         }
-        50..85 => {
+        50..80 => {
             let seconds = client.rng.scale(1, 30);
             let request = json!({"request": "ban", "nick": nick, "seconds": seconds});
             let which = oracle.expel(Whom::Nick(nick), Some(seconds * SECOND));
             ask(client, request, Asked::Expel(which))
         }
-        _ => {
+        80..85 => {
+            let (place, seconds) = (client.rng.below(oracle.places), client.rng.scale(1, 5));
+            let request = json!({"request": "ban", "network": network(place), "seconds": seconds});
+            let which = oracle.expel(Whom::Place(place), Some(seconds * SECOND));
+            ask(client, request, Asked::Expel(which))
+        }
+        85..95 => {
             let request = json!({"request": "unban", "nick": nick});
-            let which = oracle.lift(nick);
+            let which = oracle.lift(Whom::Nick(nick));
+            ask(client, request, Asked::Lift(which))
+        }
+        _ => {
+            let place = client.rng.below(oracle.places);
+            let request = json!({"request": "unban", "network": network(place)});
+            let which = oracle.lift(Whom::Place(place));
             ask(client, request, Asked::Lift(which))
         }
     }
+}
+
+/// Where clients come from, as a ban names it.
+fn network(place: u64) -> String {
+    let length = if place.is_multiple_of(2) { 64 } else { 32 };
+    format!("{}/{length}", address(place, 0))
 }

@@ -74,6 +74,16 @@ pub struct World {
     phase_due: bool,
 }
 
+/// An address in one of the networks that clients come from.
+pub fn address(place: u64, host: u16) -> IpAddr {
+    let place = u16::try_from(place).expect("few addresses");
+    if place.is_multiple_of(2) {
+        Ipv6Addr::new(0x2001, 0xdb8, 0, place, host, 0, 0, 1).into()
+    } else {
+        Ipv4Addr::new(192, 0, 2, place as u8).into()
+    }
+}
+
 impl World {
     /// The world of a plan, at its beginning.
     pub fn new(plan: Plan, trace_all: bool) -> Self {
@@ -85,6 +95,7 @@ impl World {
             oracle: Oracle {
                 server_name: "sim.server".into(),
                 outbox: plan.limits.outbox,
+                places: plan.quotas.addresses,
                 ..Oracle::default()
             },
             clients: Vec::new(),
@@ -374,8 +385,8 @@ impl World {
     pub fn refused(&mut self, no: usize) {
         let full = self.net.by_token.len() >= self.plan.limits.connections;
         let limited = self.has_too_many(no) || self.comes_too_often(no);
-        let stopping = self.phase == Phase::Stopping;
-        assert!(full || limited || stopping, "#{no} was refused without a cause");
+        let unwanted = self.phase == Phase::Stopping || self.oracle.may_be_kept_out(no);
+        assert!(full || limited || unwanted, "#{no} was refused without a cause");
     }
 
     /// Where a client comes from: half of them by IPv6, each from a network of its own or one of its neighbours'.
@@ -383,13 +394,7 @@ impl World {
         if self.clients[no].sort == Sort::Control {
             return None;
         }
-        let place = no as u64 % self.plan.quotas.addresses;
-        let (place, host) = (u16::try_from(place).expect("few addresses"), no as u16);
-        Some(if place.is_multiple_of(2) {
-            Ipv6Addr::new(0x2001, 0xdb8, 0, place, host, 0, 0, 1).into()
-        } else {
-            Ipv4Addr::new(192, 0, 2, place as u8).into()
-        })
+        Some(address(no as u64 % self.plan.quotas.addresses, no as u16))
     }
 
     /// Those who share a client's quota by address: itself, too, unless it has none.
