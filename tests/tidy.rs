@@ -268,6 +268,85 @@ fn the_protocol_documents_tables_are_the_codes() {
     );
 }
 
+/// Each row of docs/protocol.md's limits that names a key of the configuration has that key's default, and each limit has a row.
+#[test]
+fn the_protocol_documents_limits_are_the_defaults() {
+    let defaults = defaults();
+    let document = read(&checkout().join("docs/protocol.md"));
+    let (_, limits) = document.split_once("\n## 5. Limits\n").unwrap();
+    let limits = limits.split("\n## ").next().unwrap();
+    let (mut complaints, mut named) = (Vec::new(), Vec::new());
+    for row in limits.lines().filter(|line| line.starts_with("| ")) {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        for keys in cells[1].split("(`").skip(1).filter_map(|rest| rest.split("`)").next()) {
+            for key in keys.split("`, `") {
+                let of_key: Vec<_> = defaults.iter().filter(|(_, name, _)| name == key).collect();
+                let [(_, _, value)] = &of_key[..] else {
+                    complaints.push(format!("`{key}` is no key, or several: {row}"));
+                    continue;
+                };
+                named.push(key);
+                let wanted = value.as_deref().map_or("descriptors".to_owned(), in_words);
+                if !has_value(cells[2], &wanted) {
+                    complaints.push(format!("`{key}` is {wanted}, not {}", cells[2]));
+                }
+            }
+        }
+    }
+    for (section, key, _) in defaults.iter().filter(|(section, _, _)| section == "limits") {
+        if !named.contains(&key.as_str()) && key != "exempt" {
+            complaints.push(format!("no row of the limits names `{key}` of [{section}]"));
+        }
+    }
+    none(&complaints);
+}
+
+/// Every key of the configuration: its section, its name and its default, where that does not depend on the machine.
+fn defaults() -> Vec<(String, String, Option<String>)> {
+    let printed = chatd::config::Config::print_default();
+    let mut section = String::new();
+    let mut all = Vec::new();
+    for line in printed.lines() {
+        if line.starts_with('[') {
+            section = line.trim_matches(['[', ']']).to_owned();
+        } else if let Some((key, value)) = line.trim_start_matches("# ").split_once(" = ") {
+            all.push((section.clone(), key.to_owned(), Some(value.trim_matches('"').to_owned())));
+        } else if let Some(key) = line.strip_suffix(": depends on the machine") {
+            all.push((section.clone(), key.trim_start_matches("# ").to_owned(), None));
+        }
+    }
+    assert!(all.len() > 30, "there are many keys: {printed}");
+    all
+}
+
+/// A value as the document writes it: `256KiB/s` is 256 KiB/s, and `10000` is 10,000.
+fn in_words(value: &str) -> String {
+    let unit = value.find(|c: char| !c.is_ascii_digit()).unwrap_or(value.len());
+    let (number, unit) = value.split_at(unit);
+    let mut words = String::new();
+    for (at, digit) in number.chars().enumerate() {
+        if at > 0 && (number.len() - at).is_multiple_of(3) {
+            words.push(',');
+        }
+        words.push(digit);
+    }
+    if unit.starts_with(char::is_alphabetic) {
+        words.push(' ');
+    }
+    words + unit
+}
+
+/// Whether a cell has a value, and not only as a part of another one.
+fn has_value(cell: &str, value: &str) -> bool {
+    cell.match_indices(value).any(|(at, _)| {
+        let (before, after) = (&cell[..at], &cell[at + value.len()..]);
+        let goes_on = after.strip_prefix(',').unwrap_or(after).starts_with(char::is_alphanumeric);
+        !before.ends_with(|c: char| c.is_alphanumeric() || c == ',')
+            && !goes_on
+            && !after.starts_with('/')
+    })
+}
+
 #[test]
 fn links_lead_somewhere() {
     let mut complaints = Vec::new();

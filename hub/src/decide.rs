@@ -85,7 +85,7 @@ impl Hub {
             return Err(too_many_names(waits).message);
         }
         self.nick_is_not_banned(nick).map_err(|error| error.message)?;
-        if self.names.is_anothers(nick, id) {
+        if self.names.obstacle(nick, id).is_some() {
             return Err(TAKEN.to_string());
         }
         let renamed = self.rename(id, nick, out);
@@ -95,7 +95,7 @@ impl Hub {
 
     /// Gives a connection another name; false where somebody else has it.
     pub(crate) fn rename(&mut self, id: ConnId, nick: &Nick, out: &mut Outbox) -> bool {
-        if self.names.is_anothers(nick, id) {
+        if self.names.obstacle(nick, id).is_some() {
             return false;
         }
         let now = self.now;
@@ -132,6 +132,7 @@ impl Hub {
             Anonymous::Guest => None,
         };
         let endpoint = endpoint.filter(|nick| self.nick_is_not_banned(nick).is_ok());
+        let endpoint = endpoint.filter(|nick| !self.names.is_reserved(nick));
         let endpoint = endpoint.filter(|nick| self.names.take(nick, id));
         let nick = endpoint.unwrap_or_else(|| self.guest_name(id));
         let now = self.now;

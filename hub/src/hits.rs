@@ -32,6 +32,23 @@ pub(crate) enum Limit {
 }
 
 impl Limit {
+    /// Each of them.
+    #[cfg(test)]
+    pub(crate) const ALL: [Self; 12] = [
+        Self::Messages,
+        Self::Bytes,
+        Self::Fanout,
+        Self::StoreQueue,
+        Self::Connections,
+        Self::ClientsPerIp,
+        Self::AcceptRate,
+        Self::Control,
+        Self::ControlByUser,
+        Self::NickChanges,
+        Self::Rooms,
+        Self::RoomsJoined,
+    ];
+
     /// The limit as one word.
     pub(crate) const fn word(self) -> &'static str {
         match self {

@@ -159,7 +159,11 @@ impl Hub {
 
     /// Each name has one owner, who has it.
     fn check_names(&self) {
-        self.names.check_invariants(|id| {
+        let is_login = |connection: &&Connection| {
+            connection.nick.is_some() && connection.dialect == proto::Dialect::Control
+        };
+        let logins = self.connections.iter().filter(is_login).count();
+        self.names.check_invariants(logins, |id| {
             let connection = self.connections.get(id).expect("a name's owner is there");
             connection.nick.clone().expect("a name's owner has it")
         });

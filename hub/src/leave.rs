@@ -189,7 +189,7 @@ impl Hub {
         for no in rooms {
             let member = self.exit(id, no);
             if let Some(nick) = nick.clone().filter(|_| member.standing.is_shown()) {
-                self.announce(no, Pending::Left { nick }, out);
+                self.announce(no, Pending::Left { conn: id, nick }, out);
             }
             self.rooms.sweep(no);
         }

@@ -164,7 +164,7 @@ impl Hub {
             addresses: Addresses::default(),
             controls: Controls::default(),
             bans: Bans::default(),
-            names: Names::new(settings.wire.charset),
+            names: Names::new(settings.wire.charset, &settings.server_name),
             rooms: Rooms::new(settings.default_room.clone()),
             blocks: Blocks::default(),
             recents: Recents::default(),
@@ -239,7 +239,7 @@ impl Hub {
         out.notice(Notice::Accepted { id, address });
         match transport {
             Transport::Stream => self.enter(id, self.rooms.home, Standing::Held),
-            Transport::ControlSocket => self.controls.is_here(id),
+            Transport::ControlSocket => self.control_is_here(id),
         }
         self.rearm(id);
         let connection = self.connections.known(id);

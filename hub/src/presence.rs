@@ -97,10 +97,11 @@ impl Hub {
         }
         match what {
             Pending::Joined { nick, .. } => self.count_presence(no, &nick, 1, out),
-            Pending::Left { nick } => self.count_presence(no, &nick, -1, out),
+            Pending::Left { nick, .. } => self.count_presence(no, &nick, -1, out),
             Pending::Renamed { conn, nick, new_nick } => {
                 let is_new = gathering.is_some_and(|gathering| gathering.rename(&nick, &new_nick));
                 let told = !is_large && !is_new;
+                self.tell_a_full_gathering(no, out);
                 return told.then_some(Pending::Renamed { conn, nick, new_nick });
             }
             Pending::Away { .. } if is_large => {}
@@ -125,9 +126,16 @@ impl Hub {
             Box::new(Gathering { timer, changes: BTreeMap::new() })
         });
         gathering.change(nick, by);
+        self.tell_a_full_gathering(no, out);
+    }
+
+    /// A gathering that remembers as many names as it may is told before its time, whatever filled it.
+    fn tell_a_full_gathering(&mut self, no: RoomNo, out: &mut Outbox) {
+        let Some(gathering) = &self.rooms.known(no).gathering else { return };
         assert!(gathering.changes.len() <= PRESENCE_CHANGES_MAX, "a gathering has a limit");
         if gathering.changes.len() == PRESENCE_CHANGES_MAX {
-            self.wheel.cancel(gathering.timer);
+            let cancelled = self.wheel.cancel(gathering.timer);
+            assert_eq!(cancelled, Some(Alarm::Presence(no)), "a gathering's timer names its room");
             self.end_gathering(no, out);
         }
     }

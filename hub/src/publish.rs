@@ -144,9 +144,9 @@ impl Hub {
                 let event = Event::Joined { room: &name, nick: nick.as_str() };
                 self.publish(no, &event, None, Some(conn), out);
             }
-            Pending::Left { nick } => {
+            Pending::Left { conn, nick } => {
                 let event = Event::Left { room: &name, nick: nick.as_str() };
-                self.publish(no, &event, None, None, out);
+                self.publish(no, &event, None, Some(conn), out);
             }
             Pending::Presence(presence) => {
                 self.publish(no, &presence.event(&name), None, None, out);

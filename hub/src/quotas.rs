@@ -124,11 +124,22 @@ impl Hub {
         }
     }
 
+    /// A control connection that was counted has its id now, and its user's name is nobody's nickname from here on.
+    pub(crate) fn control_is_here(&mut self, id: ConnId) {
+        self.controls.is_here(id);
+        if let Some(login) = &self.connections.known(id).nick {
+            self.names.login_came(login);
+        }
+    }
+
     /// A connection is gone: whoever it was counted for may have another.
     pub(crate) fn let_out(&mut self, connection: &Connection) {
         match connection.dialect {
             proto::Dialect::Control => {
                 self.controls.leave(connection.id, connection.nick.as_ref());
+                if let Some(login) = &connection.nick {
+                    self.names.login_went(login);
+                }
             }
             proto::Dialect::Native05 | proto::Dialect::NativeV1 => {
                 if let Some(prefix) = counted_at(connection) {

@@ -20,11 +20,18 @@ const AWAITED_MAX: usize = 65_536;
 
 const _: () = assert!(AWAITED_MAX >= 64 * AWAITED_BY_AUTHOR_MAX, "nobody has the most of it");
 
-/// Who gives a receipt: a connection, on the control socket a user, however many connections that one has.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Receiver {
-    Connection(ConnId),
-    Login(NickKey),
+/// Who gives a receipt: a nickname, under whatever connection it comes, and a connection, under whatever nickname.
+#[derive(Clone, Debug)]
+pub(crate) struct Receiver {
+    pub(crate) nick: NickKey,
+    pub(crate) connection: ConnId,
+}
+
+impl Receiver {
+    /// Whether it counts as one with another: who came back, and who took another name, has given its receipt already.
+    fn is(&self, other: &Self) -> bool {
+        self.nick == other.nick || self.connection == other.connection
+    }
 }
 
 /// Whose receipts are waited for.
@@ -42,7 +49,7 @@ pub(crate) struct Awaited {
     pub(crate) message_id: MessageId,
     pub(crate) author: ConnId,
     pub(crate) wanted: Wanted,
-    /// Who has given one.
+    /// Who has given one; those that are gone stay, since they may come back.
     given: Vec<Receiver>,
 }
 
@@ -99,25 +106,17 @@ impl Receipts {
         assert!(self.awaited.len() <= AWAITED_MAX, "only so many wait");
     }
 
-    /// Somebody who may gives a receipt. Where many have, those that are gone, as `is_there` tells, make room.
-    pub(crate) fn give(
-        &mut self,
-        id: MessageId,
-        receiver: Receiver,
-        is_there: impl Fn(&Receiver) -> bool,
-    ) -> Given {
+    /// Somebody who may gives a receipt.
+    pub(crate) fn give(&mut self, id: MessageId, receiver: Receiver) -> Given {
         let no = self.by_id.get(&id).expect("only what waits is given a receipt");
         let awaited = self.awaited.get_mut(no).expect("an id leads to its message");
         let given = &mut awaited.given;
         let before = match awaited.wanted {
-            Wanted::Members(_) => given.contains(&receiver),
+            Wanted::Members(_) => given.iter().any(|before| before.is(&receiver)),
             Wanted::OneOf(_) => !given.is_empty(),
         };
         if before {
             return Given::Before;
-        }
-        if given.len() >= RECEIPT_MEMBERS_MAX {
-            given.retain(is_there);
         }
         if given.len() >= RECEIPT_MEMBERS_MAX {
             return Given::TooMany;
@@ -184,8 +183,10 @@ mod tests {
         Wanted::Members(RoomNo::new(0))
     }
 
-    fn receiver(number: u32) -> Receiver {
-        Receiver::Connection(ConnId::new(number, 1))
+    /// Somebody who came so many times before under this name.
+    fn receiver(number: u32, times: u32) -> Receiver {
+        let nick = proto::Nick::parse(&alloc::format!("n{number}")).unwrap();
+        Receiver { nick: nick.key(), connection: ConnId::new(number, times) }
     }
 
     #[test]
@@ -216,13 +217,15 @@ mod tests {
     fn a_receipt_counts_once_for_each_receiver() {
         let mut receipts = Receipts::default();
         receipts.wait(id(1), ADA, room());
-        let there = |_: &Receiver| true;
-        assert_eq!(receipts.give(id(1), receiver(2), there), Given::New);
-        assert_eq!(receipts.give(id(1), receiver(2), there), Given::Before);
-        assert_eq!(receipts.give(id(1), receiver(3), there), Given::New);
+        assert_eq!(receipts.give(id(1), receiver(2, 0)), Given::New);
+        assert_eq!(receipts.give(id(1), receiver(2, 0)), Given::Before);
+        assert_eq!(receipts.give(id(1), receiver(2, 1)), Given::Before, "it came back");
+        let renamed = Receiver { nick: receiver(9, 0).nick, ..receiver(2, 0) };
+        assert_eq!(receipts.give(id(1), renamed), Given::Before);
+        assert_eq!(receipts.give(id(1), receiver(3, 0)), Given::New);
         receipts.wait(id(2), ADA, Wanted::OneOf(Vec::new()));
-        assert_eq!(receipts.give(id(2), receiver(2), there), Given::New);
-        assert_eq!(receipts.give(id(2), receiver(3), there), Given::Before, "it is one nickname's");
+        assert_eq!(receipts.give(id(2), receiver(2, 0)), Given::New);
+        assert_eq!(receipts.give(id(2), receiver(3, 0)), Given::Before, "it is one nickname's");
     }
 
     #[test]
@@ -230,10 +233,10 @@ mod tests {
         let mut receipts = Receipts::default();
         receipts.wait(id(1), ADA, room());
         for number in 0..50 {
-            assert_eq!(receipts.give(id(1), receiver(number), |_| true), Given::New);
+            assert_eq!(receipts.give(id(1), receiver(number, 0)), Given::New);
         }
-        assert_eq!(receipts.give(id(1), receiver(50), |_| true), Given::TooMany);
-        assert_eq!(receipts.give(id(1), receiver(51), |_| false), Given::New);
+        assert_eq!(receipts.give(id(1), receiver(50, 0)), Given::TooMany);
+        assert_eq!(receipts.give(id(1), receiver(49, 1)), Given::Before);
         receipts.check_invariants(|_| true);
     }
 
@@ -241,9 +244,9 @@ mod tests {
     fn an_id_that_names_another_message_by_now_waits_anew() {
         let mut receipts = Receipts::default();
         receipts.wait(id(1), ADA, room());
-        assert_eq!(receipts.give(id(1), receiver(2), |_| true), Given::New);
+        assert_eq!(receipts.give(id(1), receiver(2, 0)), Given::New);
         receipts.wait(id(1), ConnId::new(9, 1), room());
         receipts.check_invariants(|_| true);
-        assert_eq!(receipts.give(id(1), receiver(2), |_| true), Given::New);
+        assert_eq!(receipts.give(id(1), receiver(2, 0)), Given::New);
     }
 }

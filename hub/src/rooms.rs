@@ -187,6 +187,8 @@ pub(crate) enum Pending {
     },
     /// Somebody left.
     Left {
+        /// It does not hear of itself, where it goes on following.
+        conn: ConnId,
         /// Who.
         nick: Nick,
     },

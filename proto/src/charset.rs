@@ -10,7 +10,7 @@ use unicode_bidi::{BidiClass, bidi_class};
 use unicode_normalization::{UnicodeNormalization, is_nfc};
 use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory};
 
-use crate::names::{NICK_BYTES_MAX, NICK_CHARS_MAX, NICK_MARKS_MAX, NameError};
+use crate::names::{NICK_BYTES_MAX, NICK_CHARS_MAX, NICK_MARKS_MAX, NameError, is_marked};
 
 /// Which characters nicknames may have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,6 +60,9 @@ pub(crate) fn enforce(text: &str) -> Result<String, NameError> {
     }
     if !runs_one_way(&name) {
         return Err(NameError::NickDirections);
+    }
+    if is_marked(&name, |text| folded(skeleton(text))) {
+        return Err(NameError::NickMarked);
     }
     debug_assert!(is_nfc(&name), "composing it again changes nothing");
     Ok(name)

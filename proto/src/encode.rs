@@ -12,7 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
 use crate::command::{MessageId, RequestId, Seq};
-use crate::names::{Nick, RoomName};
+use crate::names::{Nick, RoomName, TO_YOU};
 use crate::native;
 use crate::reply::Reply;
 use crate::time::WallTime;
@@ -256,7 +256,7 @@ pub fn frame(dialect: Dialect, json: &[u8], out: &mut Vec<u8>) {
 
 /// A message to one nickname, as v0.5 receivers see it.
 fn direct(from: &str, content: &[u8], out: &mut Vec<u8>) {
-    broadcast(&format!("{from} (to you)"), content, out);
+    broadcast(&format!("{from}{TO_YOU}"), content, out);
 }
 
 /// Appends Broadcast frames: malformed UTF-8 as U+FFFD, split at characters so that each frame keeps its limit.

@@ -1,6 +1,7 @@
 //! The table of the requests' fields: each has its names on the wire, its form, and how it is taken from an object.
 //!
-//! A field means the same in every request that has it. What a request does not name of these it ignores, as all others.
+//! A field means the same in every request that has it. What a request does not name of these it ignores, as all others, whatever it
+//! holds.
 #![allow(
     non_camel_case_types,
     reason = "a field's type has the name that the field has in a request"

@@ -20,6 +20,9 @@ pub const NICK_MARKS_MAX: usize = 2;
 /// Longest room name in bytes: what IRC servers allow.
 pub const ROOM_NAME_BYTES_MAX: usize = 64;
 
+/// What v0.5 receivers see behind the author's name of a message that is for them alone. No nickname ends so.
+pub(crate) const TO_YOU: &str = " (to you)";
+
 /// Longest topic, reason or other one line text in bytes: what IRC servers allow.
 pub const TOPIC_BYTES_MAX: usize = 390;
 
@@ -65,6 +68,8 @@ pub enum NameError {
     NickMarks,
     /// Letters of both directions, so that it would be shown in another order than it is written.
     NickDirections,
+    /// The end that marks messages to one nickname: [`TO_YOU`].
+    NickMarked,
     /// Nothing at all.
     RoomEmpty,
     /// So many bytes, more than [`ROOM_NAME_BYTES_MAX`].
@@ -90,6 +95,9 @@ impl Nick {
         }
         if text.starts_with(' ') || text.ends_with(' ') {
             return Err(NameError::NickOuterSpace);
+        }
+        if is_marked(text, str::to_ascii_lowercase) {
+            return Err(NameError::NickMarked);
         }
         Ok(Self(text.into()))
     }
@@ -184,6 +192,13 @@ impl RoomName {
     }
 }
 
+/// Whether a name ends as [`TO_YOU`] does, compared in this form. Both brackets are ASCII in every charset.
+pub(crate) fn is_marked(name: &str, form: impl Fn(&str) -> String) -> bool {
+    let end = name.rfind('(').filter(|_| name.ends_with(')'));
+    let end = end.and_then(|at| name.get(at..));
+    end.is_some_and(|end| form(end) == form(TO_YOU.trim_start()))
+}
+
 /// Whether a text is one line that people can be shown: no control, invisible or bidirectional character drives what shows it.
 pub(crate) fn printable_line(text: &str) -> bool {
     text.chars().all(is_printable)
@@ -263,6 +278,9 @@ impl fmt::Display for NameError {
             Self::NickDirections => f.write_str(
                 "The nickname mixes letters of both directions; use letters that run one way.",
             ),
+            Self::NickMarked => f.write_str(
+                "The nickname ends in `(to you)`, as the authors of direct messages are shown; choose another end.",
+            ),
             Self::RoomEmpty => {
                 write!(f, "The room name is empty; use 1 to {ROOM_NAME_BYTES_MAX} characters.")
             }
@@ -313,6 +331,30 @@ mod tests {
         assert_eq!(Nick::parse_any("Ada  L").unwrap().as_str(), "Ada  L");
         assert_eq!(Nick::parse_any("Zoe\u{308}").unwrap().as_str(), "Zo\u{eb}");
         assert_eq!(Nick::parse_any("a\u{202e}"), Err(NameError::NickForbidden('\u{202e}')));
+    }
+
+    /// Such a nickname forged direct messages to v0.5 clients.
+    #[test]
+    fn no_nickname_ends_as_the_author_of_a_direct_message_is_shown() {
+        for text in ["Bob (to you)", "bob (To YOU)", "(to you)", "a(to you)"] {
+            assert_eq!(Nick::parse(text), Err(NameError::NickMarked), "{text}");
+            assert_eq!(
+                Nick::parse_in(text, Charset::Unicode),
+                Err(NameError::NickMarked),
+                "{text}"
+            );
+        }
+        // The first has a Cyrillic o, the second noughts.
+        for text in ["Bob (t\u{43e} you)", "Bob (t0 y0u)"] {
+            assert_eq!(
+                Nick::parse_in(text, Charset::Unicode),
+                Err(NameError::NickMarked),
+                "{text}"
+            );
+        }
+        for text in ["Bob (to you) 2", "Bob (to me)", "to you)", "Bob (too you)"] {
+            assert!(Nick::parse(text).is_ok() && Nick::parse_in(text, Charset::Unicode).is_ok());
+        }
     }
 
     #[test]

@@ -395,8 +395,10 @@ pub struct Stats<'a> {
     pub messages: u64,
     /// Messages handed to receivers' queues.
     pub deliveries: u64,
-    /// Events encoded, once each for v0.5 and once for v1, where somebody hears it.
-    pub encoded: u64,
+    /// Events encoded for v0.5: each once, where somebody hears it.
+    pub encoded_v05: u64,
+    /// Events encoded for v1: each once for all framings of it, where somebody hears it.
+    pub encoded_v1: u64,
     /// The longest turn of the loop since the start, without its sleep, in microseconds.
     pub turn_longest_us: u64,
     /// Bytes read from peers.

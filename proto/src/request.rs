@@ -2,9 +2,13 @@
 
 use alloc::borrow::Cow;
 use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
+use core::fmt;
 
-use serde::Deserialize;
+use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
 
 use crate::command::{Command, REQUEST_ID_BYTES_MAX, RequestId};
 use crate::fields::{Raw, bad_request};
@@ -36,7 +40,8 @@ pub(crate) fn parse<'a>(json: &'a [u8], limits: WireLimits) -> Command<'a> {
             ),
         );
     }
-    let mut raw: Raw<'a> = match serde_json::from_str(json) {
+    let raw = serde_json::from_str(json).or_else(|_| used(json));
+    let mut raw: Raw<'a> = match raw {
         Ok(raw) => raw,
         Err(error) => {
             let identity = serde_json::from_str::<Identity<'_>>(json).ok();
@@ -68,6 +73,76 @@ pub(crate) fn parse<'a>(json: &'a [u8], limits: WireLimits) -> Command<'a> {
     match request {
         Ok(request) => Command::Request { id, request },
         Err(error) => bad(Some(id), error),
+    }
+}
+
+/// The name alone, for an object of which other fields are of the wrong form.
+#[derive(Deserialize)]
+struct Named<'a> {
+    request: Option<Cow<'a, str>>,
+}
+
+/// What the named request uses of an object: whatever the other fields hold, they are ignored. This is slower than to take all
+/// fields as they should be, and done only where that fails.
+fn used(json: &str) -> Result<Raw<'static>, serde_json::Error> {
+    let name = serde_json::from_str::<Named<'_>>(json)?.request;
+    let kind = name.as_deref().and_then(requests::find);
+    let mut deserializer = serde_json::Deserializer::from_str(json);
+    let fields = Used(kind).deserialize(&mut deserializer)?;
+    deserializer.end()?;
+    let fields = Value::Object(fields);
+    Raw::deserialize(&fields).map_err(|error| wrong_field(&fields).unwrap_or(error))
+}
+
+/// The error that names the first field of the wrong form.
+fn wrong_field(fields: &Value) -> Option<serde_json::Error> {
+    fields.as_object()?.iter().find_map(|(name, value)| {
+        let one = Value::Object([(name.clone(), value.clone())].into_iter().collect());
+        let error = Raw::deserialize(&one).err()?;
+        Some(serde_json::Error::custom(format!("field `{name}`: {error}")))
+    })
+}
+
+/// The fields of an object that a request uses.
+struct Used(Option<RequestKind>);
+
+impl Used {
+    fn is_used(&self, field: &str) -> bool {
+        let wire = |kind: RequestKind| kind.row().fields.iter().flat_map(|field| field.wire);
+        let unbuilt = self.0 == Some(RequestKind::History) && ["with", "search"].contains(&field);
+        ["request", "id"].contains(&field)
+            || unbuilt
+            || self.0.is_some_and(|kind| wire(kind).any(|(name, _)| *name == field))
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Used {
+    type Value = Map<String, Value>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Used {
+    type Value = Map<String, Value>;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut fields = Map::new();
+        while let Some(name) = map.next_key::<String>()? {
+            if !self.is_used(&name) {
+                map.next_value::<IgnoredAny>()?;
+            } else if fields.contains_key(&name) {
+                return Err(A::Error::custom(format!("duplicate field `{name}`")));
+            } else {
+                fields.insert(name, map.next_value()?);
+            }
+        }
+        Ok(fields)
     }
 }
 

@@ -55,8 +55,8 @@ error_codes! {
     UnknownRequest "unknown_request" "no request has this name";
     Forbidden "forbidden" "the connection may not do this";
     NoNickname "no_nickname" "a nickname must be taken first";
-    NicknameInUse "nickname_in_use" "somebody else has this nickname";
-    BadNickname "bad_nickname" "the nickname is empty, too long or has characters that nicknames do not have";
+    NicknameInUse "nickname_in_use" "somebody else has this nickname, or one that looks like it; or it is the server's, or a login name on the control socket";
+    BadNickname "bad_nickname" "the nickname is empty, too long, has characters that nicknames do not have or ends in `(to you)`";
     BadRoom "bad_room" "the room name is empty, too long or has characters that room names do not have";
     NoSuchRoom "no_such_room" "there is no room of this name";
     NoSuchNick "no_such_nick" "nobody has this nickname, or no connection this number";

@@ -13,6 +13,7 @@
 mod command;
 mod covered;
 mod documented;
+mod fields;
 mod literal;
 mod said;
 mod script;

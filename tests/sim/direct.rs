@@ -188,9 +188,20 @@ impl Oracle {
         }
     }
 
-    /// How many of these count apart: a user of the control socket once.
+    /// How many of these surely count apart: those that may have had one name, at different times, may count once.
     fn receivers(&self, who: &BTreeSet<usize>) -> usize {
-        let name = |no: &usize| self.voices[*no].login.clone().unwrap_or_else(|| no.to_string());
-        who.iter().map(name).collect::<BTreeSet<_>>().len()
+        let mut groups: Vec<BTreeSet<String>> = Vec::new();
+        for no in who {
+            let mut names = self.names_of(*no);
+            groups.retain(|group| {
+                let apart = group.is_disjoint(&names);
+                if !apart {
+                    names.extend(group.iter().cloned());
+                }
+                apart
+            });
+            groups.push(names);
+        }
+        groups.len()
     }
 }

@@ -1,6 +1,8 @@
 //! The oracle's knowledge of names: who is called what for certain, who may be or may have been at a time, and whether a name was
 //! refused though it was free, or granted though it was not.
 
+use std::collections::BTreeSet;
+
 use crate::oracle::{Oracle, Wish};
 
 /// Why a name was not granted.
@@ -147,6 +149,15 @@ impl Oracle {
         voice.login.as_deref().is_some_and(|login| same(login, nick))
             || first.is_none() && voice.names.iter().any(|name| same(name, nick))
             || wishes.iter().any(|wish| wish.sent <= to && fits(wish))
+    }
+
+    /// All that a connection may be or have been called, without capitals.
+    pub fn names_of(&self, no: usize) -> BTreeSet<String> {
+        let voice = &self.voices[no];
+        let wished = voice.wishes.iter().filter(|wish| wish.granted != Some(false));
+        let wished = wished.map(|wish| &wish.nick);
+        let all = voice.login.iter().chain(&voice.names).chain(wished);
+        all.map(|name| name.to_ascii_lowercase()).collect()
     }
 
     /// Whether it may be gone, or going, by its own doing or an administrator's.

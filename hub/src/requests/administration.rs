@@ -28,7 +28,10 @@ impl Hub {
         out: &mut Outbox,
     ) -> Result<(), Error> {
         let who = match whom {
-            Whom::Nick(nick) => self.who_is_called(nick)?,
+            Whom::Nick(nick) => match self.names.owner(nick) {
+                Some(owner) => vec![owner],
+                None => self.who_is_called(nick)?,
+            },
             Whom::Session(session) => vec![self.session(*session)?],
         };
         assert!(!who.is_empty(), "whoever is found is somebody");
@@ -127,7 +130,7 @@ impl Hub {
         for dialect in Dialect::ALL {
             encode::event(dialect, &event, &mut frames[dialect.index()]);
         }
-        let mut told = 0;
+        let (mut told, mut bytes) = (0, 0);
         for other in self.connections.ids() {
             let connection = self.connections.known(other);
             let hears = match connection.phase {
@@ -136,12 +139,14 @@ impl Hub {
             };
             if hears {
                 let frame = frames[connection.dialect.index()].clone();
+                bytes += frame.len();
                 self.push_private(other, frame, out);
                 told += 1;
             }
         }
         assert!(told < self.connections.len(), "whoever announces something knows it");
         self.has_done(told / 8);
+        self.charge_fanout(id, bytes, 1);
         self.administered(id, format!("announces to {told} connections: {text}"), out);
         self.reply(id, request, &Reply::Announce { connections: told }, out);
     }
@@ -169,18 +174,19 @@ impl Hub {
         self.reply(id, request, &Reply::LogLevel { level }, out);
     }
 
-    /// Everybody who speaks as `nick`: its owner, and where nobody took it, whoever has it as a login name on the control socket.
+    /// Who is meant by `nick`: whoever has it as a login name on the control socket, as the kernel says; where nobody does, its
+    /// owner, who may be anybody.
     pub(super) fn who_is_called(&self, nick: &Nick) -> Result<Vec<ConnId>, Error> {
-        if let Some(owner) = self.names.owner(nick) {
-            return Ok(vec![owner]);
-        }
         let key = nick.key();
         let controls = self.controls.ids().filter_map(|id| self.connections.get(id));
         let logins = controls.filter(|connection| {
             connection.phase != Phase::Closing
                 && connection.nick.as_ref().is_some_and(|login| login.key() == key)
         });
-        let found: Vec<ConnId> = logins.map(|connection| connection.id).collect();
+        let mut found: Vec<ConnId> = logins.map(|connection| connection.id).collect();
+        if found.is_empty() {
+            found.extend(self.names.owner(nick));
+        }
         if found.is_empty() {
             let text = format!("Nobody is called `{nick}`.");
             return Err(Error::new(ErrorCode::NoSuchNick, text));

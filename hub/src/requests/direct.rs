@@ -8,7 +8,7 @@ use core::mem;
 use proto::encode::{self, Content, Message, Place};
 use proto::reply::Reply;
 use proto::vocabulary::Error;
-use proto::{Dialect, ErrorCode, Event, MessageId, Nick, RequestId, WallTime};
+use proto::{ErrorCode, Event, MessageId, Nick, RequestId, WallTime};
 
 use crate::Hub;
 use crate::connection::ConnId;
@@ -165,15 +165,8 @@ impl Hub {
         assert!(self.connections.get(author).is_some(), "an author who waits is there");
         let connection = self.connections.get(id).expect("who asks is there");
         let nick = connection.nick.clone().expect("who speaks v1 has a name");
-        let receiver = match connection.dialect {
-            Dialect::Control => Receiver::Login(nick.key()),
-            Dialect::Native05 | Dialect::NativeV1 => Receiver::Connection(id),
-        };
-        let is_there = |receiver: &Receiver| match receiver {
-            Receiver::Connection(id) => self.connections.get(*id).is_some(),
-            Receiver::Login(_) => true,
-        };
-        let given = self.receipts.give(message_id, receiver, is_there);
+        let receiver = Receiver { nick: nick.key(), connection: id };
+        let given = self.receipts.give(message_id, receiver);
         if given == Given::TooMany {
             let text = format!(
                 "{RECEIPT_MEMBERS_MAX} have given a receipt, as many as may for a message."

@@ -241,7 +241,7 @@ impl Hub {
         connection.become_(Phase::V1);
         connection.dialect = Dialect::NativeV1;
         if let Some(nick) = connection.nick.clone() {
-            self.announce(home, Pending::Left { nick }, out);
+            self.announce(home, Pending::Left { conn: id, nick }, out);
         } else {
             let nick = self.guest_name(id);
             let now = self.now;

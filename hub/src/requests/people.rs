@@ -9,6 +9,7 @@ use proto::{Dialect, ErrorCode, Nick, RequestId};
 
 use crate::Hub;
 use crate::connection::ConnId;
+use crate::names::Obstacle;
 use crate::outbox::Outbox;
 use crate::quotas::too_many_names;
 use crate::rooms::Pending;
@@ -29,15 +30,22 @@ impl Hub {
             return Err(too_many_names(waits));
         }
         self.nick_is_not_banned(nick)?;
-        if self.names.is_anothers(nick, id) {
-            let text = if self.names.owner(nick).is_some() {
+        let text = match self.names.obstacle(nick, id) {
+            None => return Ok(()),
+            Some(Obstacle::Owner) => {
                 format!("Somebody else is called `{nick}`; choose another nickname.")
-            } else {
+            }
+            Some(Obstacle::Alike) => {
                 format!("`{nick}` looks like the nickname of somebody else; choose another.")
-            };
-            return Err(Error::new(ErrorCode::NicknameInUse, text));
-        }
-        Ok(())
+            }
+            Some(Obstacle::Server) => {
+                format!("`{nick}` is the server's own name, or looks like it; choose another.")
+            }
+            Some(Obstacle::Login) => format!(
+                "`{nick}` is, or looks like, the login name of somebody on the control socket; choose another."
+            ),
+        };
+        Err(Error::new(ErrorCode::NicknameInUse, text))
     }
 
     pub(super) fn nick(

@@ -121,7 +121,7 @@ impl Hub {
         }
         self.reply(id, request, &Reply::Leave { room: name.as_str() }, out);
         if let Some(nick) = self.connections.known(id).nick.clone() {
-            self.announce(no, Pending::Left { nick }, out);
+            self.announce(no, Pending::Left { conn: id, nick }, out);
         }
         self.rooms.sweep(no);
         Ok(())

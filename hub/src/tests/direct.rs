@@ -169,3 +169,66 @@ fn a_direct_post_that_comes_again_under_another_name_gets_the_first_reply() {
     assert_eq!(turn.lines(eve), first);
     assert_eq!(words(&mut turn, bob), ["message"]);
 }
+
+/// A receiver was a connection: one that came back and gave its receipt again made a second `delivered`.
+#[test]
+fn a_receiver_that_comes_back_is_told_of_once() {
+    let mut turn = Turn::new(quiet());
+    let ada = joined(&mut turn, "ada");
+    let bob = v1(&mut turn, "Bob");
+    turn.read(ada);
+    turn.ask(ada, &post(1, r#""room":"ops""#, "hi"));
+    say(&mut turn, bob, &receipt(1));
+    turn.hang_up(bob, HangUp::Reset);
+    let bob = v1(&mut turn, "bob");
+    say(&mut turn, bob, &receipt(1));
+    assert_eq!(words(&mut turn, ada), ["ok", "delivered", "left", "joined"]);
+    // And under another name it is the same connection.
+    say(&mut turn, bob, r#"{"request":"nick","id":"n","nick":"Bert"}"#);
+    turn.ask(ada, &post(2, r#""room":"ops""#, "hi"));
+    say(&mut turn, bob, &receipt(2));
+    say(&mut turn, bob, r#"{"request":"nick","id":"n","nick":"Bill"}"#);
+    say(&mut turn, bob, &receipt(2));
+    assert_eq!(words(&mut turn, ada), ["renamed", "ok", "delivered", "renamed"]);
+}
+
+/// A v1 client over TCP that has joined `ops`.
+fn v1(turn: &mut Turn, nick: &str) -> ConnId {
+    let id = turn.dial();
+    say(turn, id, &format!(r#"{{"request":"hello","id":"h","nick":"{nick}"}}"#));
+    say(turn, id, r#"{"request":"join","id":"j","room":"ops"}"#);
+    id
+}
+
+fn say(turn: &mut Turn, id: ConnId, json: &str) {
+    let mut bytes = Vec::new();
+    proto::native::v1_frame(json.as_bytes(), &mut bytes);
+    turn.say(id, &bytes);
+}
+
+/// A stranger who took the operator's name got what was for the operator.
+#[test]
+fn what_is_for_a_login_name_reaches_its_user_and_no_stranger() {
+    let mut turn = Turn::new(quiet());
+    let stranger = v1(&mut turn, "Root");
+    let ada = turn.control("ada");
+    turn.ask(ada, &post(1, r#""to":"root""#, "before"));
+    assert!(String::from_utf8_lossy(&turn.read(stranger)).contains("before"));
+    let root = turn.control("root");
+    turn.ask(ada, &post(2, r#""to":"ROOT""#, "secret"));
+    assert!(turn.read(stranger).is_empty(), "it is not for it");
+    assert!(turn.lines(root)[0].contains(r#""to":"root""#));
+    turn.ask(ada, r#"{"request":"whois","id":"w","nick":"Root"}"#);
+    assert!(turn.lines(ada).pop().unwrap().contains(r#""protocol":"control""#));
+    // A nickname is kicked, not the operator.
+    turn.ask(root, r#"{"request":"kick","id":"k","nick":"root"}"#);
+    turn.read(stranger);
+    assert_eq!((turn.closed(stranger), turn.closed(root)), (Some(CloseReason::Kicked), None));
+    let stranger = v1(&mut turn, "rooT");
+    let said = turn.read(stranger);
+    assert!(String::from_utf8_lossy(&said).contains("nickname_in_use"));
+    turn.hang_up(root, HangUp::Reset);
+    say(&mut turn, stranger, r#"{"request":"hello","id":"h","nick":"root"}"#);
+    let said = turn.read(stranger);
+    assert!(String::from_utf8_lossy(&said).contains(r#""nick":"root""#));
+}

@@ -62,6 +62,31 @@ fn a_message_is_encoded_once_by_dialect_that_has_a_hearer() {
     assert_eq!(turn.heard(others[7]), ["guest-1: to twenty", "guest-1: to both"]);
 }
 
+/// One body of v1 serves every framing of it, and that is what is counted.
+#[test]
+fn a_message_is_encoded_once_for_all_framings_of_v1() {
+    let mut turn = Turn::new(quiet());
+    let (a, b, tcp) = (turn.native(), turn.native(), turn.dial());
+    let mut bytes = Vec::new();
+    for json in [r#"{"request":"hello","id":"1"}"#, r#"{"request":"join","id":"2","room":"lobby"}"#]
+    {
+        proto::native::v1_frame(json.as_bytes(), &mut bytes);
+    }
+    turn.say(tcp, &bytes);
+    let root = turn.control("root");
+    turn.ask(root, r#"{"request":"tail","id":"1","rooms":["lobby"]}"#);
+    for id in [b, tcp, root] {
+        turn.read(id);
+    }
+    let before = turn.hub.encoded();
+    turn.say(a, &chat("to all"));
+    let after = turn.hub.encoded();
+    assert_eq!((after.0 - before.0, after.1 - before.1), (1, 1));
+    assert_eq!(turn.heard(b), ["guest-1: to all"]);
+    let (framed, line) = (turn.read(tcp), turn.read(root));
+    assert_eq!(framed[8..], line[..line.len() - 1], "the same body");
+}
+
 #[test]
 fn nicknames_are_unique_and_requests_are_answered_in_order() {
     let mut turn = Turn::new(quiet());
@@ -74,6 +99,23 @@ fn nicknames_are_unique_and_requests_are_answered_in_order() {
     turn.say(a, &nick(5, "Carl"));
     turn.say(b, &nick(6, "ada"));
     assert_eq!(turn.heard(b), ["ack 6"], "the old name is free at once");
+}
+
+/// Whoever took the server's name forged announcements, and whoever had the mark in its name direct messages.
+#[test]
+fn nobody_speaks_for_the_server_or_to_one_alone_by_its_name() {
+    let mut turn = Turn::new(Settings { server_name: "Chat".into(), ..quiet() });
+    let (a, root) = (turn.native(), turn.control("root"));
+    let names = ["chat", "CHAT", "Bob (to you)", "bob (TO you)", "rooT"];
+    for (request, name) in (1..).zip(names) {
+        turn.say(a, &nick(request, name));
+    }
+    assert_eq!(turn.heard(a), ["nak 1", "nak 2", "nak 3", "nak 4", "nak 5"]);
+    turn.hang_up(root, HangUp::Reset);
+    turn.say(a, &nick(6, "root"));
+    turn.control("root");
+    turn.say(a, &nick(7, "ROOT"));
+    assert_eq!(turn.heard(a), ["ack 6", "ack 7"], "it had the name before");
 }
 
 #[test]

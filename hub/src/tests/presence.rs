@@ -183,3 +183,46 @@ fn a_topic_takes_its_place_behind_a_post_and_its_setter_gets_the_reply() {
     assert_eq!(heard.len(), 2, "the same topic again is no news");
     assert!(events(&mut turn, ada).is_empty());
 }
+
+/// Another name for one of two who came under the same one made a name more than there may be, and the next who came a panic.
+#[test]
+fn a_gathering_that_another_name_fills_is_told_before_its_time() {
+    let mut turn = Turn::new(quiet());
+    let all = members(&mut turn, 60);
+    let no = turn.hub.rooms.find(&proto::RoomName::parse("ops").unwrap()).unwrap();
+    let nick = |name: &str| proto::Nick::parse(name).unwrap();
+    let (mut out, conn) = (crate::Outbox::default(), all[0]);
+    let mut comes = |turn: &mut Turn, name: &str| {
+        let what = crate::rooms::Pending::Joined { conn, nick: nick(name) };
+        turn.hub.announce(no, what, &mut out);
+    };
+    comes(&mut turn, "x1");
+    for count in 1..crate::settings::PRESENCE_CHANGES_MAX {
+        comes(&mut turn, &format!("x{count}"));
+    }
+    let renamed =
+        crate::rooms::Pending::Renamed { conn, nick: nick("x1"), new_nick: nick("other") };
+    turn.hub.announce(no, renamed, &mut crate::Outbox::default());
+    comes(&mut turn, "one more");
+    turn.settle();
+    assert!(events(&mut turn, all[1])[0].contains(r#""joined_count":4096"#));
+    turn.wait(1_010);
+    assert!(events(&mut turn, all[1])[0].contains(r#""joined":["one more"]"#));
+    assert_eq!(turn.hub.deadline(), None);
+}
+
+/// Who goes on following a room was told that it left itself.
+#[test]
+fn who_leaves_and_goes_on_following_does_not_hear_of_itself() {
+    let mut turn = Turn::new(quiet());
+    let (ada, bob) = (turn.control("ada"), turn.control("bob"));
+    for id in [ada, bob] {
+        turn.ask(id, r#"{"request":"tail","id":"t","rooms":["ops"]}"#);
+        turn.ask(id, JOIN);
+        turn.read(ada);
+    }
+    turn.read(bob);
+    turn.ask(ada, r#"{"request":"leave","id":"l","room":"ops"}"#);
+    assert!(events(&mut turn, ada).is_empty());
+    assert_eq!(events(&mut turn, bob).len(), 1);
+}
