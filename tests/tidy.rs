@@ -308,7 +308,7 @@ fn defaults() -> Vec<(String, String, Option<String>)> {
     let mut all = Vec::new();
     for line in printed.lines() {
         if line.starts_with('[') {
-            section = line.trim_matches(['[', ']']).to_owned();
+            line.trim_matches(['[', ']']).clone_into(&mut section);
         } else if let Some((key, value)) = line.trim_start_matches("# ").split_once(" = ") {
             all.push((section.clone(), key.to_owned(), Some(value.trim_matches('"').to_owned())));
         } else if let Some(key) = line.strip_suffix(": depends on the machine") {
