@@ -115,6 +115,8 @@ pub(crate) struct Page {
     pub(crate) count: usize,
     /// The range has more.
     pub(crate) more: bool,
+    /// How many bytes were encoded for it, the message that did not fit included: what it cost.
+    pub(crate) encoded: usize,
 }
 
 impl Room {
@@ -135,7 +137,12 @@ impl Room {
         let mut page = Page::default();
         for recent in self.recent.range(range.clone()).take(most) {
             let before = page.bytes.len();
+            // A message is no shorter when it is encoded: one that cannot fit is not encoded to be thrown away.
+            if page.count > 0 && recent.content.len() > budget.saturating_sub(before) {
+                break;
+            }
             recent.encode(dialect, &self.name, id, &mut page.bytes);
+            page.encoded += page.bytes.len() - before;
             if page.bytes.len() > budget && page.count > 0 {
                 page.bytes.truncate(before);
                 break;
@@ -155,10 +162,14 @@ impl Room {
         (dialect, id): (Dialect, &RequestId),
     ) -> Page {
         let mut frames: Vec<Vec<u8>> = Vec::new();
-        let mut bytes = 0;
+        let (mut bytes, mut encoded) = (0, 0);
         for recent in self.recent.range(range.clone()).rev().take(most) {
+            if !frames.is_empty() && recent.content.len() > budget.saturating_sub(bytes) {
+                break;
+            }
             let mut frame = Vec::new();
             recent.encode(dialect, &self.name, id, &mut frame);
+            encoded += frame.len();
             if bytes + frame.len() > budget && !frames.is_empty() {
                 break;
             }
@@ -167,6 +178,6 @@ impl Room {
         }
         let count = frames.len();
         frames.reverse();
-        Page { bytes: frames.concat(), count, more: count < range.len() }
+        Page { bytes: frames.concat(), count, more: count < range.len(), encoded }
     }
 }

@@ -24,6 +24,9 @@ use crate::rooms::RoomNo;
 use crate::settings::{PAGE_BYTES_MAX, PAGE_CROWDED_BYTES_MAX, PAGES_BYTES_MAX};
 use crate::slow::gap;
 
+/// What a page costs its turn at least, however short it is.
+const PAGE_COST_BYTES: usize = 1024;
+
 /// The request whose reply comes behind the replay.
 #[derive(Debug)]
 pub(crate) enum Awaited {
@@ -74,6 +77,8 @@ struct Page {
     most: usize,
     /// Nothing else waits for the connection.
     alone: bool,
+    /// How many bytes were encoded for it, with what did not fit.
+    encoded: usize,
 }
 
 impl Page {
@@ -169,11 +174,11 @@ impl Hub {
             let replays = replays.expect("who is listed is replayed something");
             assert!(replays.listed, "a connection is listed once");
             replays.listed = false;
-            budget = budget.saturating_sub(self.replay_page(id, out).max(1));
+            budget = budget.saturating_sub(self.replay_page(id, out).max(PAGE_COST_BYTES));
         }
     }
 
-    /// Queues a page, where there is room for it; returns its length.
+    /// Queues a page, where there is room for it; returns how many bytes were encoded for it.
     fn replay_page(&mut self, id: ConnId, out: &mut Outbox) -> usize {
         self.settle_connection(id, out);
         let limit = self.settings.outbox.unwrap_or(usize::MAX);
@@ -193,14 +198,15 @@ impl Hub {
             budget: budget.min(limit / 2 - queued),
             most: limit - queued,
             alone: queued == 0,
+            encoded: 0,
         };
         let reached = self.fill_page(id, &mut replays.waiting, &mut page);
         assert!(reached == Reached::End || !page.is_alone(), "a replay goes on with each page");
         replays.alone = reached == Reached::Alone;
         self.keep_replays(id, replays);
-        let sent = page.bytes.len();
+        let cost = page.encoded.max(page.bytes.len());
         self.push_private(id, page.bytes, out);
-        sent
+        cost
     }
 
     /// Fills a page from one room after the other; behind the last of a request comes its reply.
@@ -249,6 +255,7 @@ impl Hub {
         let end = room.recent.len().saturating_sub(usize::from(drops));
         let range = begin..end.max(begin);
         let some = room.page_forward(range, usize::MAX, left, (page.dialect, request));
+        page.encoded += some.encoded;
         let last = some.count.checked_sub(1).map(|count| room.recent[begin + count].seq);
         let mut reached = if some.more { Reached::Page } else { Reached::End };
         if page.bytes.len() + some.bytes.len() <= page.most {

@@ -8,7 +8,7 @@ use std::vec::Vec;
 
 use proto::RoomName;
 
-use crate::testing::{StoreMode, Turn, lines, quiet};
+use crate::testing::{StoreMode, Turn, chat, lines, quiet};
 use crate::{CloseReason, ConnId, HangUp, Settings};
 
 pub(super) fn number(line: &str, key: &str) -> Option<u64> {
@@ -263,6 +263,42 @@ fn a_drain_in_the_middle_says_bye() {
     let all = short(&turn.read(bob));
     assert_eq!(all[all.len() - 3..], [format!("{}-200", all.len() - 2), "=j".into(), "bye".into()]);
     assert_eq!(turn.hub.deadline(), turn.hub.wheel.next());
+}
+
+/// A room in which messages of so many NULs were said, each six bytes of JSON, in turn.
+fn nulls(lengths: &[usize], times: usize) -> Turn {
+    let mut turn = Turn::new(Settings { store: None, ..quiet() });
+    let author = turn.native();
+    for length in lengths.repeat(times) {
+        turn.say(author, &chat(&"\0".repeat(length)));
+    }
+    turn
+}
+
+#[test]
+fn a_page_does_not_encode_what_cannot_fit() {
+    let turn = nulls(&[10, 65_530], 4);
+    let room = turn.hub.rooms.known(turn.hub.rooms.home);
+    let id = proto::RequestId::parse("r").unwrap();
+    let page = room.page_forward(0..8, 500, 64 * 1024, (proto::Dialect::Control, &id));
+    assert_eq!((page.count, page.encoded, page.more), (1, page.bytes.len(), true));
+    let page = room.page_forward(1..8, 500, 64 * 1024, (proto::Dialect::Control, &id));
+    assert_eq!((page.count, page.encoded, page.more), (1, page.bytes.len(), true));
+    assert!(page.bytes.len() > 6 * 65_530, "the first is there, however long");
+    let page = room.page_backward(0..7, 500, 64 * 1024, (proto::Dialect::Control, &id));
+    assert_eq!((page.count, page.encoded, page.more), (1, page.bytes.len(), true));
+}
+
+#[test]
+fn the_pages_of_a_turn_cost_what_was_encoded_and_not_what_was_left_of_it() {
+    let mut turn = nulls(&[3_000], 40);
+    let many: Vec<ConnId> = (0..20).map(|count| turn.control(&format!("u{count}"))).collect();
+    for id in &many {
+        turn.say_more(*id, b"{\"request\":\"join\",\"id\":\"j\",\"room\":\"lobby\",\"after\":0}\n");
+    }
+    turn.hub.settle(turn.now, &mut crate::Outbox::default());
+    let served = many.iter().filter(|id| turn.hub.pending(**id) > 0).count();
+    assert_eq!(served, 4, "each page has three messages of 18 KB, and tried a fourth");
 }
 
 #[test]
