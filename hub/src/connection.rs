@@ -12,6 +12,7 @@ use slab::Slab;
 
 use crate::bucket::Share;
 use crate::close::CloseReason;
+use crate::kept::Kept;
 use crate::queue::OutQueue;
 use crate::replay::Replays;
 use crate::rooms::RoomNo;
@@ -190,7 +191,7 @@ pub(crate) struct Connection {
     pub(crate) share: Option<Share>,
     pub(crate) session: Session,
     /// What was read and not consumed: an unfinished frame, or what a quota held back.
-    pub(crate) kept: Box<[u8]>,
+    pub(crate) kept: Kept,
     pub(crate) unfinished: Option<Unfinished>,
     /// Rooms that it is a member of, in any standing; sorted.
     pub(crate) rooms: Vec<RoomNo>,
@@ -227,7 +228,7 @@ pub(crate) struct Connection {
     pub(crate) ip: Option<IpAddr>,
 }
 
-const _: () = assert!(size_of::<Connection>() <= 368, "ten thousand idle connections cost little");
+const _: () = assert!(size_of::<Connection>() <= 360, "ten thousand idle connections cost little");
 
 impl Connection {
     /// A connection that has just come.
@@ -247,7 +248,7 @@ impl Connection {
             pauses: 0,
             share: (!peer.exempt).then(Share::default),
             session: Session::new(peer.transport),
-            kept: Box::default(),
+            kept: Kept::default(),
             unfinished: None,
             rooms: Vec::new(),
             gaps: 0,

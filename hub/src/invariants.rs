@@ -79,7 +79,7 @@ impl Hub {
         for connection in self.connections.iter() {
             self.check_connection(connection);
             private += connection.private;
-            kept += connection.kept.len();
+            kept += connection.kept.capacity();
             timers += usize::from(connection.timer.is_some());
         }
         assert_eq!(private, self.private_bytes, "the sum of private bytes is right");

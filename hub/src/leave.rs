@@ -2,7 +2,6 @@
 //!
 //! Nothing is closed here: an effect asks for it, and [`Hub::reaped`] says that it happened.
 
-use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use proto::{Dialect, Event, Now, encode};
@@ -10,6 +9,7 @@ use proto::{Dialect, Event, Now, encode};
 use crate::Hub;
 use crate::close::CloseReason;
 use crate::connection::{ConnId, Connection, Pause, Phase};
+use crate::kept::Kept;
 use crate::outbox::{Effect, Notice, Outbox};
 use crate::planted::Planted;
 use crate::queue::Chunk;
@@ -159,8 +159,8 @@ impl Hub {
 
     fn forget_kept(&mut self, id: ConnId) {
         let connection = self.connections.known(id);
-        self.kept_bytes -= connection.kept.len();
-        connection.kept = Box::default();
+        self.kept_bytes -= connection.kept.capacity();
+        connection.kept = Kept::default();
     }
 
     /// Drops what waits for a connection.

@@ -30,6 +30,7 @@ mod directs;
 mod flush;
 mod hits;
 mod invariants;
+mod kept;
 mod leave;
 mod names;
 mod outbox;

@@ -12,6 +12,7 @@ use crate::Hub;
 use crate::close::CloseReason;
 use crate::connection::{ConnId, Connection, Pause, Phase, Unfinished};
 use crate::hits::Limit;
+use crate::kept::Kept;
 use crate::outbox::{Notice, Outbox};
 use crate::settings::{STORE_QUEUE_BYTES_MAX, STORE_QUEUE_MESSAGES_MAX};
 use crate::work::looks_something_up;
@@ -47,16 +48,17 @@ impl Hub {
             connection.last_read = self.now;
             self.counters.bytes_in += bytes.len() as u64;
         }
-        let mut kept = core::mem::take(&mut connection.kept).into_vec();
-        self.kept_bytes -= kept.len();
+        let mut kept = core::mem::take(&mut connection.kept);
+        self.kept_bytes -= kept.capacity();
+        let most = self.settings.wire.frame();
         let progress = if kept.is_empty() {
             let progress = self.hear(id, bytes, work, out);
-            kept = rest_of(bytes, progress.consumed);
+            kept.extend(&bytes[progress.consumed..], most);
             progress
         } else {
-            kept.extend_from_slice(bytes);
-            let progress = self.hear(id, &kept, work, out);
-            kept.drain(..progress.consumed);
+            kept.extend(bytes, most);
+            let progress = self.hear(id, kept.bytes(), work, out);
+            kept.consume(progress.consumed);
             progress
         };
         self.keep(id, kept, bytes.len(), progress);
@@ -160,7 +162,7 @@ impl Hub {
     }
 
     /// Keeps what was not consumed, and notes since when a frame is unfinished.
-    fn keep(&mut self, id: ConnId, kept: Vec<u8>, came: usize, progress: Progress) {
+    fn keep(&mut self, id: ConnId, kept: Kept, came: usize, progress: Progress) {
         let connection = self.connections.known(id);
         if !connection.phase.is_live() {
             return;
@@ -174,13 +176,13 @@ impl Hub {
                 Some(Unfinished { bytes: before.bytes.saturating_add(more), ..before })
             }
             Some(_) | None => {
-                let bytes = u32::try_from(kept.len()).unwrap_or(u32::MAX);
+                let bytes = u32::try_from(kept.bytes().len()).unwrap_or(u32::MAX);
                 let bytes = NonZeroU32::new(bytes).unwrap_or(NonZeroU32::MIN);
                 Some(Unfinished { since: self.now, bytes })
             }
         };
-        self.kept_bytes += kept.len();
-        connection.kept = kept.into_boxed_slice();
+        self.kept_bytes += kept.capacity();
+        connection.kept = kept;
         if connection.unfinished.is_some() {
             self.rearm(id);
         }
@@ -193,7 +195,7 @@ impl Hub {
             return;
         }
         // An eighth is freed at once, so that this is seldom looked for.
-        let size = |connection: &Connection| (connection.kept.len(), connection.id);
+        let size = |connection: &Connection| (connection.kept.capacity(), connection.id);
         let mut largest: Vec<_> = self.connections.iter().map(size).collect();
         largest.sort_unstable();
         while self.kept_bytes > limit / 8 * 7 {
@@ -223,9 +225,4 @@ impl Hub {
             self.leave(id, CloseReason::Fault(fault), words, out);
         }
     }
-}
-
-/// What is left, in memory of its exact size.
-fn rest_of(bytes: &[u8], consumed: usize) -> Vec<u8> {
-    bytes[consumed..].to_vec()
 }

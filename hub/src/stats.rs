@@ -17,7 +17,7 @@ pub struct Memory {
     pub blocks: usize,
     /// How many runs of blocks are queued.
     pub runs: usize,
-    /// Bytes of unfinished frames, and of those that quotas hold back.
+    /// Memory of unfinished frames, and of those that quotas hold back.
     pub kept_bytes: usize,
     /// Bytes of recent messages.
     pub recent_bytes: usize,

@@ -55,6 +55,13 @@ impl WireLimits {
     pub const fn line(&self) -> usize {
         self.message.saturating_mul(LINE_BYTES_BY_BYTE).saturating_add(LINE_OVERHEAD_BYTES)
     }
+
+    /// The longest frame or line in bytes, with its header.
+    pub const fn frame(&self) -> usize {
+        let v1 = self.line().saturating_add(native::HEADER_BYTES);
+        let v05 = native::V05_CONTENT_BYTES_MAX.saturating_add(native::HEADER_BYTES + 2);
+        if v1 > v05 { v1 } else { v05 }
+    }
 }
 
 /// What the beginning of the offered bytes is.
