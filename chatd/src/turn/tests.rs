@@ -1,5 +1,7 @@
 //! The turn over a driver that does what a test says: errors, edges and budgets that real sockets show rarely.
 
+mod budgets;
+
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, ErrorKind, IoSlice};
@@ -34,6 +36,10 @@ struct Pipe {
 #[derive(Default)]
 struct World {
     now: u64,
+    /// What an accept, a read, a write or a close takes, in microseconds.
+    call_cost: u64,
+    /// What a look at the clock takes.
+    look_cost: u64,
     waiting: [usize; 2],
     descriptors: Option<usize>,
     accept_error: Option<Errno>,
@@ -76,6 +82,7 @@ impl Driver for Script {
 
     fn accept(&mut self, listener: ListenerId) -> io::Result<((), Peer)> {
         let mut world = self.0.borrow_mut();
+        world.now += world.call_cost;
         world.accepts += 1;
         if let Some(error) = world.accept_error {
             return Err(errno(error));
@@ -124,6 +131,7 @@ impl Driver for Script {
 
     fn read(&mut self, id: ConnId, into: &mut [u8]) -> io::Result<usize> {
         let mut world = self.0.borrow_mut();
+        world.now += world.call_cost;
         world.reads += 1;
         let pipe = world.pipes.get_mut(&id).expect("only open connections are read");
         if let Some(error) = pipe.read_errors.pop_front() {
@@ -141,6 +149,7 @@ impl Driver for Script {
 
     fn write_vectored(&mut self, id: ConnId, from: &[IoSlice<'_>]) -> io::Result<usize> {
         let mut world = self.0.borrow_mut();
+        world.now += world.call_cost;
         let pipe = world.pipes.get_mut(&id).expect("only open connections are written");
         if let Some(error) = pipe.write_error {
             return Err(error.into());
@@ -156,7 +165,9 @@ impl Driver for Script {
     }
 
     fn shutdown(&mut self, id: ConnId) {
-        self.0.borrow_mut().pipes.remove(&id).expect("a connection is closed once");
+        let mut world = self.0.borrow_mut();
+        world.now += world.call_cost;
+        world.pipes.remove(&id).expect("a connection is closed once");
     }
 
     fn measure(&mut self, id: ConnId) -> Measured {
@@ -166,7 +177,9 @@ impl Driver for Script {
     }
 
     fn now(&self) -> Now {
-        Now::from_micros(self.0.borrow().now)
+        let mut world = self.0.borrow_mut();
+        world.now += world.look_cost;
+        Now::from_micros(world.now)
     }
 
     fn wall(&self) -> WallTime {

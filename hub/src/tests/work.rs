@@ -117,6 +117,24 @@ fn a_long_look_up_costs_a_message_more_by_16_kib() {
 }
 
 #[test]
+fn a_room_of_many_costs_the_turn_by_its_members_once() {
+    let mut turn = Turn::new(quiet());
+    for no in 0..130 {
+        client(&mut turn, &format!("n{no}"), 1);
+    }
+    let ada = client(&mut turn, "ada", 0);
+    turn.frames = 64;
+    let post = |no: usize| {
+        let id = format!("00000000-0000-4000-8000-{no:012}");
+        frame(&format!(r#"{{"request":"post","id":"{id}","room":"r0","text":"x"}}"#))
+    };
+    turn.say(ada, &(0..100).flat_map(post).collect::<Vec<u8>>());
+    assert_eq!(turn.hub.stats().messages, 62, "the first is 3 frames of 64");
+    turn.say(ada, b"");
+    assert_eq!(turn.hub.stats().messages, 100);
+}
+
+#[test]
 fn timers_that_make_much_are_as_many_timers_of_the_turn() {
     let mut turn = Turn::new(quiet());
     let rooms = 3;
