@@ -1,4 +1,5 @@
-//! What is kept of frames that are not complete: its memory, its copies, and its limit of all connections together.
+//! What is kept of frames that are not complete: its memory, its copies, and its limit of all connections together. And who
+//! waits when the store has too much to do.
 
 extern crate std;
 
@@ -7,9 +8,9 @@ use std::vec::Vec;
 
 use proto::WireLimits;
 
-use crate::settings::KEPT_BYTES_MAX;
-use crate::testing::{Turn, chat, quiet};
-use crate::{CloseReason, ConnId, Notice};
+use crate::settings::{KEPT_BYTES_MAX, STORE_QUEUE_BYTES_MAX, STORE_QUEUE_MESSAGES_MAX};
+use crate::testing::{StoreMode, Turn, chat, quiet};
+use crate::{CloseReason, ConnId, Notice, Settings};
 
 /// The beginning of a v1 frame of the greatest length, so many bytes of it.
 fn begun(count: usize) -> Vec<u8> {
@@ -85,4 +86,44 @@ fn past_the_budget_of_all_the_largest_unfinished_frames_go_and_nobody_else() {
     assert_eq!((turn.closed(small), turn.closed(witness)), (None, None));
     turn.say(witness, &chat("still here"));
     assert_eq!(turn.heard(small), vec!["guest-1: still here"]);
+}
+
+#[test]
+fn speakers_are_not_read_while_the_store_has_too_much_and_go_on_at_half() {
+    let mut turn = Turn::new(quiet());
+    let (ada, bob, hearer) = (turn.native(), turn.native(), turn.control("eve"));
+    turn.store = StoreMode::Holds;
+    turn.say(ada, &chat("x").repeat(STORE_QUEUE_MESSAGES_MAX + 50));
+    assert_eq!(turn.held.len(), STORE_QUEUE_MESSAGES_MAX, "no more is taken");
+    turn.say(bob, &chat("one more"));
+    turn.ask(hearer, r#"{"request":"ping","id":"1"}"#);
+    assert_eq!(turn.held.len(), STORE_QUEUE_MESSAGES_MAX);
+    assert!([ada, bob, hearer].iter().all(|id| !turn.hub.wants_read(*id)), "nobody is read");
+    assert!(!turn.hub.has_kept_work(ada), "and the loop does not spin for it");
+    turn.answer(STORE_QUEUE_MESSAGES_MAX / 2 - 1, true);
+    assert!(turn.resumed.is_empty() && !turn.hub.wants_read(ada), "not before half is done");
+    turn.answer(1, true);
+    assert_eq!(turn.resumed, [ada, bob, hearer], "in the order in which they came to wait");
+    for id in [ada, bob, hearer] {
+        turn.say(id, b"");
+        assert!(turn.hub.wants_read(id));
+    }
+    assert_eq!(turn.held.len(), STORE_QUEUE_MESSAGES_MAX / 2 + 51, "what was held back goes on");
+    assert_eq!(turn.lines(hearer).len(), 1);
+    assert_eq!(turn.hub.stats().hits.paused_store, 3);
+}
+
+#[test]
+fn speakers_are_not_read_while_the_store_has_too_many_bytes() {
+    let mut turn = Turn::new(Settings { fanout_per_s: None, ..quiet() });
+    let ada = turn.native();
+    turn.store = StoreMode::Holds;
+    let length = 64_000;
+    let fits = STORE_QUEUE_BYTES_MAX.div_ceil(length);
+    turn.say(ada, &chat(&"x".repeat(length)).repeat(fits + 3));
+    assert_eq!((turn.held.len(), turn.hub.wants_read(ada)), (fits, false));
+    turn.answer(fits / 2 - 1, false);
+    assert_eq!(turn.closed(ada), Some(CloseReason::StoreUnavailable));
+    turn.answer(turn.held.len(), false);
+    assert!(turn.hub.connections.len() == 0 && turn.hub.memory().kept_bytes == 0);
 }

@@ -344,3 +344,59 @@ fn who_goes_in_the_middle_of_many_replays_is_told_a_gap_for_each_and_every_reply
     assert_eq!(rooms, ["ops", "ops", "r0", "r1", "r2", "r3", "r4"]);
     assert!(turn.hub.replaying.is_empty(), "nothing is left to be replayed");
 }
+
+/// One page of history: the places of its messages, and whether there is more.
+fn history(turn: &mut Turn, id: ConnId, bounds: &str) -> (Vec<u64>, bool) {
+    turn.ask(id, &format!(r#"{{"request":"history","id":"p","room":"ops","limit":500{bounds}}}"#));
+    let got = turn.read(id);
+    assert!(got.len() <= 513 * 1024, "a page of {} bytes", got.len());
+    let told = lines(&got);
+    let (last, messages) = told.split_last().unwrap();
+    assert_eq!(number(last, "count"), Some(messages.len() as u64), "{last}");
+    let places = messages.iter().map(|line| number(line, "seq").unwrap()).collect();
+    (places, last.contains("\"more\":true"))
+}
+
+#[test]
+fn a_page_of_history_of_long_messages_has_its_budget_and_its_reader_lives() {
+    let (mut turn, _) = filled(quiet(), 40, 60_000);
+    let bob = turn.control("bob");
+    let (mut forward, mut backward) = (Vec::new(), Vec::new());
+    for count in 1.. {
+        let after = forward.last().copied().unwrap_or(0);
+        let (places, more) = history(&mut turn, bob, &format!(",\"after\":{after}"));
+        assert!((1..=8).contains(&places.len()), "{places:?}");
+        forward.extend(places);
+        assert_eq!(more, forward.len() < 40);
+        if !more {
+            assert_eq!(count, 5);
+            break;
+        }
+    }
+    loop {
+        let before = backward.first().copied().unwrap_or(41);
+        let (mut places, more) = history(&mut turn, bob, &format!(",\"before\":{before}"));
+        assert!((1..=8).contains(&places.len()) && places.is_sorted(), "{places:?}");
+        places.append(&mut backward);
+        backward = places;
+        assert_eq!(more, backward.len() < 40);
+        if !more {
+            break;
+        }
+    }
+    assert_eq!((&forward, &backward), (&(1..=40).collect(), &(1..=40).collect()));
+    assert_eq!(turn.closed(bob), None);
+}
+
+#[test]
+fn pages_of_history_that_nobody_reads_get_shorter_and_close_nobody() {
+    let (mut turn, _) = filled(quiet(), 40, 60_000);
+    let bob = turn.control("bob");
+    for _ in 0..4 {
+        turn.ask(bob, r#"{"request":"history","id":"p","room":"ops","limit":500,"after":0}"#);
+    }
+    assert_eq!(turn.closed(bob), None, "each has half of what is left");
+    let replies = lines(&turn.read(bob));
+    let counts = replies.iter().filter_map(|line| number(line, "count"));
+    assert_eq!(counts.collect::<Vec<_>>(), [8, 4, 2, 1]);
+}
