@@ -8,7 +8,7 @@ use std::vec::Vec;
 
 use proto::WireLimits;
 
-use crate::settings::{KEPT_BYTES_MAX, STORE_QUEUE_BYTES_MAX, STORE_QUEUE_MESSAGES_MAX};
+use crate::settings::{STORE_QUEUE_BYTES_MAX, STORE_QUEUE_MESSAGES_MAX};
 use crate::testing::{StoreMode, Turn, chat, quiet};
 use crate::{CloseReason, ConnId, Notice, Settings};
 
@@ -61,8 +61,8 @@ fn past_the_budget_of_all_the_largest_unfinished_frames_go_and_nobody_else() {
         turn.say(id, &begun(bytes));
         id
     };
-    let length = 390_000;
-    let fits = (KEPT_BYTES_MAX - 100) / length;
+    let (length, budget) = (390_000, turn.hub.settings().kept);
+    let fits = (budget - 100) / length;
     let many: Vec<ConnId> = (0..fits - 1).map(|_| begin(&mut turn, length)).collect();
     assert!(turn.notices.iter().all(|notice| !matches!(notice, Notice::Closed { .. })));
     let largest = begin(&mut turn, length + 1_000);
@@ -79,7 +79,7 @@ fn past_the_budget_of_all_the_largest_unfinished_frames_go_and_nobody_else() {
         .collect();
     assert_eq!(closed[0], largest, "the largest goes first");
     let left = turn.hub.memory().kept_bytes;
-    let freed_to = KEPT_BYTES_MAX / 8 * 7;
+    let freed_to = budget / 8 * 7;
     assert!(left <= freed_to && left > freed_to - length, "an eighth is free again: {left}");
     assert_eq!(closed.len(), fits + 1 - (left - 100) / length);
     assert!(many.iter().chain([&last]).any(|id| turn.closed(*id).is_none()), "most stay");

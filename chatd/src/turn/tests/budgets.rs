@@ -67,7 +67,7 @@ fn a_phase_reads_for_its_time_and_who_waits_comes_before_who_speaks_again() {
     for id in &ids {
         scene.say(*id, &pings(1));
     }
-    let all = ids.clone();
+    let all = ids;
     let read = move |scene: &Scene| {
         scene.say(all[0], &pings(1));
         all[1..].iter().filter(|id| scene.unread(**id) == 0).count()
@@ -87,7 +87,7 @@ fn a_phase_writes_for_its_time_and_each_is_written() {
     scene.turns(4);
     scene.costs(CALL);
     scene.say(ids[0], &chats(1));
-    let all = ids.clone();
+    let all = ids;
     let written =
         move |scene: &Scene| all[1..].iter().filter(|id| !scene.heard(**id).is_empty()).count();
     let turns = scene.by_turn(13, written);
