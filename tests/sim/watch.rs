@@ -209,8 +209,8 @@ impl Watch {
             CloseReason::Kicked | CloseReason::Banned => world.oracle.may_be_expelled(no),
             CloseReason::InputBudget => {
                 let (kept, read) = self.kept;
-                // Memory that grows has at most twice as much as before, or what came.
-                let most = 2 * kept as u64 + read_in_all(world) - read;
+                // Memory that grows is at most twice what is in it.
+                let most = 2 * (kept as u64 + read_in_all(world) - read);
                 self.quotas.kept.is_some_and(|limit| most > limit as u64)
             }
         };
