@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
 
-use crate::config::{LOG_FORMATS, LOG_LEVELS, address};
+use crate::config::{LOG_LEVELS, address, log_format};
 
 /// A chat daemon: rooms for terminals, scripts and any TcpChat v0.5 client.
 ///
@@ -28,14 +28,14 @@ pub struct Args {
     /// Listen here instead of where the configuration says; may be repeated
     #[arg(long, value_name = "ADDR:PORT", value_parser = address)]
     pub listen: Vec<SocketAddr>,
-    /// Make the control socket here
+    /// Make the control socket here, in a folder that is there
     #[arg(long, value_name = "PATH")]
     pub control: Option<PathBuf>,
     /// What is logged
     #[arg(long, value_name = "LEVEL", value_parser = LOG_LEVELS)]
     pub log_level: Option<String>,
     /// How it is logged
-    #[arg(long, value_name = "FORMAT", value_parser = LOG_FORMATS)]
+    #[arg(long, value_name = "FORMAT", value_parser = log_format)]
     pub log_format: Option<String>,
 }
 

@@ -23,6 +23,11 @@ use crate::driver::Stream;
 use crate::listen::SEND_BUFFER_BYTES;
 use crate::users::Users;
 
+/// What the name of the socket has behind it while it is made.
+const FRESH: &str = "new";
+/// The longest path of a socket is 107 bytes, and it is made under a longer name.
+pub(crate) const PATH_BYTES_MAX: usize = 107 - (FRESH.len() + 1);
+
 /// What a caller is told who is neither root nor the daemon's user.
 const FORBIDDEN: &str = "{\"reply\":null,\"ok\":false,\"error\":\"forbidden\",\"message\":\"Only root and the user that \
                          chatd runs as may use the control socket.\"}\n";
@@ -38,13 +43,17 @@ pub struct Control {
 }
 
 impl Control {
-    /// Makes the socket at `path`, its folder too where that is missing.
+    /// Makes the socket at `path`. Its folder is made only where the place is the usual one: who names a place of their own may
+    /// have mistyped it, and root can make folders anywhere.
     ///
     /// # Errors
     /// Another daemon has it, the path cannot be written, or is something else than a socket.
-    pub fn bind(path: &Path, users: Users) -> io::Result<Self> {
+    pub fn bind(path: &Path, is_usual: bool, users: Users) -> io::Result<Self> {
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+            if is_usual {
+                make(folder)?;
+            }
+            refuse_missing(folder)?;
             refuse_foreign(folder)?;
         }
         let lock = lock(path)?;
@@ -88,6 +97,30 @@ impl Drop for Control {
     fn drop(&mut self) {
         // A file that is gone already, or a folder that is, is what is wished.
         let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Makes a folder below one that is there.
+fn make(folder: &Path) -> io::Result<()> {
+    match DirBuilder::new().mode(0o700).create(folder) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        // What lacks is named by the next look.
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        made => made,
+    }
+}
+
+fn refuse_missing(folder: &Path) -> io::Result<()> {
+    match folder.metadata() {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let text = format!(
+                "there is no folder {}; make it, or choose another --control",
+                folder.display()
+            );
+            Err(io::Error::new(ErrorKind::NotFound, text))
+        }
+        Err(error) => Err(error),
+        Ok(_) => Ok(()),
     }
 }
 
@@ -144,7 +177,7 @@ fn in_use(path: &Path) -> io::Error {
 }
 
 fn bind_and_rename(path: &Path) -> io::Result<UnixListener> {
-    let fresh = beside(path, "new");
+    let fresh = beside(path, FRESH);
     match fs::remove_file(&fresh) {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
         Ok(()) | Err(_) => {}
@@ -195,7 +228,7 @@ mod tests {
     }
 
     fn refusal(path: &Path) -> io::Error {
-        match Control::bind(path, Users::default()) {
+        match Control::bind(path, false, Users::default()) {
             Ok(_) => panic!("it was bound"),
             Err(error) => error,
         }
@@ -206,7 +239,8 @@ mod tests {
         let folder = Folder::new("stale");
         let path = folder.0.join("control");
         drop(StdUnixListener::bind(&path).expect("a socket that nobody serves"));
-        let control = Control::bind(&path, Users::default()).expect("stale files are replaced");
+        let control =
+            Control::bind(&path, false, Users::default()).expect("stale files are replaced");
         let mode = fs::metadata(&path).expect("it is there").permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         drop(control);
@@ -217,11 +251,25 @@ mod tests {
     fn a_live_daemons_socket_is_never_taken() {
         let folder = Folder::new("live");
         let path = folder.0.join("control");
-        let control = Control::bind(&path, Users::default()).expect("a fresh path");
+        let control = Control::bind(&path, false, Users::default()).expect("a fresh path");
         assert_eq!(refusal(&path).kind(), ErrorKind::AddrInUse);
         drop(control);
         let _other = StdUnixListener::bind(&path).expect("somebody without our lock");
         assert_eq!(refusal(&path).kind(), ErrorKind::AddrInUse);
+    }
+
+    #[test]
+    fn a_folder_is_made_only_where_nobody_chose_the_place() {
+        let folder = Folder::new("missing");
+        let path = folder.0.join("new/control");
+        let said = refusal(&path).to_string();
+        assert!(said.starts_with("there is no folder") && said.contains("/new;"), "{said}");
+        assert!(!folder.0.join("new").exists(), "it was not made");
+        drop(Control::bind(&path, true, Users::default()).expect("the usual place is made"));
+        // One folder and no more, there too.
+        let deep = folder.0.join("a/b/control");
+        assert!(Control::bind(&deep, true, Users::default()).is_err());
+        assert!(!folder.0.join("a").exists());
     }
 
     #[test]
@@ -240,7 +288,7 @@ mod tests {
         all(0o777).expect("it is ours");
         assert_eq!(refusal(&path).kind(), ErrorKind::PermissionDenied);
         all(0o1777).expect("it is ours");
-        assert!(Control::bind(&path, Users::default()).is_ok());
+        assert!(Control::bind(&path, false, Users::default()).is_ok());
     }
 
     #[test]

@@ -40,6 +40,12 @@ impl fmt::Display for RunError {
                     "cannot listen on {address}: it is in use; stop who has it, or choose another --listen"
                 )
             }
+            Self::Listen(address, error) if error.kind() == io::ErrorKind::AddrNotAvailable => {
+                write!(
+                    f,
+                    "cannot listen on {address}: this machine does not have that address; choose another --listen"
+                )
+            }
             Self::Listen(address, error) => write!(f, "cannot listen on {address}: {error}"),
             Self::Control(path, error) => {
                 write!(f, "cannot make the control socket {}: {error}", path.display())
@@ -71,15 +77,18 @@ pub fn run<L: Log>(config: &Config, signals: Signals, mut log: L) -> Result<(), 
             .map_err(|error| RunError::Listen(*address, error))?;
         listeners.push(listener);
     }
-    let control = Control::bind(&config.control, Users::of_this_machine())
+    let control = Control::bind(&config.control, config.control_is_usual, Users::of_this_machine())
         .map_err(|error| RunError::Control(config.control.clone(), error))?;
     say_where(&listeners, config);
     listeners.push(Listener::Control(control));
-    let text = format!(
-        "up to {} connections, by {descriptors} descriptors",
-        capacity(settings.connections)
-    );
-    log.line(Level::Info, "capacity", text);
+    let capacity = rlimit::connections(descriptors);
+    if let Some(wished) = config.connections().filter(|wished| *wished > capacity) {
+        let text = format!(
+            "limits.connections is {wished}, but {descriptors} descriptors allow {capacity}: raise RLIMIT_NOFILE (LimitNOFILE=) for more"
+        );
+        log.line(Level::Warn, "capacity", text);
+    }
+    log.line(Level::Info, "capacity", room_for(settings.connections, descriptors));
     let driver = MioDriver::new(listeners, signals, clock)
         .map_err(|error| RunError::System("cannot set up epoll", error))?;
     let (seed, history) = chance(clock);
@@ -95,8 +104,12 @@ pub fn run<L: Log>(config: &Config, signals: Signals, mut log: L) -> Result<(), 
     }
 }
 
-fn capacity(connections: Option<usize>) -> String {
-    connections.map_or_else(|| "any number of".to_owned(), |most| most.to_string())
+/// What the log says of how many may be connected.
+fn room_for(connections: Option<usize>, descriptors: usize) -> String {
+    match connections {
+        Some(most) => format!("up to {most} connections, by {descriptors} descriptors"),
+        None => format!("no limit of connections but that of {descriptors} descriptors"),
+    }
 }
 
 /// One line for each address, on standard output: what a person or a script that started the daemon needs to know.

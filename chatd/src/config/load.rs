@@ -120,6 +120,20 @@ impl Settings {
         Ok(())
     }
 
+    /// Reads the bytes of a file, which are to be UTF-8.
+    ///
+    /// # Errors
+    /// The first thing that is wrong in it, with its line.
+    pub(crate) fn read_bytes(&mut self, path: &Path, bytes: &[u8]) -> Result<(), ConfigError> {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => self.read(path, text),
+            Err(error) => {
+                let line = line_of(bytes, error.valid_up_to());
+                Err(fault(path, line, "this line is no UTF-8; write the file in that encoding"))
+            }
+        }
+    }
+
     /// Reads a file over what is there. Its listeners replace those of earlier files.
     ///
     /// # Errors
@@ -167,6 +181,12 @@ impl Settings {
     ) -> Result<(), ConfigError> {
         let wrong = "write each listener as [[listen]] and, below it, addr = \"ADDRESS:PORT\"";
         for item in items {
+            // A listener that lacks its address may still say something that is to be known first.
+            for name in item.get_ref().as_table().into_iter().flat_map(|table| table.keys()) {
+                let line = line_of(text, name.span().start);
+                table::find("listen", name.get_ref())
+                    .map_err(|message| fault(path, line, message))?;
+            }
             let table = item.get_ref().as_table().filter(|table| table.contains_key("addr"));
             let at = if item.get_ref().is_table() { item.span().start } else { at };
             let table = table.ok_or_else(|| fault(path, line_of(text, at), wrong))?;
@@ -199,8 +219,8 @@ fn fault(path: &Path, line: usize, message: impl Into<String>) -> ConfigError {
     ConfigError { place: format!("{}:{line}", path.display()), message: message.into() }
 }
 
-fn line_of(text: &str, at: usize) -> usize {
-    text.as_bytes().iter().take(at).filter(|byte| **byte == b'\n').count() + 1
+fn line_of(text: impl AsRef<[u8]>, at: usize) -> usize {
+    text.as_ref().iter().take(at).filter(|byte| **byte == b'\n').count() + 1
 }
 
 /// A TOML value as the text that [`Kind::parse`] takes.

@@ -18,9 +18,10 @@ use proto::{Charset, Network, RoomName, Span, WireLimits};
 use self::load::{Origin, Setting, Settings};
 use self::table::Value;
 use crate::args::Args;
+use crate::control::PATH_BYTES_MAX;
 
 pub use self::load::ConfigError;
-pub use self::table::{LOG_FORMATS, LOG_LEVELS};
+pub use self::table::{LOG_FORMATS, LOG_LEVELS, log_format};
 pub use self::value::address;
 
 /// What a queue needs besides one message as JSON, where a byte takes up to six: the rest of the event, and what waits before it.
@@ -44,6 +45,8 @@ pub struct Config {
     pub listen: Vec<SocketAddr>,
     /// The control socket.
     pub control: PathBuf,
+    /// Whether nobody chose where it is.
+    pub control_is_usual: bool,
     /// How long TERM waits.
     pub shutdown_timeout: Span,
     /// Whether the flush paces itself.
@@ -65,8 +68,8 @@ impl Config {
     pub fn load(args: &Args) -> Result<Self, ConfigError> {
         let mut settings = Settings::new();
         for (path, required) in files(args) {
-            match std::fs::read_to_string(&path) {
-                Ok(text) => settings.read(&path, &text)?,
+            match std::fs::read(&path) {
+                Ok(bytes) => settings.read_bytes(&path, &bytes)?,
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound && !required => {}
                 Err(error) => {
                     let message = format!("cannot be read: {error}");
@@ -84,6 +87,9 @@ impl Config {
         let config = Self {
             listen: settings.listen.iter().filter_map(listener).collect(),
             control: PathBuf::from(text(&settings, "control", "path")),
+            control_is_usual: settings.get("control", "path").is_none_or(|setting| {
+                matches!(setting.origin, Origin::Default | Origin::Environment(_))
+            }),
             shutdown_timeout: span(&settings, "server", "shutdown_timeout").unwrap_or_default(),
             pace: settings
                 .get("reactor", "pace")
@@ -109,12 +115,17 @@ impl Config {
         Ok(config)
     }
 
-    /// What the hub is told. `capacity` is how many connections the descriptors allow.
+    /// How many connections somebody asked for, where that is a number.
+    pub fn connections(&self) -> Option<usize> {
+        size(&self.settings, "limits", "connections")
+    }
+
+    /// What the hub is told. `capacity` is how many connections the descriptors allow: a larger number would not hold.
     #[allow(clippy::needless_update, reason = "a test build has one field more")]
     pub fn settings(&self, capacity: usize) -> hub::Settings {
         let from = &self.settings;
         let connections = match from.get("limits", "connections") {
-            Some(_) => size(from, "limits", "connections"),
+            Some(_) => self.connections().map(|most| most.min(capacity)),
             None => Some(capacity),
         };
         hub::Settings {
@@ -359,6 +370,13 @@ fn check_names(settings: &Settings) -> Result<(), ConfigError> {
         );
         return fail("server", "name", text);
     }
+    let bytes = text(settings, "control", "path").len();
+    if bytes > PATH_BYTES_MAX {
+        let text = format!(
+            "the path of a socket has at most {PATH_BYTES_MAX} bytes; this one has {bytes}"
+        );
+        return fail("control", "path", text);
+    }
     if let Err(error) = RoomName::parse(&text(settings, "server", "default_room")) {
         return fail("server", "default_room", error.to_string());
     }
@@ -374,6 +392,9 @@ fn wrong(settings: &Settings, section: &str, name: &str, message: &str) -> Confi
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
+    use super::table::KEYS;
     use super::*;
 
     fn load(text: &str) -> Result<Config, ConfigError> {
@@ -425,6 +446,83 @@ mod tests {
             "chatd.toml:2: 'server.motd' is not built yet in this version; take it out"
         );
         assert_eq!(refusal("limits = 5"), "chatd.toml:1: write 'limits' as a section: [limits]");
+    }
+
+    #[test]
+    fn a_key_in_another_section_is_named_first() {
+        assert_eq!(
+            refusal("[limits]\nidle = \"15s\"\n"),
+            "chatd.toml:2: unknown key 'limits.idle'; did you mean 'keepalive.idle'?"
+        );
+    }
+
+    #[test]
+    fn a_listener_with_nothing_but_tls_is_told_about_tls() {
+        assert_eq!(
+            refusal("[[listen]]\ntls = \"auto\"\n"),
+            "chatd.toml:2: 'listen.tls' is not built yet in this version; take it out"
+        );
+    }
+
+    #[test]
+    fn a_file_that_is_no_text_names_the_line() {
+        let mut settings = Settings::new();
+        let wrong = settings.read_bytes(Path::new("chatd.toml"), b"[server]\n# caf\xe9\n");
+        let said = wrong.unwrap_err().to_string();
+        assert_eq!(said, "chatd.toml:2: this line is no UTF-8; write the file in that encoding");
+    }
+
+    /// Text as people mistype configurations: pieces of good ones in any order, and anything between them.
+    fn anything() -> impl Strategy<Value = String> {
+        let names = || {
+            let all = KEYS.iter().flat_map(|key| [key.section, key.name]);
+            prop::sample::select(all.chain(["addr", "tls", "x"]).collect::<Vec<_>>())
+        };
+        let values = [
+            "1",
+            "0",
+            "-1",
+            "\"off\"",
+            "\"10s\"",
+            "\"64KiB\"",
+            "\"1/s\"",
+            "\"5/min\"",
+            "\"256KiB/s\"",
+            "true",
+            "[]",
+            "[\"::1\"]",
+            "[1]",
+            "{}",
+            "1.5",
+            "\"127.0.0.1:1\"",
+            "\"99999999999999999999d\"",
+            "9223372036854775807",
+            "\"\\u0000\"",
+            "1979-05-27",
+        ];
+        let line = prop_oneof![
+            4 => (names(), prop::sample::select(values.to_vec())).prop_map(|(name, value)| format!("{name} = {value}")),
+            2 => names().prop_map(|name| format!("[{name}]")),
+            1 => names().prop_map(|name| format!("[[{name}]]")),
+            1 => ".{0,20}",
+        ];
+        prop::collection::vec(line, 0..12).prop_map(|lines| lines.join("\n"))
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_configuration_or_an_error(text in anything(), capacity in 1_usize..100_000) {
+            if let Ok(config) = load(&text) {
+                let settings = config.settings(capacity);
+                prop_assert!(settings.connections.is_none_or(|most| most <= capacity));
+                prop_assert!(config.print_effective().contains("[limits]"));
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_a_configuration_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
+            let _ = Settings::new().read_bytes(Path::new("chatd.toml"), &bytes);
+        }
     }
 
     #[test]
@@ -485,6 +583,16 @@ mod tests {
     }
 
     #[test]
+    fn a_path_that_no_socket_has_names_its_length() {
+        let path = |bytes: usize| format!("[control]\npath = \"/{}\"\n", "x".repeat(bytes - 1));
+        assert!(load(&path(103)).is_ok());
+        assert_eq!(
+            refusal(&path(104)),
+            "chatd.toml:2: control.path: the path of a socket has at most 103 bytes; this one has 104"
+        );
+    }
+
+    #[test]
     fn the_servers_name_is_one_line() {
         let wrong = "write 1 to 64 characters, none of them a control character";
         assert_eq!(
@@ -498,6 +606,15 @@ mod tests {
     fn no_recent_messages_are_none() {
         let config = load("[history]\nrecent = \"off\"\n").unwrap();
         assert_eq!(config.settings(5).recent, Some(0));
+    }
+
+    #[test]
+    fn connections_are_no_more_than_descriptors_allow() {
+        let config = load("[limits]\nconnections = 99999999\n").unwrap();
+        assert_eq!(config.connections(), Some(99_999_999));
+        assert_eq!(config.settings(5).connections, Some(5));
+        let config = load("[limits]\nconnections = 4\n").unwrap();
+        assert_eq!(config.settings(5).connections, Some(4));
     }
 
     #[test]

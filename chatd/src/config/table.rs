@@ -78,6 +78,14 @@ pub const LOG_LEVELS: [&str; 4] = ["error", "warn", "info", "debug"];
 /// How it may be logged; `auto` is text for now.
 pub const LOG_FORMATS: [&str; 3] = ["auto", "text", "json"];
 
+/// A format of the log, as the command line takes it.
+///
+/// # Errors
+/// Why it is none: another, or one that is not built yet.
+pub fn log_format(text: &str) -> Result<String, String> {
+    Kind::Choice(&LOG_FORMATS).parse(text).map(|_| text.to_owned())
+}
+
 /// The table.
 pub(crate) const KEYS: &[Key] = &[
     key(
@@ -368,6 +376,11 @@ pub(crate) fn find(section: &str, name: &str) -> Result<usize, String> {
         return Err(format!("'{section}.{name}' is not built yet in this version; take it out"));
     }
     let wished = format!("{section}.{name}");
+    // Whoever knows a key's name is likelier to be wrong about its section.
+    if let Some(key) = KEYS.iter().find(|key| key.name == name) {
+        let right = format!("{}.{}", key.section, key.name);
+        return Err(format!("unknown key '{wished}'; did you mean '{right}'?"));
+    }
     Err(match nearest(&wished, KEYS.iter().map(|key| format!("{}.{}", key.section, key.name))) {
         Some(nearest) => format!("unknown key '{wished}'; did you mean '{nearest}'?"),
         None => format!("unknown key '{wished}'; 'chatd --print-config default' lists the keys"),
