@@ -32,8 +32,7 @@ use uuid::Uuid;
 6 messages were missed, 7 no such room or nick, 8 limit hit, 128+N ended by signal N.",
     subcommand_required = true,
     arg_required_else_help = true,
-    infer_subcommands = false,
-    disable_help_subcommand = true
+    infer_subcommands = false
 )]
 pub struct CommandLine {
     /// Flags of every command.
@@ -102,6 +101,8 @@ pub enum Command {
     Who(Who),
     /// The rooms there are
     Rooms,
+    /// What a room is about; changes it where a text is given
+    Topic(Topic),
     /// How the daemon is doing
     Status,
     /// Ask the daemon for a sign of life, and measure how long it takes
@@ -289,6 +290,21 @@ pub struct Who {
     pub room: Option<String>,
 }
 
+/// `chatctl topic`.
+#[derive(Args, Debug)]
+#[command(before_help = "Examples:
+  chatctl topic lobby                   what it is about
+  chatctl topic ops all is well         say so; over a network this joins the room for that moment
+  chatctl topic ops ''                  take it away")]
+pub struct Topic {
+    /// The room
+    #[arg(value_name = "ROOM")]
+    pub room: String,
+    /// What it is about from now on, one line; an empty text takes it away
+    #[arg(value_name = "TEXT")]
+    pub text: Vec<String>,
+}
+
 fn count(text: &str) -> Result<Count, String> {
     match text {
         "all" => Ok(Count::All),
@@ -329,6 +345,7 @@ mod tests {
             "send",
             "tail",
             "history",
+            "topic",
             "whois",
             "clients",
             "kick",

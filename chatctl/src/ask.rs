@@ -3,10 +3,11 @@
 //! It waits; the clock is asked before each wait. Events that come meanwhile go to whoever wants them.
 
 use crate::args::Global;
-use crate::client::{Client, Event, Fields, Happening};
+use crate::client::{Client, Event, Fields, Happening, Refusal};
 use crate::clock;
 use crate::failure::{Exit, Failure};
 use crate::moments;
+use crate::requests;
 use crate::server::Server;
 use crate::talk::Talk;
 use nix::poll::PollFlags;
@@ -87,7 +88,7 @@ impl Context {
             while let Some(happening) = client.take() {
                 match happening {
                     Happening::Replied(of, outcome) if of == id => {
-                        return outcome.map_err(Failure::from);
+                        return outcome.map_err(|refusal| refused(request, refusal));
                     }
                     Happening::TimedOut(of) if of == id => return Err(self.no_answer()),
                     Happening::Complaint(refusal) => return Err(refusal.into()),
@@ -146,6 +147,18 @@ impl Context {
         }
         Failure::unreachable(format!("lost the daemon at {}: {reason}", self.server))
     }
+}
+
+/// A refusal as a failure. Who may not use a command is told so of the command, since that is what they typed.
+fn refused(request: &str, refusal: Refusal) -> Failure {
+    let mut failure = Failure::from(refusal);
+    let command = requests::administrators_command(request);
+    if let Some(command) = command.filter(|_| failure.exit == Exit::NotPermitted) {
+        failure.message = format!(
+            "only administrators may use `chatctl {command}`: call the control socket, as root or as the user that chatd runs as"
+        );
+    }
+    failure
 }
 
 /// What this program says of itself.

@@ -16,6 +16,7 @@ pub mod input;
 pub mod look;
 pub mod moments;
 pub mod operate;
+pub mod requests;
 pub mod resolve;
 pub mod send;
 pub mod server;
@@ -23,22 +24,24 @@ pub mod signals;
 pub mod table;
 pub mod tail;
 pub mod talk;
+pub mod topic;
+pub mod usage;
 pub mod visible;
 
 use args::{Command, CommandLine};
 use ask::Context;
-use clap::Parser;
-use clap::error::ErrorKind;
+use clap::{CommandFactory, FromArgMatches};
 use failure::Failure;
 use std::ffi::OsString;
-use std::io::Write;
 use talk::Talk;
 
 /// Carries out a command line, and says what the process is to end with.
 pub fn run(line: &[OsString]) -> u8 {
-    let command_line = match CommandLine::try_parse_from(line) {
+    let command = requests::described(CommandLine::command());
+    let matches = command.try_get_matches_from(line);
+    let command_line = match matches.and_then(|matches| CommandLine::from_arg_matches(&matches)) {
         Ok(command_line) => command_line,
-        Err(error) => return misunderstood(line, &error),
+        Err(error) => return usage::misunderstood(line, error),
     };
     let talk = Talk::new(&command_line.global);
     let (failure, talk) = match Context::new(command_line.global, talk) {
@@ -59,6 +62,7 @@ fn carry_out(context: &mut Context, command: &Command) -> Result<(), Failure> {
         Command::History(args) => history::history(context, args),
         Command::Who(args) => look::who(context, args),
         Command::Rooms => look::rooms(context),
+        Command::Topic(args) => topic::topic(context, args),
         Command::Status => look::status(context),
         Command::Ping => look::ping(context),
         Command::Whois(args) => operate::whois(context, args),
@@ -71,17 +75,4 @@ fn carry_out(context: &mut Context, command: &Command) -> Result<(), Failure> {
         Command::LogLevel(args) => operate::log_level(context, args),
         Command::Stop => look::stop(context),
     }
-}
-
-/// Help and version go to stdout; what cannot be understood is said on stderr in the form that was asked for.
-fn misunderstood(line: &[OsString], error: &clap::Error) -> u8 {
-    let harmless = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
-    if !harmless && line.iter().any(|word| word == "--json") {
-        let text = error.render().to_string();
-        let _ = writeln!(std::io::stderr(), "{}", Failure::usage(text.trim_end()).as_json());
-    } else {
-        // Nobody is left to be told that the stream is closed.
-        let _ = error.print();
-    }
-    u8::try_from(error.exit_code()).unwrap_or(failure::Exit::Usage.code())
 }

@@ -300,7 +300,7 @@ pub fn one_line(what: &str, text: &str) -> Result<(), Failure> {
 }
 
 /// What was done is an object for scripts, and a word on stderr for people.
-fn done(
+pub fn done(
     context: &mut Context,
     reply: Fields,
     said: impl FnOnce(&Fields) -> String,
@@ -313,7 +313,7 @@ fn done(
 }
 
 /// A reply without what belongs to the request.
-fn object(context: &mut Context, mut reply: Fields) -> Result<(), Failure> {
+pub fn object(context: &mut Context, mut reply: Fields) -> Result<(), Failure> {
     reply.retain(|name, _| name != "reply" && name != "ok");
     context.talk.object(&Value::Object(reply).to_string())?;
     context.talk.flush()

@@ -5,7 +5,7 @@
 //! business of `speaker`.
 
 mod source;
-mod speaker;
+pub mod speaker;
 
 use crate::args::{Send, Wait};
 use crate::ask::{Context, nick, room};

@@ -15,16 +15,21 @@ use serde_json::Value;
 
 /// Who speaks.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Speaker {
+pub enum Speaker {
     /// The daemon knows who; where another name is given it comes with each message.
     Known(Option<String>),
     /// The connection has this name, and perhaps no other will do.
-    Named { name: Option<String>, only: bool },
+    Named {
+        /// Which, where it said so.
+        name: Option<String>,
+        /// Whether it was asked for, so that no other will do.
+        only: bool,
+    },
 }
 
 impl Speaker {
     /// Says hello, under the name that can be had.
-    pub(super) fn greet(context: &Context, client: &mut Client) -> Result<(Self, Fields), Failure> {
+    pub fn greet(context: &Context, client: &mut Client) -> Result<(Self, Fields), Failure> {
         let wished = context.flags.as_nick.clone();
         if !context.server.is_remote() {
             return Ok((Self::Known(wished), context.greet(client)?));
@@ -36,7 +41,7 @@ impl Speaker {
     }
 
     /// Says hello over a new connection, under the same name if it can be had.
-    pub(super) fn greet_again(
+    pub fn greet_again(
         &self,
         context: &Context,
         client: &mut Client,
@@ -50,7 +55,7 @@ impl Speaker {
     }
 
     /// The name that is given with each message.
-    pub(super) fn spoken_for(&self) -> Option<&str> {
+    pub fn spoken_for(&self) -> Option<&str> {
         match self {
             Self::Known(name) => name.as_deref(),
             Self::Named { .. } => None,
@@ -59,7 +64,7 @@ impl Speaker {
 }
 
 /// Whether another try may have luck: nobody was there, or the lost connection still has the name.
-pub(super) fn may_pass(failure: &Failure) -> bool {
+pub fn may_pass(failure: &Failure) -> bool {
     failure.exit == Exit::NotReachable || failure.code == "nickname_in_use"
 }
 

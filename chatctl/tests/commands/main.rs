@@ -214,6 +214,57 @@ fn what_is_not_built_says_so() {
     assert_eq!(run(&socket, &["send", "x", "x", "--as", " bob"], b"").code, Some(2));
 }
 
+/// What the next versions do is known, and nothing else is suggested in its place.
+#[test]
+fn commands_to_come_are_known_and_none_of_harm_is_suggested() {
+    let socket = Folder::new().socket();
+    for name in "top user token doctor check reload completion man chat meet talk".split(' ') {
+        let ran = run(&socket, &[name, "--flag", "x"], b"");
+        assert_eq!(ran.code, Some(2), "{ran:?}");
+        assert_eq!(ran.err, format!("chatctl: `{name}` is not built yet in this version\n"));
+    }
+    let ran = run(&socket, &["--json", "doctor"], b"");
+    let error: Value = serde_json::from_str(&ran.err).unwrap();
+    assert_eq!(error["error"], "not_built_yet");
+    for (typed, never) in [("stpo", "stop"), ("kik", "kick"), ("bann", "ban")] {
+        let ran = run(&socket, &[typed], b"");
+        assert!(ran.code == Some(2) && !ran.err.contains(&format!("'{never}'")), "{ran:?}");
+    }
+    let ran = run(&socket, &["tial"], b"");
+    assert!(ran.err.contains("'tail'"), "{ran:?}");
+    let ran = run(&socket, &["away", "lunch"], b"");
+    assert!(ran.code == Some(2) && ran.err.contains("a connection"), "{ran:?}");
+}
+
+#[test]
+fn help_is_a_command_too() {
+    let socket = Folder::new().socket();
+    let ran = run(&socket, &["help"], b"");
+    assert!(ran.code == Some(0) && ran.out.starts_with("Examples:"), "{ran:?}");
+    let ran = run(&socket, &["help", "kick"], b"");
+    assert!(ran.code == Some(0) && ran.out.starts_with("Examples:"), "{ran:?}");
+    assert!(ran.out.contains("Request: `kick`, for administrators:"), "{ran:?}");
+}
+
+#[test]
+fn a_usage_error_as_json_is_a_sentence() {
+    let socket = Folder::new().socket();
+    for (args, message) in [
+        (&["--json", "tail", "--count", "x"][..], "invalid value 'x' for '--count <N>'"),
+        (&["--json", "send"], "the following required arguments were not provided: <ROOM|@NICK>"),
+        (&["--json"], "say what is to be done; `chatctl --help` has the commands"),
+    ] {
+        let ran = run(&socket, args, b"");
+        let error: Value = serde_json::from_str(&ran.err).unwrap();
+        let said = error["message"].as_str().unwrap();
+        assert!(ran.code == Some(2) && said.starts_with(message), "{ran:?}");
+        assert!(
+            !said.contains("error:") && !said.contains("Usage") && !said.contains('\n'),
+            "{said}"
+        );
+    }
+}
+
 #[test]
 fn a_silent_daemon_is_a_time_out() {
     let fake = Fake::new(|door| {
@@ -379,6 +430,63 @@ fn history_goes_forward_page_by_page_from_a_beginning() {
     let args = ["history", "lobby", "--after", "5", "--since", "2026-01-01", "--raw"];
     let ran = fake.run(&args, b"");
     assert_eq!((ran.code, ran.out.as_str()), (Some(0), "six\neight\n"), "{ran:?}");
+}
+
+/// A daemon with messages 6 and 7, which has forgotten those up to `forgotten`.
+fn forgetful(args: &[&str], forgotten: u64, messages: &'static [u64]) -> fake::Ran {
+    let fake = Fake::new(move |door| {
+        let mut caller = door.open();
+        let page = caller.hear("history");
+        for seq in messages {
+            caller.say(&message("lobby", *seq, "a", &seq.to_string()));
+        }
+        let reply = json!({"room": "lobby", "count": messages.len(), "more": false, "forgotten": forgotten});
+        caller.yes(&page, reply);
+        caller.hung_up();
+    });
+    fake.run(&[&["history", "lobby", "--raw"][..], args].concat(), b"")
+}
+
+/// Printed it looked as if nothing had been said in between, with status 0.
+#[test]
+fn history_says_what_is_gone_behind_the_place_that_was_named() {
+    let two = &[6, 7][..];
+    for args in [&["--after", "1"][..], &["--after", "1", "-n", "5"]] {
+        let ran = forgetful(args, 5, two);
+        assert_eq!((ran.code, ran.out.as_str()), (Some(6), "6\n7\n"), "{ran:?}");
+        assert_eq!(ran.err, "chatctl: messages 2 to 5 of #lobby are gone\n");
+    }
+    // Nothing that was asked for is missing.
+    for args in [&["--after", "5"][..], &["--after", "1", "-n", "2"], &["-n", "all"], &[]] {
+        let ran = forgetful(args, 5, two);
+        assert_eq!(
+            (ran.code, ran.out.as_str(), ran.err.as_str()),
+            (Some(0), "6\n7\n", ""),
+            "{args:?}"
+        );
+    }
+    let fake = Fake::new(|door| {
+        let mut caller = door.open();
+        let page = caller.hear("history");
+        caller.yes(&page, json!({"room": "lobby", "count": 0, "more": false, "forgotten": 5}));
+    });
+    let ran = fake.run(&["history", "lobby", "--after", "4", "--json"], b"");
+    let error: Value = serde_json::from_str(&ran.err).unwrap();
+    let expected = json!({"error": "gap", "exit": 6, "message": "message 5 of #lobby is gone"});
+    assert_eq!((ran.code, error), (Some(6), expected));
+}
+
+#[test]
+fn history_of_which_all_is_gone_says_so() {
+    for args in [&[][..], &["-n", "all"], &["--before", "9"]] {
+        let ran = forgetful(args, 5, &[]);
+        assert_eq!((ran.code, ran.out.as_str()), (Some(6), ""), "{args:?}");
+        assert_eq!(ran.err, "chatctl: messages 1 to 5 of #lobby are gone\n");
+    }
+    let ran = forgetful(&[], 0, &[]);
+    assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""), "nothing was ever said");
+    let ran = forgetful(&["--since", "1h"], 5, &[]);
+    assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""), "of that time nobody knows");
 }
 
 #[test]

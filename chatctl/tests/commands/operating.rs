@@ -1,6 +1,6 @@
 //! `whois`, `clients`, `kick`, `ban`, `unban`, `bans`, `announce`, `log-level`: what is asked, and what is shown.
 
-use crate::fake::{Fake, Ran};
+use crate::fake::{Fake, Folder, HISTORY, Ran, run};
 use serde_json::{Value, json};
 
 /// A daemon that is asked one thing, which must have these fields, and answers with those.
@@ -118,11 +118,79 @@ fn who_may_not_is_told_so() {
         let asked = caller.hear("kick");
         caller.no(&asked, "forbidden", "Only administrators may use `kick`.");
     });
-    assert_eq!(fake.run(&["kick", "eve"], b"").code, Some(4));
+    let ran = fake.run(&["kick", "eve"], b"");
+    assert_eq!(ran.code, Some(4), "{ran:?}");
+    assert!(ran.err.contains("administrators may use `chatctl kick`"), "{ran:?}");
+    // Of the request's name nobody who typed a command knows.
+    let fake = Fake::new(|door| {
+        let mut caller = door.open();
+        let asked = caller.hear("connections");
+        caller.no(&asked, "forbidden", "Only administrators may use `connections`.");
+    });
+    let ran = fake.run(&["clients"], b"");
+    assert!(ran.err.contains("`chatctl clients`") && !ran.err.contains("`connections`"), "{ran:?}");
     let fake = Fake::new(|door| {
         let mut caller = door.open();
         let asked = caller.hear("whois");
         caller.no(&asked, "no_such_nick", "Nobody is called eve.");
     });
     assert_eq!(fake.run(&["whois", "eve"], b"").code, Some(7));
+}
+
+/// What no daemon would take is said before one is asked, in the words of the command line.
+#[test]
+fn what_cannot_be_is_said_before_a_daemon_is_asked() {
+    let socket = Folder::new().socket();
+    for (args, words) in [
+        (&["ban", "eve", "--for", "0s"][..], "--for 0 is no time"),
+        (&["ban", "10.0.0.0/33"], "10.0.0.0/33 is no network; for a nickname write @10.0.0.0/33"),
+        (&["unban", "1.2.3"], "1.2.3 is no network"),
+        (&["announce", "a\nb"], "the announcement has several lines"),
+        (&["announce", " "], "the announcement is empty"),
+        (&["kick", "eve", "a\u{7}b"], "the reason has the character U+0007"),
+        (&["topic", "lobby", "a\nb"], "the topic has several lines"),
+    ] {
+        let ran = run(&socket, args, b"");
+        assert_eq!(ran.code, Some(2), "{ran:?}");
+        assert!(ran.err.contains(words), "{ran:?}");
+    }
+}
+
+#[test]
+fn a_topic_is_shown_and_set() {
+    let known = json!({"room": "ops", "topic": "all is well", "by": "ada",
+        "time": "2026-01-02T03:04:05.000000Z"});
+    let ran = asks(&["topic", "#Ops"], "topic", json!({"room": "ops"}), known.clone());
+    assert_eq!((ran.code, ran.out.as_str()), (Some(0), "all is well\n"), "{ran:?}");
+    let wanted = json!({"room": "ops", "topic": "all is well"});
+    let ran = asks(&["topic", "ops", "all", "is well"], "topic", wanted, known.clone());
+    done(&ran, "chatctl: #ops: all is well\n");
+    let none = json!({"room": "ops", "topic": "", "by": null, "time": null});
+    let ran = asks(&["topic", "ops"], "topic", json!({"room": "ops"}), none.clone());
+    assert_eq!((ran.code, ran.out.as_str()), (Some(0), ""), "{ran:?}");
+    let ran = asks(&["topic", "ops", ""], "topic", json!({"room": "ops", "topic": ""}), none);
+    done(&ran, "chatctl: #ops has no topic any more\n");
+    let ran = asks(&["topic", "ops", "--json"], "topic", json!({"room": "ops"}), known.clone());
+    assert_eq!(serde_json::from_str::<Value>(&ran.out).unwrap(), known);
+}
+
+/// Over a network only members may set it.
+#[test]
+fn a_topic_is_set_over_a_network_by_who_joins_for_it() {
+    let fake = Fake::over_tcp(|door| {
+        let mut caller = door.open();
+        let hello = caller.hear("hello");
+        assert_eq!(hello["nick"], "Bob");
+        caller.welcome(&hello, HISTORY, Some("Bob"));
+        let asked = caller.hear("topic");
+        caller.no(&asked, "not_in_room", "The connection is not in `ops`.");
+        let join = caller.hear("join");
+        caller.yes(&join, json!({"room": "ops", "seq": 0, "members": 1}));
+        let asked = caller.hear("topic");
+        assert_eq!(asked["topic"], "here");
+        caller.yes(&asked, json!({"room": "ops", "topic": "here", "by": "Bob", "time": "t"}));
+        caller.hung_up();
+    });
+    let ran = fake.run(&["topic", "ops", "here", "--as", "Bob"], b"");
+    done(&ran, "chatctl: #ops: here\n");
 }
