@@ -29,6 +29,7 @@ pub(crate) enum Limit {
     NickChanges,
     Rooms,
     RoomsJoined,
+    RoomsMade,
 }
 
 impl Limit {
@@ -64,6 +65,7 @@ impl Limit {
             Self::NickChanges => "nick_changes",
             Self::Rooms => "rooms",
             Self::RoomsJoined => "rooms_joined",
+            Self::RoomsMade => "rooms_made",
         }
     }
 }
@@ -141,7 +143,7 @@ impl Hits {
             Limit::AcceptRate => &mut counts.refused_accept_rate,
             Limit::Control | Limit::ControlByUser => &mut counts.refused_control,
             Limit::NickChanges => &mut counts.refused_nick_changes,
-            Limit::Rooms | Limit::RoomsJoined => &mut counts.refused_rooms,
+            Limit::Rooms | Limit::RoomsJoined | Limit::RoomsMade => &mut counts.refused_rooms,
         }
     }
 }

@@ -22,6 +22,7 @@ impl Hub {
         for (no, room) in self.rooms.iter() {
             self.check_room(no, room);
         }
+        self.rooms.check_makers();
         self.check_waiting();
         self.check_replays();
         self.check_quotas();
@@ -108,6 +109,17 @@ impl Hub {
             "its timer is armed"
         );
         assert!(connection.rooms.is_sorted(), "a connection's rooms are sorted");
+        if let Some(own) = self.rooms.own_rooms_of_everywhere(id) {
+            let is_own = |no: &&RoomNo| {
+                let member = self.rooms.known(**no).member(id);
+                member.is_some_and(|member| member.standing != Standing::Overhearing)
+            };
+            assert_eq!(
+                connection.rooms.iter().filter(is_own).count(),
+                own,
+                "own rooms are counted"
+            );
+        }
         let skipped = connection.rooms.iter().map(|no| {
             let member = self.rooms.known(*no).member(id).expect("a connection is in its rooms");
             u32::from(member.gap_from().is_some())
@@ -201,6 +213,7 @@ impl Hub {
         assert_eq!(audience, room.audience, "the audience is counted");
         let shown = room.members.iter().filter(|member| member.standing.is_shown()).count();
         assert_eq!(shown, room.shown, "those who are shown are counted");
+        self.check_keepers(no, room);
         let frames: Vec<_> = room.recent.iter().map(|recent| recent.seq).collect();
         assert!(frames.is_sorted_by(|a, b| a < b), "recent messages are in their order");
         assert!(
@@ -213,6 +226,33 @@ impl Hub {
             dirty || room.open.iter().all(Option::is_none),
             "an open block is to be handed out"
         );
+    }
+
+    /// Who follows everything is in each room and keeps none; a room that nothing keeps is gone, or looked at soon.
+    fn check_keepers(&self, no: RoomNo, room: &Room) {
+        let count = |of: fn(Standing) -> bool| {
+            room.members.iter().filter(|member| of(member.standing)).count()
+        };
+        let followers = count(|one| matches!(one, Standing::Overhearing | Standing::Following));
+        assert_eq!(followers, room.followers, "followers are counted");
+        let overhearing = count(|one| one == Standing::Overhearing);
+        assert_eq!(overhearing, room.overhearing, "and those of them who keep no room");
+        for member in &room.members {
+            assert!(
+                member.standing != Standing::Overhearing
+                    || self.rooms.hears_everything(member.conn),
+                "only who follows everything overhears"
+            );
+        }
+        for id in self.rooms.everywhere() {
+            let is_live = self.connections.get(id).is_some_and(|one| one.phase.is_live());
+            assert!(
+                !is_live || room.member(id).is_some(),
+                "who follows everything is in each room"
+            );
+        }
+        let stays = no == self.rooms.home || !room.is_idle();
+        assert!(stays || self.rooms.is_awaited(no), "a room that nothing keeps goes");
     }
 
     /// An id names one message, in a room or to one nickname; whoever waits for receipts is there.

@@ -186,12 +186,13 @@ impl Hub {
         self.close(id, CloseReason::Reset, out);
         let connection = self.connections.known(id);
         let (rooms, nick) = (connection.rooms.clone(), connection.nick.clone());
-        for no in rooms {
+        // The last first: who follows everything goes from many, and each is taken from the end of its list.
+        for no in rooms.into_iter().rev() {
             let member = self.exit(id, no);
             if let Some(nick) = nick.clone().filter(|_| member.standing.is_shown()) {
                 self.announce(no, Pending::Left { conn: id, nick }, out);
             }
-            self.rooms.sweep(no);
+            self.sweep(no);
         }
         let connection = self.connections.remove(id);
         self.forget_everywhere(&connection);
@@ -204,7 +205,8 @@ impl Hub {
     }
 
     fn forget_everywhere(&mut self, connection: &Connection) {
-        self.rooms.everywhere.retain(|other| *other != connection.id);
+        self.rooms.follow_nothing(connection.id);
+        self.rooms.maker_is_gone(connection.id);
         self.behind_store.retain(|other| *other != connection.id);
     }
 
@@ -246,12 +248,14 @@ impl Hub {
         let heard = room.open[connection.dialect.index()];
         let heard = heard.map_or(0, |block| self.blocks.get(block).len());
         room.enter(id, connection.dialect, standing, heard);
+        let is_own = standing != Standing::Overhearing;
         let at = connection.rooms.binary_search(&no).expect_err("nobody comes in twice");
         if connection.rooms.is_empty() {
             // Nearly all are in one room for ever.
             connection.rooms.reserve_exact(1);
         }
         connection.rooms.insert(at, no);
+        self.rooms.own_rooms_changed(id, isize::from(is_own));
     }
 
     /// A connection goes from a room; what is gathered for nobody is forgotten.
@@ -265,6 +269,8 @@ impl Hub {
         if room.members.is_empty() {
             self.forget_gathering(no);
         }
+        let is_own = member.standing != Standing::Overhearing;
+        self.rooms.own_rooms_changed(id, -isize::from(is_own));
         member
     }
 }

@@ -32,6 +32,7 @@ mod hits;
 mod invariants;
 mod kept;
 mod leave;
+mod lives;
 mod names;
 mod outbox;
 mod planted;

@@ -147,6 +147,8 @@ impl Hub {
         assert!(!self.wheel.is_armed(gathering.timer), "it ends once");
         if let Some(presence) = Presence::new(room.shown, &gathering.changes) {
             self.announce_unfolded(no, Pending::Presence(Box::new(presence)), out);
+        } else {
+            self.rooms.may_be_idle(no);
         }
     }
 

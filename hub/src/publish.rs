@@ -115,7 +115,6 @@ impl Hub {
 
     /// Releases a room's queue up to the first post that the store has not answered.
     fn release_ready(&mut self, no: RoomNo, out: &mut Outbox) {
-        // The room is gone where keeping its last message made the recent ones forget that very message.
         while let Some(room) = self.rooms.get_mut(no) {
             let ready = |pending: &mut Pending| !pending.waits_for_store();
             let Some(pending) = room.queue.pop_front_if(ready) else { break };
@@ -124,7 +123,7 @@ impl Hub {
             }
             self.release(no, pending, out);
         }
-        self.rooms.sweep(no);
+        self.sweep(no);
     }
 
     fn release(&mut self, no: RoomNo, pending: Pending, out: &mut Outbox) {

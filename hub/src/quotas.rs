@@ -156,8 +156,7 @@ impl Hub {
         share.take_bytes(rates, growth(command), now);
         match command {
             Command::Request { request, .. } => {
-                let cost = if is_replay(request) { REPLAY_COST_MESSAGES } else { 1 };
-                share.take_messages(rates, cost, now);
+                share.take_messages(rates, cost(request), now);
             }
             Command::Chat { .. } | Command::SetNickname { .. } | Command::BadRequest { .. } => {
                 share.take_messages(rates, 1, now);
@@ -263,12 +262,37 @@ fn growth(command: &Command<'_>) -> usize {
     String::from_utf8_lossy(content).len().saturating_sub(content.len())
 }
 
-/// Whether a request asks for past messages.
-fn is_replay(request: &Request<'_>) -> bool {
-    if let Request::Tail { last, since, after, .. } = request {
-        return last.is_some() || since.is_some() || after.is_some();
+/// What a request costs, in messages: one that asks for past messages more, and one about many rooms one for each.
+fn cost(request: &Request<'_>) -> u64 {
+    match request {
+        Request::Tail { rooms, last, since, after } => {
+            let names = rooms.as_ref().map_or(0, Vec::len) as u64;
+            let replays = last.is_some() || since.is_some() || after.is_some();
+            if replays || names == 0 { names.max(REPLAY_COST_MESSAGES) } else { names }
+        }
+        Request::History { .. } | Request::Join { after: Some(_), .. } => REPLAY_COST_MESSAGES,
+        Request::Hello { .. }
+        | Request::Ping {}
+        | Request::Nick { .. }
+        | Request::Join { after: None, .. }
+        | Request::Leave { .. }
+        | Request::Post { .. }
+        | Request::Receipt { .. }
+        | Request::Rooms { .. }
+        | Request::Members { .. }
+        | Request::Whois { .. }
+        | Request::Topic { .. }
+        | Request::Away { .. }
+        | Request::Stats {}
+        | Request::Connections { .. }
+        | Request::Kick { .. }
+        | Request::Ban { .. }
+        | Request::Unban { .. }
+        | Request::Bans {}
+        | Request::Announce { .. }
+        | Request::LogLevel { .. }
+        | Request::Stop {} => 1,
     }
-    matches!(request, Request::History { .. } | Request::Join { after: Some(_), .. })
 }
 
 /// What somebody is told who takes another name too often.

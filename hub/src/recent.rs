@@ -104,7 +104,7 @@ impl Recents {
         self.bytes -= recent.weight();
         let known = self.ids.remove(&recent.message_id);
         assert!(known.is_some_and(|known| known.room == no), "a message's id is known while it is");
-        rooms.sweep(no);
+        rooms.may_be_idle(no);
     }
 }
 

@@ -13,7 +13,7 @@ use alloc::vec::Vec;
 
 use proto::reply::Reply;
 use proto::vocabulary::Error;
-use proto::{Dialect, ErrorCode, RequestId, Seq, encode};
+use proto::{Dialect, ErrorCode, RequestId, RoomName, Seq, encode};
 
 use crate::Hub;
 use crate::close::CloseReason;
@@ -32,8 +32,8 @@ const PAGE_COST_BYTES: usize = 1024;
 pub(crate) enum Awaited {
     /// `join` of a room.
     Join(RoomNo),
-    /// `tail` of rooms.
-    Tail(Vec<RoomNo>),
+    /// `tail` of these rooms, and perhaps of others.
+    Tail(Vec<RoomName>, bool),
 }
 
 /// What is replayed for one request.
@@ -272,7 +272,10 @@ impl Hub {
         let member = self.rooms.known_mut(no).member_mut(id).expect("it is still a member");
         match reached {
             Reached::End if self.settings.plants(Planted::SeamDoublesOne) => member.hear_from(0),
-            Reached::End => member.hear_from(heard),
+            Reached::End => {
+                member.hear_from(heard);
+                self.rooms.may_be_idle(no);
+            }
             Reached::Page | Reached::Alone => member.replay_from(next),
         }
         reached
@@ -298,9 +301,9 @@ impl Hub {
                 let (seq, members) = (room.last_released, room.shown);
                 Reply::Join { room: room.name.as_str(), seq, members }
             }
-            Awaited::Tail(rooms) => {
-                let names = rooms.iter().map(|no| self.rooms.known(*no).name.as_str());
-                Reply::Tail { rooms: names.collect() }
+            Awaited::Tail(rooms, more) => {
+                let names = rooms.iter().map(RoomName::as_str);
+                Reply::Tail { rooms: names.collect(), more: *more }
             }
         };
         encode::reply(self.reply_dialect(id), Some(request), &reply, bytes);
@@ -380,6 +383,7 @@ impl Hub {
         assert!(member.replays_from().is_some(), "it was catching up");
         let heard = self.heard(no, member.dialect);
         self.rooms.known_mut(no).member_mut(id).expect("it is a member").hear_from(heard);
+        self.rooms.may_be_idle(no);
     }
 
     /// Keeps what a connection is still to be replayed; where that is nothing, it gets no next page.

@@ -3,7 +3,7 @@
 //! Only the tables live here; what happens in a room is decided in `publish`, and handed out in `settle`.
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -38,11 +38,13 @@ pub struct Ticket {
 pub(crate) enum Standing {
     /// Undecided: what is said is held for it.
     Held,
-    /// It hears the room and is not shown in it.
+    /// It hears the room since it follows everything; the room is not kept for it.
+    Overhearing,
+    /// It hears the room, which it named, and is not shown in it.
     Following,
-    /// It is in the room.
+    /// It is in the room. Who follows everything will still hear it when it has left.
     Joined,
-    /// It is in the room, and will still hear it when it has left.
+    /// It is in the room, and will still hear it when it has left: it named it.
     JoinedAndFollowing,
 }
 
@@ -50,6 +52,11 @@ impl Standing {
     /// Whether others see it in the room.
     pub(crate) const fn is_shown(self) -> bool {
         matches!(self, Self::Joined | Self::JoinedAndFollowing)
+    }
+
+    /// Whether it hears the room and is not shown in it.
+    const fn is_follower(self) -> bool {
+        matches!(self, Self::Overhearing | Self::Following)
     }
 }
 
@@ -262,6 +269,10 @@ pub(crate) struct Room {
     pub(crate) audience: [u32; DIALECTS],
     /// How many of them are shown.
     pub(crate) shown: usize,
+    /// How many of them follow it, by name or with everything.
+    pub(crate) followers: usize,
+    /// How many of these do not keep it.
+    pub(crate) overhearing: usize,
     /// This turn's blocks.
     pub(crate) open: [Option<BlockNo>; DIALECTS],
     /// Frames of the open blocks that their authors do not get, in the order of the frames.
@@ -281,6 +292,8 @@ pub(crate) struct Room {
     pub(crate) topic: Option<Box<Topic>>,
     /// Who came and went lately, while that is gathered.
     pub(crate) gathering: Option<Box<Gathering>>,
+    /// Who made it, while that connection is there and has limits.
+    maker: Option<ConnId>,
 }
 
 impl Room {
@@ -306,7 +319,19 @@ impl Room {
         let member = Member { conn, since, hearing, from: heard, dialect, standing };
         self.members.insert(at, member);
         self.audience[dialect.index()] += 1;
+        self.count_in(standing);
+    }
+
+    fn count_in(&mut self, standing: Standing) {
         self.shown += usize::from(standing.is_shown());
+        self.followers += usize::from(standing.is_follower());
+        self.overhearing += usize::from(standing == Standing::Overhearing);
+    }
+
+    fn count_out(&mut self, standing: Standing) {
+        self.shown -= usize::from(standing.is_shown());
+        self.followers -= usize::from(standing.is_follower());
+        self.overhearing -= usize::from(standing == Standing::Overhearing);
     }
 
     /// A connection goes.
@@ -314,28 +339,37 @@ impl Room {
         let at = self.position(conn).expect("only who is in a room goes");
         let member = self.members.remove(at);
         self.audience[member.dialect.index()] -= 1;
-        self.shown -= usize::from(member.standing.is_shown());
+        self.count_out(member.standing);
         if self.members.capacity() > 64 && self.members.capacity() / 4 > self.members.len() {
             self.members.shrink_to(self.members.len() * 2);
         }
         member
     }
 
-    /// A member's standing changes.
-    pub(crate) fn stand(&mut self, conn: ConnId, standing: Standing) {
+    /// A member's standing changes; returns what it was.
+    pub(crate) fn stand(&mut self, conn: ConnId, standing: Standing) -> Standing {
         let at = self.position(conn).expect("only who is in a room stands in it");
         let before = core::mem::replace(&mut self.members[at].standing, standing);
-        self.shown -= usize::from(before.is_shown());
-        self.shown += usize::from(standing.is_shown());
+        self.count_out(before);
+        self.count_in(standing);
+        before
     }
 
-    /// Whether it has anything that must not be forgotten.
-    fn is_empty(&self) -> bool {
-        self.members.is_empty()
+    /// Whether nobody is in it or follows it by name but perhaps this connection.
+    fn is_alone(&self, conn: ConnId) -> bool {
+        let own = self.member(conn).is_some_and(|own| own.standing != Standing::Overhearing);
+        self.members.len() - self.overhearing == usize::from(own)
+    }
+
+    /// Whether nothing keeps it: nobody is in it or follows it by name, and it has nothing that must not be forgotten or is
+    /// still to be told.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.members.len() == self.overhearing
             && self.queue.is_empty()
             && self.recent.is_empty()
             && self.gathering.is_none()
             && self.open.iter().all(Option::is_none)
+            && self.members.iter().all(Member::is_live)
     }
 }
 
@@ -352,8 +386,12 @@ pub(crate) struct Rooms {
     floor: (Seq, WallTime),
     /// Rooms with open blocks.
     pub(crate) dirty: Vec<RoomNo>,
-    /// Connections that follow every room.
-    pub(crate) everywhere: Vec<ConnId>,
+    /// Connections that follow every room, and in how many of them each is, or follows them by name.
+    everywhere: BTreeMap<ConnId, usize>,
+    /// Rooms that may have become empty and are still there.
+    idle: BTreeSet<RoomNo>,
+    /// The rooms that are still there, by who made them.
+    made: BTreeMap<ConnId, Vec<RoomNo>>,
 }
 
 impl Rooms {
@@ -366,7 +404,9 @@ impl Rooms {
             next: 0,
             floor: (Seq(0), WallTime::from_micros(i64::MIN)),
             dirty: Vec::new(),
-            everywhere: Vec::new(),
+            everywhere: BTreeMap::new(),
+            idle: BTreeSet::new(),
+            made: BTreeMap::new(),
         };
         rooms.home = rooms.make(home);
         rooms
@@ -422,6 +462,8 @@ impl Rooms {
             members: Vec::new(),
             audience: [0; DIALECTS],
             shown: 0,
+            followers: 0,
+            overhearing: 0,
             open: [None; DIALECTS],
             excluded: [const { Vec::new() }; DIALECTS],
             last_taken: seq,
@@ -432,6 +474,7 @@ impl Rooms {
             forgotten: seq,
             topic: None,
             gathering: None,
+            maker: None,
         };
         let before = (self.names.insert(name, no), self.by_no.insert(no, room));
         assert!(before.0.is_none() && before.1.is_none(), "a room is made once");
@@ -439,16 +482,107 @@ impl Rooms {
     }
 
     /// Forgets a room in which there is nothing any more.
-    pub(crate) fn sweep(&mut self, no: RoomNo) {
-        if no == self.home || !self.by_no.get(&no).is_some_and(Room::is_empty) {
-            return;
-        }
+    pub(crate) fn remove(&mut self, no: RoomNo) -> Room {
         let room = self.by_no.remove(&no).expect("it was there");
+        assert!(no != self.home && room.is_idle(), "what is there is not forgotten");
         self.floor.0 = self.floor.0.max(room.last_taken);
         self.floor.1 = self.floor.1.max(room.last_time);
-        let name = room.name;
-        let named = self.names.remove(&name);
+        self.idle.remove(&no);
+        if let Some(maker) = room.maker {
+            let made = self.made.get_mut(&maker).expect("a maker has made its rooms");
+            made.retain(|other| *other != no);
+            if made.is_empty() {
+                self.made.remove(&maker);
+            }
+        }
+        let named = self.names.remove(&room.name);
         assert_eq!(named, Some(no), "a name leads to its room");
+        room
+    }
+
+    /// A connection made a room.
+    pub(crate) fn note_maker(&mut self, no: RoomNo, conn: ConnId) {
+        let before = self.known_mut(no).maker.replace(conn);
+        assert!(before.is_none(), "a room has one maker");
+        self.made.entry(conn).or_default().push(no);
+    }
+
+    /// How many rooms a connection made in which nobody else is.
+    pub(crate) fn made_alone_by(&self, conn: ConnId) -> usize {
+        let made = self.made.get(&conn).into_iter().flatten();
+        made.filter(|no| self.known(**no).is_alone(conn)).count()
+    }
+
+    /// The maker of rooms is gone; they are nobody's.
+    pub(crate) fn maker_is_gone(&mut self, conn: ConnId) {
+        for no in self.made.remove(&conn).unwrap_or_default() {
+            let maker = self.known_mut(no).maker.take();
+            assert_eq!(maker, Some(conn), "a room knows its maker");
+        }
+    }
+
+    /// Sweeps the makers, in tests.
+    pub(crate) fn check_makers(&self) {
+        let made: usize = self.made.values().map(Vec::len).sum();
+        assert_eq!(
+            made,
+            self.by_no.values().filter_map(|room| room.maker).count(),
+            "each is listed"
+        );
+        for (conn, rooms) in &self.made {
+            assert!(!rooms.is_empty(), "who made nothing is not listed");
+            assert!(rooms.iter().all(|no| self.known(*no).maker == Some(*conn)), "at its maker");
+        }
+    }
+
+    /// A room may have become empty: it is looked at in the end.
+    pub(crate) fn may_be_idle(&mut self, no: RoomNo) {
+        if no != self.home && self.by_no.get(&no).is_some_and(Room::is_idle) {
+            self.idle.insert(no);
+        }
+    }
+
+    /// A room that may have become empty, once.
+    pub(crate) fn next_idle(&mut self) -> Option<RoomNo> {
+        self.idle.pop_first()
+    }
+
+    /// Whether a room is to be looked at.
+    pub(crate) fn is_awaited(&self, no: RoomNo) -> bool {
+        self.idle.contains(&no)
+    }
+
+    /// Who follows every room.
+    pub(crate) fn everywhere(&self) -> Vec<ConnId> {
+        self.everywhere.keys().copied().collect()
+    }
+
+    /// Whether a connection follows every room.
+    pub(crate) fn hears_everything(&self, conn: ConnId) -> bool {
+        self.everywhere.contains_key(&conn)
+    }
+
+    /// A connection follows every room from now on; so many it was in before.
+    pub(crate) fn follow_everything(&mut self, conn: ConnId, own_rooms: usize) {
+        let before = self.everywhere.insert(conn, own_rooms);
+        assert!(before.is_none(), "it begins once");
+    }
+
+    /// A connection is gone.
+    pub(crate) fn follow_nothing(&mut self, conn: ConnId) {
+        self.everywhere.remove(&conn);
+    }
+
+    /// In how many rooms who follows everything is, or which it follows by name; nothing for others.
+    pub(crate) fn own_rooms_of_everywhere(&self, conn: ConnId) -> Option<usize> {
+        self.everywhere.get(&conn).copied()
+    }
+
+    /// Who follows everything is in so many rooms more; for others all rooms are their own.
+    pub(crate) fn own_rooms_changed(&mut self, conn: ConnId, by: isize) {
+        if let Some(count) = self.everywhere.get_mut(&conn) {
+            *count = count.checked_add_signed(by).expect("each room is counted once");
+        }
     }
 
     /// A room has an open block.

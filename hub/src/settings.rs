@@ -4,6 +4,7 @@
 
 use alloc::string::String;
 
+use proto::vocabulary::TAIL_ROOMS_MAX;
 use proto::{Level, RoomName, Span, WireLimits};
 
 use crate::planted::Planted;
@@ -41,8 +42,11 @@ pub(crate) const IDLE_ADDRESSES_MAX: usize = 16 * 1024;
 pub(crate) const REPLAY_COST_MESSAGES: u64 = 16;
 
 const _: () = assert!(CONTROL_CONNECTIONS_KEPT < CONTROL_CONNECTIONS_MAX);
+const _: () = assert!(TAIL_ROOMS_MAX < PAGE_ROWS_MAX, "the reply to a `tail` names what was named");
 const _: () = assert!(CONTROL_CONNECTIONS_BY_USER_MAX < CONTROL_CONNECTIONS_MAX);
 
+/// A page of what a look-up found, in rows: `connections`, `rooms`, `members`, and the rooms that the reply to `tail` names.
+pub(crate) const PAGE_ROWS_MAX: usize = 500;
 /// A page of a replay: what one connection gets in a turn, as much as one block has.
 pub(crate) const PAGE_BYTES_MAX: usize = BLOCK_BYTES_MAX;
 /// A page while more than a quarter of the budget of memory is used: thousands may come back at once and read slowly.
@@ -138,8 +142,10 @@ pub struct Settings {
     pub small_room: usize,
     /// Rooms at once.
     pub rooms: Option<usize>,
-    /// Rooms that one connection may be in.
+    /// Rooms that one connection may be in, or follow by name.
     pub rooms_joined: Option<usize>,
+    /// Rooms that one connection may have made while nobody else is in them.
+    pub rooms_made: Option<usize>,
     /// What is logged; administrators change it while the server runs.
     pub log_level: Level,
     /// The bug that is put in.
@@ -194,6 +200,7 @@ impl Default for Settings {
             small_room: SMALL_ROOM_MEMBERS_MAX,
             rooms: Some(10_000),
             rooms_joined: Some(100),
+            rooms_made: Some(15),
             log_level: Level::Info,
             #[cfg(feature = "planted")]
             planted: None,

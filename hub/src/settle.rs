@@ -30,10 +30,11 @@ impl Hub {
             }
             let done = self.rooms.dirty.pop();
             assert_eq!(done, Some(no), "handing out says nothing new");
-            self.rooms.sweep(no);
+            self.sweep(no);
         }
         self.replay(out);
         self.limit_store(out);
+        self.sweep_idle();
         assert!(self.rooms.dirty.is_empty(), "nothing is left to be handed out");
         assert!(self.past_limit.is_empty(), "everybody past a limit was dealt with");
     }

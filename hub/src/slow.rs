@@ -186,6 +186,7 @@ impl Hub {
         assert!(first <= last && until <= last, "only what is released can be left out");
         let heard = self.heard(no, dialect);
         self.rooms.known_mut(no).member_mut(id).expect("it is a member").hear_from(heard);
+        self.rooms.may_be_idle(no);
         self.connections.known(id).gaps -= 1;
         let late = first < until && self.settings.plants(Planted::GapOffByOne);
         let first = if late { first.next() } else { first };

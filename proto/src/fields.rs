@@ -21,7 +21,7 @@ use crate::names::{NameError, Nick, RoomName, TOPIC_BYTES_MAX, printable_line};
 use crate::network::Network;
 use crate::session::WireLimits;
 use crate::time::{Span, WallTime};
-use crate::vocabulary::{Error, ErrorCode};
+use crate::vocabulary::{Error, ErrorCode, TAIL_ROOMS_MAX};
 
 /// What JSON has of each field: the one place that says which JSON type a field is.
 #[derive(Deserialize)]
@@ -104,8 +104,7 @@ fields! {
     agent: Cow<'a, str> = |raw, _, _| line(raw.agent.take(), "agent", AGENT_BYTES_MAX), "agent" "text";
     nick: Nick = |raw, _, limits| nickname(raw.nick.take(), limits), "nick" "nickname";
     room: RoomName = |raw, _, _| named(raw.room.take(), room_name), "room" "room name";
-    rooms: Vec<RoomName> = |raw, _, _| raw.rooms.take()
-        .map(|names| names.iter().map(|name| room_name(name)).collect()).transpose(),
+    rooms: Vec<RoomName> = |raw, _, _| raw.rooms.take().map(|names| room_names(&names)).transpose(),
         "rooms" "list of room names";
     target: Target = |raw, _, limits| target(raw, limits), "room" "room name" or "to" "nickname";
     content: Cow<'a, [u8]> = |raw, _, limits| content(raw, limits), "text" "text" or "data" "base64";
@@ -210,6 +209,21 @@ fn nickname(raw: Option<Cow<'_, str>>, limits: WireLimits) -> Result<Option<Nick
 
 fn room_name(text: &str) -> Result<RoomName, Error> {
     RoomName::parse(text).map_err(|error| name_error(ErrorCode::BadRoom, error))
+}
+
+/// The names of several rooms, each once, in their order.
+fn room_names(names: &[Cow<'_, str>]) -> Result<Vec<RoomName>, Error> {
+    if names.len() > TAIL_ROOMS_MAX {
+        let message = format!(
+            "`rooms` has {} names; the limit is {TAIL_ROOMS_MAX}. Ask in parts, or name none for all rooms.",
+            names.len()
+        );
+        return Err(Error::new(ErrorCode::LimitReached, message));
+    }
+    let mut names = names.iter().map(|name| room_name(name)).collect::<Result<Vec<_>, _>>()?;
+    names.sort_unstable();
+    names.dedup();
+    Ok(names)
 }
 
 fn name_error(code: ErrorCode, error: NameError) -> Error {

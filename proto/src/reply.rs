@@ -62,8 +62,10 @@ pub enum Reply<'a> {
     },
     /// To `tail`.
     Tail {
-        /// The rooms that are followed now.
+        /// Rooms that are followed now.
         rooms: Vec<&'a str>,
+        /// Whether there are others.
+        more: bool,
     },
     /// To `history`, after its events.
     History {
@@ -347,7 +349,7 @@ pub struct LimitHits {
     pub refused_control: u64,
     /// Changes of nickname refused: `nick_changes`.
     pub refused_nick_changes: u64,
-    /// Rooms that were not made or joined: `rooms`, `rooms_joined`.
+    /// Rooms that were not made, joined or followed: `rooms`, `rooms_joined`, `rooms_made`.
     pub refused_rooms: u64,
 }
 

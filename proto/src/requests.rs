@@ -168,7 +168,7 @@ requests! {
         "says 'received' to the sender of a message that asked for it" => "message_id";
     Tail "tail" Watch [rooms, last, since, after]
         "follows rooms without joining them, all of them where none is named; what `last`, `since` or `after` means is replayed first" =>
-        "rooms";
+        "rooms, more";
     History "history" Watch [room required, before, after, since, until, limit]
         "past messages as events that carry the request's id in `history`, oldest first, then the reply" =>
         "room, count, more";

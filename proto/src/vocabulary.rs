@@ -9,6 +9,8 @@ use crate::time::Span;
 pub const VERSION: u32 = 1;
 /// The most messages that one `history` gives: one page.
 pub const HISTORY_MESSAGES_MAX: u32 = 500;
+/// The most rooms that one `tail` names: as many as a connection may be in.
+pub const TAIL_ROOMS_MAX: usize = 100;
 
 /// An error reply.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -181,6 +181,7 @@ fn set(settings: &mut Settings, key: &str, value: &str) {
         "recent" => settings.recent = number(),
         "rooms" => settings.rooms = number(),
         "rooms_joined" => settings.rooms_joined = number(),
+        "rooms_made" => settings.rooms_made = number(),
         "message" => settings.wire.message = number().unwrap(),
         "messages" => settings.messages_per_s = small(),
         "message_burst" => settings.message_burst = value.parse().unwrap(),

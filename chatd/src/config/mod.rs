@@ -167,6 +167,7 @@ impl Config {
             recent: Some(size(from, "history", "recent").unwrap_or(0)),
             rooms: size(from, "limits", "rooms"),
             rooms_joined: size(from, "limits", "rooms_joined"),
+            rooms_made: size(from, "limits", "rooms_made"),
             log_level: self.log_level,
             ..hub::Settings::default()
         }

@@ -271,7 +271,20 @@ pub(crate) const KEYS: &[Key] = &[
         "bytes queued for all connections, shared ones counted once",
     ),
     key("limits", "rooms", Kind::Count, "10000", "rooms at once"),
-    key("limits", "rooms_joined", Kind::Count, "100", "rooms that one connection is in"),
+    key(
+        "limits",
+        "rooms_joined",
+        Kind::Count,
+        "100",
+        "rooms that one connection is in or names to follow",
+    ),
+    key(
+        "limits",
+        "rooms_made",
+        Kind::Count,
+        "15",
+        "rooms that one connection made and nobody else is in",
+    ),
     key(
         "limits",
         "exempt",

@@ -1,6 +1,7 @@
 //! Requests about messages: posting them, past ones, and following rooms.
 
 use alloc::borrow::Cow;
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use proto::reply::Reply;
@@ -15,6 +16,7 @@ use crate::publish::Draft;
 use crate::recent::Known;
 use crate::replay::Awaited;
 use crate::rooms::{Pending, Room, RoomNo, Standing};
+use crate::settings::PAGE_ROWS_MAX;
 
 /// How many messages `history` gives where the client names no limit.
 const HISTORY_MESSAGES_DEFAULT: u32 = 100;
@@ -148,65 +150,90 @@ impl Hub {
         from: From,
         out: &mut Outbox,
     ) -> Result<(), Error> {
-        let rooms = self.rooms_to_follow(id, names, from)?;
-        if names.is_empty() {
-            self.follow_everywhere(id);
-        }
+        let replays = from != From::default();
+        let rooms = if names.is_empty() {
+            self.everything_to_follow(id, replays)?
+        } else {
+            self.rooms_to_follow(id, names, replays)?
+        };
         let mut begins = Vec::new();
         for no in &rooms {
             match self.rooms.known(*no).member(id).map(|member| member.standing) {
+                None if names.is_empty() => self.enter(id, *no, Standing::Overhearing),
                 None => self.enter(id, *no, Standing::Following),
-                Some(Standing::Joined) => {
-                    self.rooms.known_mut(*no).stand(id, Standing::JoinedAndFollowing);
+                Some(Standing::Joined) if !self.rooms.hears_everything(id) => {
+                    self.stand(id, *no, Standing::JoinedAndFollowing);
                 }
-                Some(Standing::Held | Standing::Following | Standing::JoinedAndFollowing) => {}
+                Some(_) => {}
             }
             begins.extend(from.begin(self.rooms.known(*no)).map(|begin| (*no, begin)));
         }
-        self.begin_replay(id, request, begins, Awaited::Tail(rooms), out);
+        let told = self.names_to_tell(id, &rooms);
+        let more = told.len() < rooms.len();
+        self.begin_replay(id, request, begins, Awaited::Tail(told, more), out);
         Ok(())
     }
 
-    /// The rooms of these names, or all; none of them is being replayed if something is to be.
-    fn rooms_to_follow(
-        &mut self,
-        id: ConnId,
-        names: &[RoomName],
-        from: From,
-    ) -> Result<Vec<RoomNo>, Error> {
-        let mut rooms = Vec::new();
-        if names.is_empty() {
-            rooms.extend(self.rooms.by_name().map(|(_, no)| no));
-        }
-        for name in names {
-            match self.room_or_make(id, name) {
-                Ok(no) => rooms.push(no),
-                Err(error) => {
-                    for no in rooms {
-                        self.rooms.sweep(no);
-                    }
-                    return Err(error);
-                }
-            }
-        }
-        rooms.sort_unstable();
-        rooms.dedup();
-        if from != From::default() {
-            let busy = rooms.iter().map(|no| self.may_be_replayed(id, *no)).find(Result::is_err);
-            if let Some(Err(error)) = busy {
-                for no in rooms {
-                    self.rooms.sweep(no);
-                }
-                return Err(error);
-            }
+    /// All rooms, for somebody who follows them all from now on; none of them is being replayed if something is to be.
+    fn everything_to_follow(&mut self, id: ConnId, replays: bool) -> Result<Vec<RoomNo>, Error> {
+        let rooms: Vec<RoomNo> = self.rooms.iter().map(|(no, _)| no).collect();
+        self.are_not_replayed(id, rooms.iter().filter(|_| replays))?;
+        if !self.rooms.hears_everything(id) {
+            let own_rooms = self.connections.known(id).rooms.len();
+            self.rooms.follow_everything(id, own_rooms);
         }
         Ok(rooms)
     }
 
-    pub(super) fn follow_everywhere(&mut self, id: ConnId) {
-        if !self.rooms.everywhere.contains(&id) {
-            self.rooms.everywhere.push(id);
+    /// The rooms of these names, made where there are none, and all of that only where nothing keeps it from being done.
+    fn rooms_to_follow(
+        &mut self,
+        id: ConnId,
+        names: &[RoomName],
+        replays: bool,
+    ) -> Result<Vec<RoomNo>, Error> {
+        // What goes anyway goes before anything is counted.
+        self.sweep_idle();
+        let all: BTreeSet<&RoomName> = names.iter().collect();
+        let there: Vec<RoomNo> = all.iter().filter_map(|name| self.rooms.find(name)).collect();
+        self.are_not_replayed(id, there.iter().filter(|_| replays))?;
+        // Who follows everything hears them as it hears all.
+        if !self.rooms.hears_everything(id) {
+            let known = there.iter().filter(|no| self.rooms.known(**no).member(id).is_some());
+            let more = all.len() - known.count();
+            self.may_enter(id, more)?;
         }
+        self.may_make(id, all.len() - there.len())?;
+        let mut rooms = there;
+        for name in all {
+            if self.rooms.find(name).is_none() {
+                rooms.push(self.make(id, name));
+            }
+        }
+        rooms.sort_unstable();
+        assert!(rooms.is_sorted_by(|a, b| a < b), "each room is there once");
+        Ok(rooms)
+    }
+
+    /// The names of these rooms, as many as the reply may have and as may wait for the one who asks.
+    fn names_to_tell(&self, id: ConnId, rooms: &[RoomNo]) -> Vec<RoomName> {
+        let mut left = self.budget_of(id).max(1024);
+        let names = rooms.iter().take(PAGE_ROWS_MAX).map(|no| &self.rooms.known(*no).name);
+        let told = names.take_while(|name| {
+            // Two quotes and a comma.
+            let rest = left.checked_sub(name.as_str().len() + 3);
+            left = rest.unwrap_or(0);
+            rest.is_some()
+        });
+        told.cloned().collect()
+    }
+
+    fn are_not_replayed<'a>(
+        &self,
+        id: ConnId,
+        mut rooms: impl Iterator<Item = &'a RoomNo>,
+    ) -> Result<(), Error> {
+        rooms.try_for_each(|no| self.may_be_replayed(id, *no))
     }
 
     pub(super) fn history(

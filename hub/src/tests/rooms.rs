@@ -4,6 +4,7 @@ extern crate std;
 
 use std::format;
 use std::string::String;
+use std::vec::Vec;
 
 use crate::testing::{StoreMode, Turn, chat, quiet};
 use crate::{HangUp, Settings};
@@ -156,7 +157,7 @@ fn history_gives_the_range_that_is_asked_for() {
         let more = reply.contains("\"more\":true");
         let seq =
             |line: &String| line.split("\"seq\":").nth(1).unwrap()[..1].parse::<u32>().unwrap();
-        (lines[..lines.len() - 1].iter().map(seq).collect::<std::vec::Vec<_>>(), more)
+        (lines[..lines.len() - 1].iter().map(seq).collect::<Vec<_>>(), more)
     };
     assert_eq!(seqs(r#","limit":3"#), (std::vec![7, 8, 9], true));
     assert_eq!(seqs(r#","after":2,"limit":3"#), (std::vec![3, 4, 5], true));
@@ -288,4 +289,170 @@ fn a_post_that_comes_again_under_another_name_gets_the_first_reply() {
     turn.answer(1, true);
     assert!(has(&turn.lines(bob)[0], &[&uuid(2), "\"ok\":true", "\"seq\":2"]));
     assert!(turn.held.is_empty(), "one message, however often it is sent");
+}
+
+/// A guest over TCP with the limits as they are, who has said `hello`.
+fn guest(turn: &mut Turn) -> crate::ConnId {
+    let id = turn.dial();
+    v1(turn, id, r#"{"request":"hello","id":"h"}"#);
+    turn.read(id);
+    id
+}
+
+/// A request in a frame of type 16.
+fn v1(turn: &mut Turn, id: crate::ConnId, json: &str) {
+    let length = u32::try_from(json.len() + 4).unwrap();
+    let bytes = [&length.to_be_bytes()[..], &16_u32.to_be_bytes(), json.as_bytes()].concat();
+    turn.say(id, &bytes);
+}
+
+/// The objects that a v1 client over TCP reads.
+fn objects(turn: &mut Turn, id: crate::ConnId) -> Vec<String> {
+    let (bytes, mut all) = (turn.read(id), Vec::new());
+    let mut rest = &bytes[..];
+    while !rest.is_empty() {
+        let length = u32::from_be_bytes(rest[..4].try_into().unwrap()) as usize;
+        all.push(String::from_utf8(rest[8..4 + length].to_vec()).unwrap());
+        rest = &rest[4 + length..];
+    }
+    all
+}
+
+fn tail(names: impl IntoIterator<Item = String>) -> String {
+    let names: Vec<String> = names.into_iter().map(|name| format!("\"{name}\"")).collect();
+    format!(r#"{{"request":"tail","id":"t","rooms":[{}]}}"#, names.join(","))
+}
+
+fn rooms(range: core::ops::Range<u32>) -> impl Iterator<Item = String> {
+    range.map(|count| format!("r{count}"))
+}
+
+fn root() -> crate::Peer {
+    let address = "local".into();
+    let login = Some(proto::Nick::parse("root").unwrap());
+    let transport = proto::Transport::ControlSocket;
+    crate::Peer { transport, address, ip: None, login, admin: true, exempt: true }
+}
+
+#[test]
+fn one_tail_does_not_go_round_the_limits_of_rooms() {
+    let mut turn = Turn::new(quiet());
+    let eve = guest(&mut turn);
+    v1(&mut turn, eve, &tail(rooms(0..9_990)));
+    assert!(has(&objects(&mut turn, eve)[0], &["limit_reached", "the limit is 100"]));
+    v1(&mut turn, eve, &tail(rooms(0..100)));
+    assert!(has(&objects(&mut turn, eve)[0], &["limit_reached", "15 rooms"]));
+    assert_eq!(turn.hub.rooms.len(), 1, "a refused tail leaves no room behind");
+    v1(&mut turn, eve, &tail(rooms(0..15)));
+    assert!(has(&objects(&mut turn, eve)[0], &["\"ok\":true", "r0", "r14"]));
+    v1(&mut turn, eve, &tail(rooms(0..16)));
+    assert!(has(&objects(&mut turn, eve)[0], &["limit_reached"]));
+    assert_eq!(turn.hub.rooms.len(), 16, "none but the lobby and its own");
+}
+
+#[test]
+fn what_a_tail_names_counts_as_joined_and_names_twice_cost_nothing() {
+    let settings = Settings { rooms_joined: Some(3), message_burst: 4, ..quiet() };
+    let mut turn = Turn::new(Settings { messages_per_s: Some(1), ..settings });
+    let (eve, ada) = (guest(&mut turn), turn.arrive(root()).unwrap());
+    turn.wait(10_000);
+    v1(&mut turn, eve, &tail(["a", "A", "#a", "b", "a"].map(Into::into)));
+    v1(&mut turn, eve, &tail(["b", "a"].map(Into::into)));
+    let got = objects(&mut turn, eve);
+    assert!(has(&got[0], &[r#""rooms":["a","b"]"#]) && has(&got[1], &["\"ok\":true"]));
+    v1(&mut turn, eve, r#"{"request":"ping","id":"p"}"#);
+    assert!(objects(&mut turn, eve).is_empty(), "four names are as much as four messages");
+    turn.wait(10_000);
+    assert!(has(&objects(&mut turn, eve)[0], &["\"reply\":\"p\""]));
+    v1(&mut turn, eve, &tail(["c", "d"].map(Into::into)));
+    assert!(has(&objects(&mut turn, eve)[0], &["limit_reached", "3 rooms"]));
+    turn.wait(10_000);
+    v1(&mut turn, eve, r#"{"request":"join","id":"j","room":"c"}"#);
+    v1(&mut turn, eve, r#"{"request":"join","id":"k","room":"d"}"#);
+    v1(&mut turn, eve, r#"{"request":"join","id":"l","room":"a"}"#);
+    let got = objects(&mut turn, eve);
+    assert!(has(&got[0], &["\"ok\":true"]) && has(&got[1], &["limit_reached"]));
+    assert!(has(&got[2], &["\"ok\":true"]), "a room that is followed already is no other");
+    turn.ask(ada, r#"{"request":"tail","id":"t"}"#);
+    for room in ["a", "b", "c"] {
+        turn.ask(ada, &format!(r#"{{"request":"tail","id":"t","rooms":["{room}"],"after":0}}"#));
+        turn.ask(ada, &format!(r#"{{"request":"join","id":"j","room":"{room}"}}"#));
+    }
+    turn.ask(ada, r#"{"request":"join","id":"j","room":"lobby"}"#);
+    let got = turn.lines(ada);
+    let refused = got.iter().filter(|line| line.contains("limit_reached")).count();
+    assert_eq!(refused, 1, "who follows everything may join as many as anybody: {got:?}");
+}
+
+#[test]
+fn rooms_that_a_connection_made_alone_have_a_limit_whoever_made_them() {
+    let mut turn = Turn::new(Settings { rooms_made: Some(2), ..quiet() });
+    let (eve, bob) = (guest(&mut turn), guest(&mut turn));
+    let root = turn.arrive(root()).unwrap();
+    v1(&mut turn, eve, &post(1, "a", "x"));
+    v1(&mut turn, eve, r#"{"request":"join","id":"j","room":"b"}"#);
+    v1(&mut turn, eve, &post(2, "c", "x"));
+    let got = objects(&mut turn, eve);
+    assert!(has(&got[1], &["\"reply\":\"j\",\"ok\":true"]), "{got:?}");
+    assert!(has(&got[2], &["limit_reached", "2 rooms in which nobody else is"]), "{got:?}");
+    v1(&mut turn, bob, r#"{"request":"join","id":"j","room":"a"}"#);
+    v1(&mut turn, eve, &post(3, "c", "x"));
+    assert!(has(&objects(&mut turn, eve)[0], &["\"ok\":true"]), "somebody else came into one");
+    v1(&mut turn, bob, r#"{"request":"leave","id":"l","room":"a"}"#);
+    v1(&mut turn, eve, &post(4, "d", "x"));
+    assert!(has(&objects(&mut turn, eve)[0], &["limit_reached"]), "and went again");
+    v1(&mut turn, eve, &post(5, "a", "x"));
+    assert!(has(&objects(&mut turn, eve)[0], &["\"ok\":true"]), "what is there may be used");
+    turn.hang_up(eve, HangUp::Reset);
+    turn.lines(root);
+    for count in 10..20 {
+        turn.ask(root, &post(count, &format!("of-root-{count}"), "x"));
+    }
+    let got = turn.lines(root);
+    assert!(got.len() == 10 && got.iter().all(|line| line.contains("\"ok\":true")), "{got:?}");
+}
+
+#[test]
+fn a_follower_of_everything_keeps_no_room() {
+    let mut turn = Turn::new(Settings { recent: Some(0), ..quiet() });
+    let (all, eve) = (turn.control("all"), guest(&mut turn));
+    turn.ask(all, r#"{"request":"tail","id":"t"}"#);
+    turn.lines(all);
+    for count in 0..100 {
+        let room = format!("r{count}");
+        v1(&mut turn, eve, &format!(r#"{{"request":"join","id":"j","room":"{room}"}}"#));
+        v1(&mut turn, eve, &post(count, &room, "x"));
+        v1(&mut turn, eve, &format!(r#"{{"request":"leave","id":"l","room":"{room}"}}"#));
+        let told = turn.lines(all);
+        let parts = ["\"joined\"", "\"message\"", "\"left\""];
+        assert!(told.iter().zip(parts).all(|(line, part)| line.contains(part)), "{told:?}");
+        assert_eq!((told.len(), turn.hub.rooms.len()), (3, 1), "only the lobby stays");
+    }
+    turn.ask(all, r#"{"request":"tail","id":"t","rooms":["mine"]}"#);
+    turn.ask(all, r#"{"request":"join","id":"j","room":"mine"}"#);
+    turn.ask(all, r#"{"request":"leave","id":"l","room":"mine"}"#);
+    assert_eq!(turn.hub.rooms.len(), 1, "nor what it named or was in");
+    v1(&mut turn, eve, r#"{"request":"join","id":"j","room":"mine"}"#);
+    let told = turn.lines(all);
+    assert!(has(told.last().unwrap(), &["joined", "mine", "guest-1"]), "it hears it again");
+}
+
+#[test]
+fn a_room_stays_while_a_follower_of_everything_is_owed_a_gap_of_it() {
+    let mut turn = Turn::new(Settings { outbox: Some(1_500), recent: Some(0), ..quiet() });
+    let (all, eve) = (turn.control("all"), turn.control("eve"));
+    turn.ask(all, r#"{"request":"tail","id":"t"}"#);
+    turn.ask(eve, r#"{"request":"join","id":"j","room":"ops"}"#);
+    let mut got = turn.read_some(all, 20);
+    for count in 0..20 {
+        turn.ask(eve, &post(count, "ops", "x"));
+        turn.read(eve);
+    }
+    turn.ask(eve, r#"{"request":"leave","id":"l","room":"ops"}"#);
+    got.extend(turn.read(all));
+    turn.settle();
+    got.extend(turn.read(all));
+    let got = crate::testing::lines(&got);
+    assert!(got.iter().any(|line| has(line, &["gap", "ops", "\"to_seq\":20"])), "{got:?}");
+    assert_eq!(turn.hub.rooms.len(), 1, "and goes when it has been told");
 }
