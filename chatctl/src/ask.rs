@@ -105,6 +105,30 @@ impl Context {
         }
     }
 
+    /// Asks for a list, page by page: `list` is the field with the entries, and each further page is asked for with `cursor` set
+    /// to the `name` of the last entry.
+    pub fn ask_pages(
+        &self,
+        client: &mut Client,
+        request: &str,
+        mut fields: Fields,
+        (list, name, cursor): (&str, &str, &str),
+    ) -> Result<Vec<Value>, Failure> {
+        let mut all: Vec<Value> = Vec::new();
+        loop {
+            let reply = self.ask(client, request, fields.clone(), &mut |_| Ok(()))?;
+            let before = all.last().and_then(|entry| entry[name].as_str()).map(str::to_owned);
+            all.extend(reply.get(list).and_then(Value::as_array).into_iter().flatten().cloned());
+            let last = all.last().and_then(|entry| entry[name].as_str());
+            // A page that does not lead on is the last one, whatever it says of more.
+            let last = last.filter(|last| has_more(&reply) && before.as_deref() != Some(last));
+            match last {
+                Some(last) => fields.insert(cursor.to_owned(), Value::from(last)),
+                None => return Ok(all),
+            };
+        }
+    }
+
     /// Writes what was gathered for stdout, at its reader's pace, while the daemon keeps getting signs of life. A wait
     /// ends where `until` comes, or one of `others` can be read: then some is left, and the answer is no.
     pub fn hand_out(
@@ -187,6 +211,11 @@ pub fn room(text: &str) -> Result<String, Failure> {
     RoomName::parse(text)
         .map(|name| name.as_str().to_owned())
         .map_err(|error| Failure::new(Exit::Usage, "bad_room", format!("`{text}`: {error}")))
+}
+
+/// Whether a page says that there are others behind it.
+pub fn has_more(reply: &Fields) -> bool {
+    reply.get("more").and_then(Value::as_bool) == Some(true)
 }
 
 /// Fields with nothing but the room.

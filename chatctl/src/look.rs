@@ -17,26 +17,26 @@ const STOP_PAUSE: Span = Span::from_millis(10);
 /// How long a daemon has to answer before it is taken for one that is ending.
 const STOP_ANSWER: Span = Span::from_millis(200);
 
+/// The pages of `rooms` and `members`: the list, the name of an entry, and the field that asks beyond one.
+const ROOMS: (&str, &str, &str) = ("rooms", "room", "room");
+const MEMBERS: (&str, &str, &str) = ("members", "nick", "nick");
+
 /// `chatctl who`: a line by name, with its rooms where no room was named.
 pub fn who(context: &mut Context, args: &Who) -> Result<(), Failure> {
     let wanted = args.room.as_deref().map(room).transpose()?;
     let mut client = context.call()?;
     let rooms = match &wanted {
         Some(room) => vec![room.clone()],
-        None => names(
-            &context.ask(&mut client, "rooms", Fields::new(), &mut |_| Ok(()))?,
-            "rooms",
-            "room",
-        ),
+        None => names(&context.ask_pages(&mut client, "rooms", Fields::new(), ROOMS)?, "room"),
     };
     for room in rooms {
-        let reply = context.ask(&mut client, "members", of_room(&room), &mut |_| Ok(()));
-        let reply = match reply {
+        let members = context.ask_pages(&mut client, "members", of_room(&room), MEMBERS);
+        let members = match members {
             // It ended between the two questions.
             Err(failure) if wanted.is_none() && failure.code == "no_such_room" => continue,
-            reply => reply?,
+            members => members?,
         };
-        for nick in names(&reply, "members", "nick") {
+        for nick in names(&members, "nick") {
             if context.talk.is_json() {
                 context.talk.object(&json!({"room": room, "nick": nick}).to_string())?;
             } else if wanted.is_some() {
@@ -52,8 +52,7 @@ pub fn who(context: &mut Context, args: &Who) -> Result<(), Failure> {
 /// `chatctl rooms`: a line by room.
 pub fn rooms(context: &mut Context) -> Result<(), Failure> {
     let mut client = context.call()?;
-    let reply = context.ask(&mut client, "rooms", Fields::new(), &mut |_| Ok(()))?;
-    let rooms = list(&reply, "rooms");
+    let rooms = context.ask_pages(&mut client, "rooms", Fields::new(), ROOMS)?;
     if context.talk.is_json() {
         for room in rooms {
             context.talk.object(&room.to_string())?;
@@ -210,15 +209,9 @@ fn still_there(context: &Context) -> Failure {
     Failure::timed_out(format!("the daemon agreed to stop, and is still at it after {waited}"))
 }
 
-fn list(reply: &Fields, field: &str) -> Vec<Value> {
-    reply.get(field).and_then(Value::as_array).cloned().unwrap_or_default()
-}
-
-/// The names in a list of objects (or of plain names).
-fn names(reply: &Fields, field: &str, name: &str) -> Vec<String> {
-    let entries = list(reply, field);
-    let text = |entry: &Value| entry.as_str().or(entry[name].as_str()).map(str::to_owned);
-    entries.iter().filter_map(text).collect()
+/// The names in a list of objects.
+fn names(entries: &[Value], name: &str) -> Vec<String> {
+    entries.iter().filter_map(|entry| entry[name].as_str()).map(str::to_owned).collect()
 }
 
 /// The statistics in the order in which a person reads them; what is not known comes last, by name.

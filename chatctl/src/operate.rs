@@ -2,7 +2,7 @@
 //! `log-level`. Each is a request or a few, and a table or a line for people.
 
 use crate::args::{Announce, Ban, Clients, Kick, LogLevel, Unban, Whois};
-use crate::ask::{Context, nick};
+use crate::ask::{Context, has_more, nick};
 use crate::client::Fields;
 use crate::clock;
 use crate::failure::{Exit, Failure};
@@ -61,7 +61,7 @@ pub fn clients(context: &mut Context, args: &Clients) -> Result<(), Failure> {
             ("limit", Value::from(PAGE_CONNECTIONS)),
         ]);
         let reply = context.ask(&mut client, "connections", fields, &mut |_| Ok(()))?;
-        let more = reply.get("more").and_then(Value::as_bool) == Some(true);
+        let more = has_more(&reply);
         let page = list(&reply, "connections");
         let last = page.iter().filter_map(|entry| entry["session"].as_u64()).max();
         all.extend(page);

@@ -35,7 +35,8 @@ impl Hub {
         if let Some(most) = full(self) {
             self.hit(Limit::Rooms, id);
             let there = self.rooms.len();
-            let text = format!("There are {there} rooms of {most} that there may be; use one of them.");
+            let text =
+                format!("There are {there} rooms of {most} that there may be; use one of them.");
             return Err(Error::new(ErrorCode::LimitReached, text));
         }
         let counts = self.connections.known(id).share.is_some();

@@ -6,6 +6,7 @@ use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::ops::Bound;
 
 use proto::encode::DIALECTS;
 use proto::{Dialect, MessageId, Nick, RequestId, RoomName, Seq, WallTime};
@@ -442,9 +443,14 @@ impl Rooms {
         self.get_mut(no).expect("a room stays while somebody is in it or waits in it")
     }
 
-    /// All rooms by name.
-    pub(crate) fn by_name(&self) -> impl Iterator<Item = (&RoomName, RoomNo)> {
-        self.names.iter().map(|(name, no)| (name, *no))
+    /// The rooms by name, those beyond one.
+    pub(crate) fn beyond(
+        &self,
+        name: Option<&RoomName>,
+    ) -> impl Iterator<Item = (&RoomName, RoomNo)> {
+        let from = name.map_or(Bound::Unbounded, Bound::Excluded);
+        let rooms = self.names.range::<RoomName, _>((from, Bound::Unbounded));
+        rooms.map(|(name, no)| (name, *no))
     }
 
     /// All rooms.

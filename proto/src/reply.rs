@@ -82,11 +82,15 @@ pub enum Reply<'a> {
         room: &'a str,
         /// Who is in it, by name.
         members: Vec<Member<'a>>,
+        /// Whether there are others behind the last.
+        more: bool,
     },
     /// To `rooms`.
     Rooms {
-        /// Every room, by name.
+        /// Each, by name.
         rooms: Vec<Room<'a>>,
+        /// Whether there are others behind the last.
+        more: bool,
     },
     /// To `whois`.
     Whois(Whois<'a>),

@@ -172,8 +172,9 @@ requests! {
     History "history" Watch [room required, before, after, since, until, limit]
         "past messages as events that carry the request's id in `history`, oldest first, then the reply" =>
         "room, count, more";
-    Rooms "rooms" Watch [] "which rooms there are" => "rooms";
-    Members "members" Watch [room required] "who is in a room" => "room, members";
+    Rooms "rooms" Watch [room, limit] "which rooms there are, by name, those beyond a room" => "rooms, more";
+    Members "members" Watch [room required, nick, limit]
+        "who is in a room, by name, those beyond a nickname" => "room, members, more";
     Whois "whois" Watch [nick required]
         "who has a nickname; administrators see the address, too" =>
         "nick, since, connected, idle_ms, rooms, away, agent, protocol, address";

@@ -6,7 +6,7 @@
 
 use super::exec::{self, Running};
 use super::{Ended, Follower, Start};
-use crate::ask::{bare, hello};
+use crate::ask::{bare, has_more, hello, of_room};
 use crate::catching::Catching;
 use crate::client::{Client, Event, Fields, Happening, Refusal};
 use crate::clock;
@@ -25,8 +25,13 @@ const NO_DEADLINE: Now = Now::from_micros(u64::MAX);
 /// The requests of one connection, by what they are for.
 pub(super) struct Asked {
     hello: String,
-    tail: String,
-    rooms: String,
+    /// It is asked when the list of rooms is there, on a later connection before that.
+    tail: Option<String>,
+    /// The page of the list of rooms that is waited for.
+    rooms: Option<String>,
+    /// The pages that have come, and the room beyond which the next one is to be asked for.
+    listed: BTreeMap<String, u64>,
+    beyond: Option<String>,
     replay: Option<Replay>,
     /// Whether this connection goes on from where another was.
     again: bool,
@@ -53,6 +58,7 @@ impl Follower<'_> {
                 if self.left == Some(0) {
                     return Ok(Ended::Done);
                 }
+                self.ask_on(client, &mut asked);
                 self.ask_replay(client, &mut asked);
             }
             if self.catching.is_too_much() {
@@ -93,12 +99,22 @@ impl Follower<'_> {
         self.bye = None;
         self.catching = Catching::new(again);
         let hello = client.ask("hello", hello(), deadline);
-        // At first the list says where following begins, so it is asked for before; later it says which rooms have
+        // At first the list says where following begins, so all of it comes before; later it says which rooms have
         // something that was missed, also those made meanwhile, so it is asked for after.
-        let before = (!again).then(|| client.ask("rooms", Fields::new(), deadline));
-        let tail = client.ask("tail", self.fields(again), NO_DEADLINE);
-        let rooms = before.unwrap_or_else(|| client.ask("rooms", Fields::new(), deadline));
-        Asked { hello, tail, rooms, replay: None, again }
+        let tail = again.then(|| client.ask("tail", self.fields(again), NO_DEADLINE));
+        let rooms = Some(client.ask("rooms", Fields::new(), deadline));
+        let (listed, beyond) = (BTreeMap::new(), None);
+        Asked { hello, tail, rooms, listed, beyond, replay: None, again }
+    }
+
+    /// Asks for the next page of the list of rooms, or, where that was the last, to follow.
+    fn ask_on(&mut self, client: &mut Client, asked: &mut Asked) {
+        if let Some(room) = asked.beyond.take() {
+            let rooms = client.ask("rooms", of_room(&room), self.context.deadline());
+            asked.rooms = Some(rooms);
+        } else if asked.rooms.is_none() && asked.tail.is_none() {
+            asked.tail = Some(client.ask("tail", self.fields(asked.again), NO_DEADLINE));
+        }
     }
 
     fn fields(&self, again: bool) -> Fields {
@@ -155,12 +171,12 @@ impl Follower<'_> {
         };
         if id == asked.hello {
             self.greeted(asked, &reply);
-        } else if id == asked.tail {
+        } else if asked.tail.as_deref() == Some(id) {
             if !asked.again {
-                self.begun(&reply);
+                self.begun();
             }
             self.context.talk.whisper("following", "following");
-        } else if id == asked.rooms {
+        } else if asked.rooms.take_if(|rooms| rooms == id).is_some() {
             self.listed(asked, &reply)?;
         } else if let Some(replay) = asked.replay.take_if(|replay| replay.id == id) {
             self.caught_up(asked, &replay)?;
@@ -194,25 +210,35 @@ impl Follower<'_> {
     }
 
     /// What was asked for first has come, or there was nothing of it: nothing older is owed.
-    fn begun(&mut self, reply: &Fields) {
+    fn begun(&mut self) {
         self.began = true;
-        let followed = reply.get("rooms").and_then(Value::as_array).into_iter().flatten();
-        for room in followed.filter_map(Value::as_str).filter(|_| self.start != Start::All) {
+        let listed = std::mem::take(&mut self.listed);
+        // Of a room that was made since the list all is owed.
+        let known = self.rooms.iter().chain(listed.keys().filter(|_| self.rooms.is_empty()));
+        for room in known.filter(|_| self.start != Start::All) {
             if !self.places.has(room) {
-                self.places.begin(room, self.listed.get(room).copied().unwrap_or(0));
+                self.places.begin(room, listed.get(room).copied().unwrap_or(0));
             }
         }
         self.note_beginning();
     }
 
-    /// The list of rooms: where following begins, or, later, which have something that was missed.
+    /// A page of the list of rooms. All of it says where following begins, or, later, which have something that was missed.
     fn listed(&mut self, asked: &mut Asked, reply: &Fields) -> Result<(), Failure> {
         let entries = reply.get("rooms").and_then(Value::as_array).into_iter().flatten();
-        let listed: BTreeMap<String, u64> = entries
+        let page: BTreeMap<String, u64> = entries
             .filter_map(|entry| {
                 Some((entry["room"].as_str()?.to_owned(), entry["seq"].as_u64().unwrap_or(0)))
             })
             .collect();
+        let last = page.last_key_value().map(|(room, _)| room.clone());
+        // A page that does not lead on is the last one, whatever it says of more.
+        asked.beyond = last.filter(|last| has_more(reply) && !asked.listed.contains_key(last));
+        asked.listed.extend(page);
+        if asked.beyond.is_some() {
+            return Ok(());
+        }
+        let listed = std::mem::take(&mut asked.listed);
         if !asked.again {
             self.listed = listed;
             return Ok(());
@@ -297,6 +323,10 @@ impl Follower<'_> {
             return self.gone(room, from, to);
         }
         if to > self.places.last(room) {
+            // All that was said before it has come: a room may have been gone and made anew since the last message.
+            if from > 1 {
+                self.places.see(room, from - 1);
+            }
             self.catching.missed(room);
         }
         Ok(())

@@ -273,6 +273,47 @@ fn a_lost_daemon_is_found_again_without_loss_or_double() {
 }
 
 #[test]
+fn all_pages_of_the_list_of_rooms_come_before_following_begins() {
+    let page = |room: &str, seq: u64, more: bool| json!({"rooms": [{"room": room, "seq": seq}], "more": more});
+    let fake = Fake::new(move |door| {
+        let mut caller = door.open();
+        caller.greet();
+        let asked = caller.hear("rooms");
+        assert_eq!(asked.get("room"), None);
+        caller.yes(&asked, page("lobby", 4, true));
+        let asked = caller.hear("rooms");
+        assert_eq!(asked["room"], "lobby");
+        caller.yes(&asked, page("ops", 2, false));
+        let tail = caller.hear("tail");
+        caller.yes(&tail, json!({"rooms": ["lobby"], "more": true}));
+        caller.say(&message("lobby", 5, "a", "5"));
+        drop(caller);
+        let mut caller = door.open();
+        follow_again(&mut caller, HISTORY, &[], page("lobby", 5, true)["rooms"].clone());
+        caller.say(&message("ops", 3, "a", "3"));
+        caller.hung_up();
+    });
+    let ran = fake.run(&["tail", "--raw", "--count", "2"], b"");
+    assert_eq!((ran.code, ran.out.as_str()), (Some(0), "5\n3\n"), "{ran:?}");
+}
+
+#[test]
+fn what_is_left_out_of_a_room_made_anew_is_asked_for_from_there_on() {
+    let fake = Fake::new(|door| {
+        let mut caller = door.open();
+        follow(&mut caller, json!([{"room": "lobby", "seq": 11}]));
+        caller.say(&message("lobby", 12, "a", "12"));
+        // The room was gone, and goes on behind the numbers of all others: none between was ever in it.
+        caller.say(&left_out(41, 42));
+        replays(&mut caller, "lobby", 40, &numbered(41..=42));
+        caller.say(&message("lobby", 43, "a", "43"));
+        caller.hung_up();
+    });
+    let ran = fake.run(&["tail", "lobby", "--raw", "--count", "4"], b"");
+    assert_eq!((ran.code, ran.out.as_str()), (Some(0), "12\n41\n42\n43\n"), "{ran:?}");
+}
+
+#[test]
 fn a_new_history_begins_its_numbers_anew() {
     let fake = Fake::new(|door| {
         let mut caller = door.open();

@@ -7,13 +7,11 @@ use alloc::vec::Vec;
 use proto::reply::{Connection as Row, Reply};
 use proto::{Dialect, Nick, Now, RequestId};
 
+use super::rows_of_page;
 use crate::Hub;
 use crate::connection::{ConnId, Connection, Phase};
 use crate::outbox::{Effect, Measure, Measured, Outbox};
 use crate::queue::Chunk;
-
-/// So many are on one page: two questions to the kernel for each, and no more than a millisecond for all.
-const PAGE_CONNECTIONS_MAX: usize = 500;
 
 impl Hub {
     pub(super) fn list_connections(
@@ -23,8 +21,8 @@ impl Hub {
         (slow, beyond, limit): (bool, Option<u64>, Option<u32>),
         out: &mut Outbox,
     ) {
-        let asked = limit.map_or(PAGE_CONNECTIONS_MAX, |limit| limit as usize);
-        let most = asked.clamp(1, PAGE_CONNECTIONS_MAX);
+        // Each costs two questions to the kernel, and a page no more than a millisecond.
+        let most = rows_of_page(limit);
         let page = self.connections.iter().filter(|connection| {
             connection.phase != Phase::Closing
                 && beyond.is_none_or(|beyond| connection.id.as_u64() > beyond)
@@ -60,18 +58,10 @@ impl Hub {
         let rows = pairs.filter_map(|(id, measured)| {
             self.connections.get(*id).map(|connection| self.row(connection, *measured))
         });
-        let mut rows: Vec<Row<'_>> = rows.collect();
-        assert!(rows.len() <= PAGE_CONNECTIONS_MAX, "a page has so many");
-        let mut more = *more;
-        let encoded = loop {
-            let reply = Reply::Connections { connections: rows.clone(), more };
-            let encoded = self.encoded_reply(*asker, request, &reply);
-            if encoded.is_ok() || rows.len() <= 1 {
-                break encoded;
-            }
-            rows.truncate(rows.len() / 2);
-            more = true;
-        };
+        let page = (rows.collect(), *more);
+        let encoded = self.encoded_page(*asker, request, page, |connections, more| {
+            Reply::Connections { connections, more }
+        });
         match encoded {
             Ok(bytes) => self.push_private(*asker, bytes, out),
             Err(error) => self.refuse(*asker, Some(request), &error, out),

@@ -21,6 +21,7 @@ use crate::Hub;
 use crate::connection::{Client, ConnId, Phase};
 use crate::outbox::{Effect, Notice, Outbox};
 use crate::rooms::Pending;
+use crate::settings::PAGE_ROWS_MAX;
 
 impl Hub {
     /// Carries out one request and replies to it, unless its reply has to wait for the store.
@@ -86,8 +87,12 @@ impl Hub {
                 let range = messages::HistoryRange { before, after, since, until, limit };
                 self.history(id, request, &room, range, out)
             }
-            Request::Rooms {} => self.list_rooms(id, request, out),
-            Request::Members { room } => self.members(id, request, &room, out),
+            Request::Rooms { room, limit } => {
+                self.list_rooms(id, request, (room.as_ref(), limit), out)
+            }
+            Request::Members { room, nick, limit } => {
+                self.members(id, request, &room, (nick.as_ref(), limit), out)
+            }
             Request::Whois { nick } => self.whois(id, request, &nick, out),
             Request::Topic { room, topic } => self.topic(id, request, &room, topic.as_deref(), out),
             Request::Away { text } => self.away(id, request, text.as_deref(), out),
@@ -162,6 +167,25 @@ impl Hub {
             return Err(Error::new(ErrorCode::LimitReached, text));
         }
         Ok(bytes)
+    }
+
+    /// Encodes a page of what a look-up found: half of it as often as it is more than may wait for the one who asks.
+    fn encoded_page<'a, T: Clone>(
+        &self,
+        id: ConnId,
+        request: &RequestId,
+        (mut rows, mut more): (Vec<T>, bool),
+        reply: impl Fn(Vec<T>, bool) -> Reply<'a>,
+    ) -> Result<Vec<u8>, Error> {
+        assert!(rows.len() <= PAGE_ROWS_MAX, "a page has so many");
+        loop {
+            let encoded = self.encoded_reply(id, request, &reply(rows.clone(), more));
+            if encoded.is_ok() || rows.len() <= 1 {
+                return encoded;
+            }
+            rows.truncate(rows.len() / 2);
+            more = true;
+        }
     }
 
     /// How many bytes of an answer may be queued for a connection: half of what its queue still takes.
@@ -295,6 +319,12 @@ impl Hub {
         out.effect(Effect::Stop);
         Ok(())
     }
+}
+
+/// How many rows a page has where a request asks for so many.
+fn rows_of_page(limit: Option<u32>) -> usize {
+    let asked = limit.and_then(|limit| usize::try_from(limit).ok());
+    asked.unwrap_or(PAGE_ROWS_MAX).clamp(1, PAGE_ROWS_MAX)
 }
 
 /// An id that names another message.

@@ -5,13 +5,15 @@ use alloc::vec::Vec;
 
 use proto::reply::{Member, Reply, Room as RoomRow};
 use proto::vocabulary::Error;
-use proto::{ErrorCode, RequestId, RoomName, Seq};
+use proto::{ErrorCode, Nick, RequestId, RoomName, Seq};
 
+use super::rows_of_page;
 use crate::Hub;
 use crate::connection::ConnId;
 use crate::outbox::Outbox;
 use crate::replay::Awaited;
 use crate::rooms::{Member as Entry, Pending, RoomNo, Standing};
+use crate::settings::CONTROL_CONNECTIONS_MAX;
 
 impl Hub {
     pub(super) fn existing_room(&self, name: &RoomName) -> Result<RoomNo, Error> {
@@ -95,13 +97,17 @@ impl Hub {
         Ok(())
     }
 
+    /// A page of who is in a room, by name. Users of the control socket have one name in several connections: a page ends
+    /// between names.
     pub(super) fn members(
         &mut self,
         id: ConnId,
         request: &RequestId,
         name: &RoomName,
+        (beyond, limit): (Option<&Nick>, Option<u32>),
         out: &mut Outbox,
     ) -> Result<(), Error> {
+        let most = rows_of_page(limit);
         let room = self.rooms.known(self.existing_room(name)?);
         let shown = room.members.iter().filter(|member| member.standing.is_shown());
         let row = |member: &Entry| {
@@ -109,26 +115,44 @@ impl Hub {
             let away = connection.client.as_ref().is_some_and(|client| client.away.is_some());
             connection.nick.as_ref().map(|nick| Member { nick: nick.as_str(), away })
         };
-        let mut members: Vec<Member<'_>> = shown.filter_map(row).collect();
+        let behind = |row: &Member<'_>| beyond.is_none_or(|beyond| row.nick > beyond.as_str());
+        let mut members: Vec<Member<'_>> = shown.filter_map(row).filter(behind).collect();
+        // So many have the names of the page and one more at least: only they are sorted.
+        let some = most + CONTROL_CONNECTIONS_MAX + 1;
+        if members.len() > some {
+            members.select_nth_unstable(some);
+            members.truncate(some);
+        }
         members.sort_unstable();
-        let bytes =
-            self.encoded_reply(id, request, &Reply::Members { room: name.as_str(), members })?;
+        let mut names: Vec<&[Member<'_>]> = members.chunk_by(|a, b| a.nick == b.nick).collect();
+        let more = names.len() > most;
+        names.truncate(most);
+        let bytes = self.encoded_page(id, request, (names, more), |names, more| {
+            Reply::Members { room: name.as_str(), members: names.concat(), more }
+        })?;
         self.push_private(id, bytes, out);
         Ok(())
     }
 
+    /// A page of the rooms there are, by name.
     pub(super) fn list_rooms(
         &mut self,
         id: ConnId,
         request: &RequestId,
+        (beyond, limit): (Option<&RoomName>, Option<u32>),
         out: &mut Outbox,
     ) -> Result<(), Error> {
-        let rooms = self.rooms.by_name().map(|(name, no)| {
+        let most = rows_of_page(limit);
+        let rooms = self.rooms.beyond(beyond).take(most + 1).map(|(name, no)| {
             let room = self.rooms.known(no);
             let (members, followers, seq) = (room.shown, room.followers, room.last_released);
             RoomRow { room: name.as_str(), members, followers, seq }
         });
-        let bytes = self.encoded_reply(id, request, &Reply::Rooms { rooms: rooms.collect() })?;
+        let mut rows: Vec<RoomRow<'_>> = rooms.collect();
+        let more = rows.len() > most;
+        rows.truncate(most);
+        let bytes = self
+            .encoded_page(id, request, (rows, more), |rooms, more| Reply::Rooms { rooms, more })?;
         self.push_private(id, bytes, out);
         Ok(())
     }

@@ -456,3 +456,71 @@ fn a_room_stays_while_a_follower_of_everything_is_owed_a_gap_of_it() {
     assert!(got.iter().any(|line| has(line, &["gap", "ops", "\"to_seq\":20"])), "{got:?}");
     assert_eq!(turn.hub.rooms.len(), 1, "and goes when it has been told");
 }
+
+/// What stands in all pages of a look-up, and how many pages there were.
+fn pages(
+    turn: &mut Turn,
+    id: crate::ConnId,
+    what: &str,
+    cursor: &str,
+    key: &str,
+) -> (Vec<String>, usize) {
+    let (mut all, mut count) = (Vec::<String>::new(), 0);
+    loop {
+        let beyond = all.last().map_or(String::new(), |last| format!(r#","{cursor}":"{last}""#));
+        turn.ask(id, &format!(r#"{{"request":{what},"id":"p"{beyond}}}"#));
+        let line = turn.lines(id).pop().unwrap();
+        count += 1;
+        assert!(line.contains("\"ok\":true"), "{line}");
+        let (_, list) = line.split_once(":[").unwrap();
+        let mark = format!("\"{key}\":\"");
+        let names = list.split(&mark).skip(1);
+        all.extend(names.map(|rest| rest.split('"').next().unwrap().into()));
+        if line.ends_with("\"more\":false}") {
+            return (all, count);
+        }
+    }
+}
+
+#[test]
+fn rooms_come_in_pages_and_nobody_is_cut_for_asking() {
+    let mut turn = Turn::new(Settings { outbox: Some(20_000), ..quiet() });
+    let root = turn.arrive(root()).unwrap();
+    for room in 0..1_203 {
+        turn.ask(root, &post(room, &format!("room-with-a-rather-long-name-{room:04}"), "x"));
+        turn.read(root);
+    }
+    let (all, count) = pages(&mut turn, root, "\"rooms\"", "room", "room");
+    assert!(all.is_sorted() && all.len() == 1_204, "each once: {}", all.len());
+    assert!((8..40).contains(&count), "as many as fit half the outbox: {count}");
+    let (some, count) = pages(&mut turn, root, "\"rooms\",\"limit\":400", "room", "room");
+    assert_eq!((some, count > 3), (all, true));
+    turn.ask(root, r#"{"request":"tail","id":"t"}"#);
+    assert!(has(&turn.lines(root)[0], &["\"ok\":true", "\"more\":true"]), "the reply fits, too");
+}
+
+#[test]
+fn members_come_in_pages_that_end_between_names() {
+    let mut turn = Turn::new(Settings { outbox: Some(64_000), ..quiet() });
+    let mut expected = Vec::new();
+    for count in 0..620 {
+        let id = turn.dial();
+        v1(&mut turn, id, &format!(r#"{{"request":"hello","id":"h","nick":"n{count:03}"}}"#));
+        v1(&mut turn, id, r#"{"request":"join","id":"j","room":"ops"}"#);
+        turn.read(id);
+        expected.push(format!("n{count:03}"));
+    }
+    let same: Vec<_> = (0..5).map(|_| turn.control("n001")).collect();
+    for id in &same {
+        turn.ask(*id, r#"{"request":"join","id":"j","room":"ops"}"#);
+        expected.push("n001".into());
+    }
+    expected.sort();
+    turn.lines(same[0]);
+    for (what, most) in [("", 3), (",\"limit\":2", 400), (",\"limit\":1", 700)] {
+        let what = format!("\"members\",\"room\":\"ops\"{what}");
+        let (all, count) = pages(&mut turn, same[0], &what, "nick", "nick");
+        assert_eq!(all, expected);
+        assert!(count <= most, "{count}");
+    }
+}
