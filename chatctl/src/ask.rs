@@ -119,11 +119,11 @@ impl Context {
             let reply = self.ask(client, request, fields.clone(), &mut |_| Ok(()))?;
             let before = all.last().and_then(|entry| entry[name].as_str()).map(str::to_owned);
             all.extend(reply.get(list).and_then(Value::as_array).into_iter().flatten().cloned());
-            let last = all.last().and_then(|entry| entry[name].as_str());
+            let end = all.last().and_then(|entry| entry[name].as_str());
             // A page that does not lead on is the last one, whatever it says of more.
-            let last = last.filter(|last| has_more(&reply) && before.as_deref() != Some(last));
-            match last {
-                Some(last) => fields.insert(cursor.to_owned(), Value::from(last)),
+            let end = end.filter(|end| has_more(&reply) && before.as_deref() != Some(end));
+            match end {
+                Some(end) => fields.insert(cursor.to_owned(), Value::from(end)),
                 None => return Ok(all),
             };
         }

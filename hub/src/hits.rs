@@ -35,7 +35,7 @@ pub(crate) enum Limit {
 impl Limit {
     /// Each of them.
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Messages,
         Self::Bytes,
         Self::Fanout,
@@ -48,6 +48,7 @@ impl Limit {
         Self::NickChanges,
         Self::Rooms,
         Self::RoomsJoined,
+        Self::RoomsMade,
     ];
 
     /// The limit as one word.

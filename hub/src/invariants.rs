@@ -109,17 +109,7 @@ impl Hub {
             "its timer is armed"
         );
         assert!(connection.rooms.is_sorted(), "a connection's rooms are sorted");
-        if let Some(own) = self.rooms.own_rooms_of_everywhere(id) {
-            let is_own = |no: &&RoomNo| {
-                let member = self.rooms.known(**no).member(id);
-                member.is_some_and(|member| member.standing != Standing::Overhearing)
-            };
-            assert_eq!(
-                connection.rooms.iter().filter(is_own).count(),
-                own,
-                "own rooms are counted"
-            );
-        }
+        self.check_own_rooms(connection);
         let skipped = connection.rooms.iter().map(|no| {
             let member = self.rooms.known(*no).member(id).expect("a connection is in its rooms");
             u32::from(member.gap_from().is_some())
@@ -226,6 +216,17 @@ impl Hub {
             dirty || room.open.iter().all(Option::is_none),
             "an open block is to be handed out"
         );
+    }
+
+    /// The rooms that count for who follows everything are those that it does not only overhear.
+    fn check_own_rooms(&self, connection: &Connection) {
+        let Some(own) = self.rooms.own_rooms_of_everywhere(connection.id) else { return };
+        let is_own = |no: &&RoomNo| {
+            let member = self.rooms.known(**no).member(connection.id);
+            member.is_some_and(|member| member.standing != Standing::Overhearing)
+        };
+        let counted = connection.rooms.iter().filter(is_own).count();
+        assert_eq!(counted, own, "own rooms are counted");
     }
 
     /// Who follows everything is in each room and keeps none; a room that nothing keeps is gone, or looked at soon.

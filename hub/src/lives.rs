@@ -12,7 +12,7 @@ use proto::{ErrorCode, RoomName};
 use crate::Hub;
 use crate::connection::ConnId;
 use crate::hits::Limit;
-use crate::rooms::{RoomNo, Standing};
+use crate::rooms::{Room, RoomNo, Standing};
 
 impl Hub {
     /// The room of a name, made where there is none.
@@ -72,7 +72,7 @@ impl Hub {
 
     /// Forgets a room in which there is nothing any more. Who follows everything goes out of it.
     pub(crate) fn sweep(&mut self, no: RoomNo) {
-        if no == self.rooms.home || !self.rooms.get(no).is_some_and(|room| room.is_idle()) {
+        if no == self.rooms.home || !self.rooms.get(no).is_some_and(Room::is_idle) {
             return;
         }
         let room = self.rooms.remove(no);

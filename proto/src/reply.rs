@@ -445,8 +445,12 @@ mod tests {
     #[test]
     fn a_list_is_as_long_as_it_is_said_to_be_at_least_and_not_twice_that() {
         let lists = [
-            Reply::Tail { rooms: vec!["r"; 100] },
-            Reply::Members { room: "r", members: vec![Member { nick: "n", away: false }; 100] },
+            Reply::Tail { rooms: vec!["r"; 100], more: true },
+            Reply::Members {
+                room: "r",
+                members: vec![Member { nick: "n", away: false }; 100],
+                more: true,
+            },
             Reply::Bans {
                 bans: vec![
                     Ban { nick: None, network: None, until: None, reason: "", by: "r" };
@@ -459,7 +463,7 @@ mod tests {
             assert!(least <= length && length <= 2 * least + 100, "{least} {length} {list:?}");
         }
         let room = Room { room: "r", members: 0, followers: 0, seq: Seq(0) };
-        let (least, length) = lengths(&Reply::Rooms { rooms: vec![room; 100] });
+        let (least, length) = lengths(&Reply::Rooms { rooms: vec![room; 100], more: true });
         assert!(least <= length && length <= 2 * least, "{least} {length}");
     }
 

@@ -53,6 +53,7 @@ fn settings(limit: Limit) -> Settings {
         }
         Limit::Rooms => Settings { rooms: Some(2), ..quiet },
         Limit::RoomsJoined => Settings { rooms_joined: Some(1), ..quiet },
+        Limit::RoomsMade => Settings { rooms_made: Some(1), ..quiet },
         Limit::StoreQueue | Limit::Control | Limit::ControlByUser => quiet,
     }
 }
@@ -110,7 +111,7 @@ fn hit(limit: Limit, turn: &mut Turn) -> (&'static str, &'static str) {
             turn.say(guest, &[nick(1, "ada"), nick(2, "eve")].concat());
             ("ada", "refused_nick_changes")
         }
-        Limit::Rooms | Limit::RoomsJoined => {
+        Limit::Rooms | Limit::RoomsJoined | Limit::RoomsMade => {
             joins(turn, &["a", "b"]);
             ("ada", "refused_rooms")
         }

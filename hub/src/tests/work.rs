@@ -38,7 +38,7 @@ fn aways(count: usize) -> Vec<u8> {
 
 #[test]
 fn an_away_in_a_hundred_rooms_is_a_hundred_frames_of_the_turn() {
-    let mut turn = Turn::new(quiet());
+    let mut turn = Turn::new(Settings { rooms_made: None, ..quiet() });
     let ada = client(&mut turn, "ada", 100);
     turn.frames = 64;
     turn.say(ada, &aways(4));
@@ -88,8 +88,8 @@ fn long_replies_are_as_many_frames_as_they_have_kib() {
 
 #[test]
 fn an_away_costs_its_share_a_message_more_by_room() {
-    let settings = Settings { messages_per_s: Some(10), message_burst: 40, ..quiet() };
-    let mut turn = Turn::new(settings);
+    let made = Settings { rooms_made: None, ..quiet() };
+    let mut turn = Turn::new(Settings { messages_per_s: Some(10), message_burst: 40, ..made });
     let ada = client(&mut turn, "ada", 30);
     turn.wait(10_000);
     turn.say(ada, &aways(3));
