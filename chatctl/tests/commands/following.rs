@@ -403,19 +403,16 @@ fn a_daemon_that_is_not_there_at_the_start_is_status_3() {
 #[test]
 fn following_for_a_time_without_a_daemon_is_no_success() {
     let folder = Folder::new();
-    let args = ["tail", "lobby", "--for", "50ms"];
+    let args = ["tail", "lobby", "--for", "300ms"];
     let ran = run(&folder.socket(), &[&args[..], &["--reconnect", "forever"]].concat(), b"");
     assert_eq!(ran.code, Some(3), "{ran:?}");
     let frozen = Fake::new(|door| {
-        let mut caller = door.open();
-        caller.hear("hello");
-        caller.hear("rooms");
-        caller.hear("tail");
-        caller.hung_up();
+        // However far the caller gets in its time.
+        std::io::copy(&mut door.open().heard, &mut std::io::sink()).unwrap();
     });
     let ran = frozen.run(&args, b"");
     assert_eq!(ran.code, Some(5), "{ran:?}");
-    assert!(ran.err.contains("no answer") && ran.err.contains("within 50 ms"), "{ran:?}");
+    assert!(ran.err.contains("no answer") && ran.err.contains("within 300 ms"), "{ran:?}");
 }
 
 #[test]
