@@ -56,6 +56,8 @@ pub enum NameError {
     NickNotText,
     /// A space at the beginning or the end.
     NickOuterSpace,
+    /// A `@` or `#` at the beginning: there people write them to say what is a nickname and what a room.
+    NickSign(char),
     /// A character that is not printable ASCII, where others are not allowed.
     NickCharacter(char),
     /// So many bytes, more than [`NICK_BYTES_MAX`].
@@ -99,6 +101,7 @@ impl Nick {
         if is_marked(text, str::to_ascii_lowercase) {
             return Err(NameError::NickMarked);
         }
+        unsigned(text)?;
         Ok(Self(text.into()))
     }
 
@@ -110,7 +113,11 @@ impl Nick {
     pub fn parse_in(text: &str, charset: Charset) -> Result<Self, NameError> {
         match charset {
             Charset::Ascii => Self::parse(text),
-            Charset::Unicode => charset::enforce(text).map(|text| Self(text.into())),
+            Charset::Unicode => {
+                let name = charset::enforce(text)?;
+                unsigned(&name)?;
+                Ok(Self(name.into()))
+            }
         }
     }
 
@@ -199,6 +206,14 @@ pub(crate) fn is_marked(name: &str, form: impl Fn(&str) -> String) -> bool {
     end.is_some_and(|end| form(end) == form(TO_YOU.trim_start()))
 }
 
+/// Refuses a name that begins as no name does: nobody could say whether `@ada` is she or another.
+fn unsigned(name: &str) -> Result<(), NameError> {
+    match name.chars().next() {
+        Some(sign @ ('@' | '#')) => Err(NameError::NickSign(sign)),
+        Some(_) | None => Ok(()),
+    }
+}
+
 /// Whether a text is one line that people can be shown: no control, invisible or bidirectional character drives what shows it.
 pub(crate) fn printable_line(text: &str) -> bool {
     text.chars().all(is_printable)
@@ -281,6 +296,9 @@ impl fmt::Display for NameError {
             Self::NickMarked => f.write_str(
                 "The nickname ends in `(to you)`, as the authors of direct messages are shown; choose another end.",
             ),
+            Self::NickSign(sign) => {
+                write!(f, "The nickname begins with `{sign}`; begin it with another character.")
+            }
             Self::RoomEmpty => {
                 write!(f, "The room name is empty; use 1 to {ROOM_NAME_BYTES_MAX} characters.")
             }
@@ -324,6 +342,21 @@ mod tests {
             assert_eq!(Nick::parse(&text), Err(NameError::NickCharacter(c)));
         }
         assert_eq!(Nick::parse_bytes(b"a\xff", Charset::Ascii), Err(NameError::NickNotText));
+    }
+
+    #[test]
+    fn a_nickname_does_not_begin_like_a_room_or_an_address_of_one() {
+        for sign in ['@', '#'] {
+            let text = alloc::format!("{sign}ada");
+            for charset in [Charset::Ascii, Charset::Unicode] {
+                assert_eq!(Nick::parse_in(&text, charset), Err(NameError::NickSign(sign)));
+            }
+            // Its wide form is the same sign.
+            let wide = char::from_u32(u32::from(sign) + 0xfee0).unwrap();
+            let text = alloc::format!("{wide}ada");
+            assert_eq!(Nick::parse_in(&text, Charset::Unicode), Err(NameError::NickSign(sign)));
+            assert!(Nick::parse(&alloc::format!("a{sign}")).is_ok());
+        }
     }
 
     #[test]

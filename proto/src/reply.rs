@@ -75,6 +75,8 @@ pub enum Reply<'a> {
         count: usize,
         /// Whether the range has more of them.
         more: bool,
+        /// Up to here nothing of the room is kept any more; 0 where all is there.
+        forgotten: Seq,
     },
     /// To `members`.
     Members {

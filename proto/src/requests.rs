@@ -171,7 +171,7 @@ requests! {
         "rooms, more";
     History "history" Watch [room required, before, after, since, until, limit]
         "past messages as events that carry the request's id in `history`, oldest first, then the reply" =>
-        "room, count, more";
+        "room, count, more, forgotten";
     Rooms "rooms" Watch [room, limit] "which rooms there are, by name, those beyond a room" => "rooms, more";
     Members "members" Watch [room required, nick, limit]
         "who is in a room, by name, those beyond a nickname" => "room, members, more";

@@ -101,3 +101,13 @@ fn the_log_level_is_shown_and_set() {
     assert_eq!(ended_with(0, &daemon.ctl(&["log-level", "debug"])).0, "debug\n");
     assert_eq!(ended_with(0, &daemon.ctl(&["log-level"])).0, "debug\n");
 }
+
+/// A script alone is nobody to write to: it would be gone with the message.
+#[test]
+fn writing_to_oneself_reaches_nobody() {
+    let daemon = Daemon::start();
+    let login = daemon.control().asks("hello", serde_json::json!({}))["nick"].clone();
+    let to = format!("@{}", login.as_str().unwrap());
+    ended_with(7, &daemon.ctl(&["send", &to, "hello"]));
+    ended_with(7, &daemon.ctl(&["whois", &to]));
+}

@@ -222,3 +222,22 @@ fn wrong_use_is_2_and_an_absent_daemon_is_3() {
     let (_, stderr) = ended_with(3, &program::run(&mut command, &[]));
     assert!(stderr.contains("no daemon"), "{stderr}");
 }
+
+/// The real daemon says up to where it has forgotten, and the tool makes a status of it.
+#[test]
+fn history_behind_what_memory_has_forgotten_is_status_6() {
+    let daemon = Setup::new().config("[history]\nrecent = \"1000B\"\n").start();
+    let mut ops = daemon.control();
+    let _ada = daemon.named("Ada");
+    for number in 1..=9 {
+        ops.posts("lobby", &number.to_string());
+    }
+    let (stdout, stderr) =
+        ended_with(6, &daemon.ctl(&["history", "lobby", "--raw", "--after", "1"]));
+    assert_eq!(
+        (stdout.as_str(), stderr.as_str()),
+        ("5\n6\n7\n8\n9\n", "chatctl: messages 2 to 4 of #lobby are gone\n")
+    );
+    let (stdout, _) = ended_with(0, &daemon.ctl(&["history", "lobby", "--raw", "--after", "4"]));
+    assert_eq!(stdout.lines().count(), 5);
+}

@@ -101,7 +101,10 @@ impl Oracle {
             return;
         }
         let holders = direct.holders.clone();
-        let there = holders.into_iter().find(|holder| self.still_holds(*holder));
+        // On the control socket the sending connection alone is nobody to write to.
+        let is_itself = |holder: usize| holder == no && self.voices[no].login.is_some();
+        let there =
+            holders.into_iter().find(|holder| self.still_holds(*holder) && !is_itself(holder.0));
         assert!(
             code != "no_such_nick" || there.is_none(),
             "post {count} of #{no} found nobody, and #{there:?} has the name"

@@ -194,6 +194,18 @@ impl Hub {
         Ok(found)
     }
 
+    /// As `who_is_called`, asked for by somebody of that name perhaps: a control connection that asks or sends is nobody to be
+    /// found by itself, since it may be gone with the answer.
+    pub(super) fn who_else_is_called(&self, id: ConnId, nick: &Nick) -> Result<Vec<ConnId>, Error> {
+        let found = self.who_is_called(nick)?;
+        let dialect = self.connections.get(id).map(|asker| asker.dialect);
+        if *found == [id] && dialect == Some(Dialect::Control) {
+            let text = format!("Nobody else is called `{nick}`.");
+            return Err(Error::new(ErrorCode::NoSuchNick, text));
+        }
+        Ok(found)
+    }
+
     fn session(&self, session: u64) -> Result<ConnId, Error> {
         let connection = self.connections.get(ConnId::from_u64(session));
         let connection = connection.filter(|connection| connection.phase != Phase::Closing);

@@ -50,7 +50,7 @@ impl Hub {
             self.reply(id, request, &Reply::Direct { to: to.as_str(), time }, out);
             return Ok(());
         }
-        let receivers = self.who_hears(draft.to)?;
+        let receivers = self.who_hears(id, draft.to)?;
         let (time, to) = (self.wall, self.name_of(&receivers, draft.to));
         let stale = self.names.first_owner(draft.to).filter(|first| {
             let is_there = self.connections.get(*first).is_some_and(|who| who.phase.is_live());
@@ -73,8 +73,8 @@ impl Hub {
     }
 
     /// Whoever a message to this nickname reaches: those who leave get nothing new.
-    fn who_hears(&self, nick: &Nick) -> Result<Vec<ConnId>, Error> {
-        let mut found = self.who_is_called(nick)?;
+    fn who_hears(&self, author: ConnId, nick: &Nick) -> Result<Vec<ConnId>, Error> {
+        let mut found = self.who_else_is_called(author, nick)?;
         found.retain(|who| self.connections.get(*who).is_some_and(|who| who.phase.is_live()));
         if found.is_empty() {
             let text = format!("`{nick}` is leaving; nothing was delivered.");

@@ -255,7 +255,9 @@ impl Hub {
         } else {
             room.page_backward(places, most, budget, (dialect, request))
         };
-        let reply = Reply::History { room: name.as_str(), count: page.count, more: page.more };
+        assert!(room.forgotten <= room.last_released, "what is forgotten was said");
+        let (count, more, forgotten) = (page.count, page.more, room.forgotten);
+        let reply = Reply::History { room: name.as_str(), count, more, forgotten };
         encode::reply(dialect, Some(request), &reply, &mut page.bytes);
         self.push_private(id, page.bytes, out);
         Ok(())

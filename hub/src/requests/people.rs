@@ -72,7 +72,7 @@ impl Hub {
         nick: &Nick,
         out: &mut Outbox,
     ) -> Result<(), Error> {
-        let found = self.who_is_called(nick)?;
+        let found = self.who_else_is_called(id, nick)?;
         let found = found.iter().filter_map(|who| self.connections.get(*who));
         let who = found.max_by_key(|who| who.last_said).expect("whoever is found is there");
         let sees_addresses = self.connections.get(id).is_some_and(|asker| asker.admin);

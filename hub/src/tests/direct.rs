@@ -232,3 +232,23 @@ fn what_is_for_a_login_name_reaches_its_user_and_no_stranger() {
     let said = turn.read(stranger);
     assert!(String::from_utf8_lossy(&said).contains(r#""nick":"root""#));
 }
+
+/// A script that wrote to its own login name was told that it had arrived: at itself, which was gone then.
+#[test]
+fn a_control_connection_alone_is_nobody_to_write_to_or_to_look_up() {
+    let mut turn = Turn::new(quiet());
+    let script = turn.control("ada");
+    let write = |number| post(number, r#""to":"ADA""#, "hi");
+    for ask in [write(1), r#"{"request":"whois","id":"w","nick":"ada"}"#.into()] {
+        turn.ask(script, &ask);
+        let said = turn.lines(script).concat();
+        assert!(said.contains("no_such_nick") && said.contains("Nobody else"), "{said}");
+    }
+    let other = turn.control("ada");
+    turn.ask(script, &write(2));
+    let heard = turn.lines(other);
+    assert!(heard[0].contains(r#""to":"ada""#), "{heard:?}");
+    turn.ask(script, r#"{"request":"whois","id":"w","nick":"ada"}"#);
+    let lines = turn.lines(script);
+    assert!(lines.last().unwrap().contains(r#""nick":"ada""#), "{lines:?}");
+}

@@ -169,6 +169,31 @@ fn history_gives_the_range_that_is_asked_for() {
     assert!(has(&turn.lines(b)[0], &["no_such_room"]));
 }
 
+/// A page that begins behind what was asked for looked like one of a room in which nothing was said before.
+#[test]
+fn history_says_up_to_where_memory_has_forgotten() {
+    let mut turn = Turn::new(Settings { recent: Some(1_000), ..quiet() });
+    let (a, b) = (turn.native(), turn.control("bob"));
+    let asked = |turn: &mut Turn, range: &str| {
+        turn.ask(b, &format!(r#"{{"request":"history","id":"h","room":"lobby"{range}}}"#));
+        let lines = turn.lines(b);
+        (lines.len() - 1, lines.last().unwrap().clone())
+    };
+    turn.say(a, &chat("1"));
+    assert!(has(&asked(&mut turn, "").1, &["\"forgotten\":0"]));
+    for count in 2..=9 {
+        turn.say(a, &chat(&format!("{count}")));
+    }
+    for range in ["", r#","after":1"#, r#","after":8"#] {
+        assert!(has(&asked(&mut turn, range).1, &["\"forgotten\":4"]), "{range}");
+    }
+    assert_eq!(asked(&mut turn, r#","after":1"#).0, 5);
+    // One that is longer than memory drives all out, itself included.
+    turn.say(a, &chat(&"x".repeat(1_000)));
+    let (count, reply) = asked(&mut turn, "");
+    assert!(count == 0 && has(&reply, &["\"forgotten\":10"]), "{reply}");
+}
+
 #[test]
 fn recent_messages_keep_within_their_limit_and_a_forgotten_room_never_uses_a_number_twice() {
     let mut turn = Turn::new(Settings { recent: Some(1_000), ..quiet() });
