@@ -240,12 +240,18 @@ impl Caller {
 
     /// Waits until the caller has hung up, or has said that it will say no more.
     pub(crate) fn hung_up(&mut self) {
+        let rest = self.rest();
+        assert_eq!(String::from_utf8_lossy(&rest), "", "nothing more was to be said");
+    }
+
+    /// All that is said until the caller hangs up.
+    pub(crate) fn rest(&mut self) -> Vec<u8> {
         let mut rest = Vec::new();
         // Whoever goes without having heard everything resets the connection: that is an end too.
         if let Err(error) = self.heard.read_to_end(&mut rest) {
             assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
         }
-        assert_eq!(String::from_utf8_lossy(&rest), "", "nothing more was to be said");
+        rest
     }
 }
 
