@@ -87,6 +87,12 @@ impl Hub {
     ) {
         self.settle_connection(id, out);
         self.end_replays(id, &reason, out);
+        let limit = self.settings.outbox.unwrap_or(usize::MAX);
+        let connection = self.connections.known(id);
+        if connection.phase.is_live() && connection.queue.bytes() + words.len() > limit {
+            // The last words need room, too: what its rooms said makes it, and is told by gaps before them.
+            self.fell_behind(id, out);
+        }
         self.tell_gaps(id, out);
         let now = self.now;
         let connection = self.connections.known(id);

@@ -174,6 +174,24 @@ fn a_bye_is_the_last_word_also_to_who_is_being_skipped() {
 }
 
 #[test]
+fn a_bye_behind_a_full_queue_keeps_within_the_limit() {
+    for spare in 0..60 {
+        let mut turn = Turn::new(quiet());
+        let a = turn.native();
+        let slow = tailing(&mut turn);
+        for _ in 0..3 {
+            turn.say(a, &chat("fill"));
+        }
+        turn.settle();
+        turn.hub.settings.outbox = Some(turn.hub.pending(slow) + spare);
+        turn.stop();
+        assert!(turn.hub.pending(slow) <= turn.hub.settings.outbox.unwrap());
+        let got = lines(&turn.read(slow));
+        assert!(got.last().unwrap().contains("\"event\":\"bye\""), "{got:?}");
+    }
+}
+
+#[test]
 fn a_frame_that_has_begun_is_finished_before_the_gap() {
     let mut turn = Turn::new(Settings { outbox: Some(4_000), ..quiet() });
     let a = turn.native();
