@@ -4,7 +4,7 @@
 //! It makes connections and says in full why one cannot be made; it speaks no word of the protocol. Names of hosts
 //! are looked up in `resolve`.
 
-use crate::client::{Client, Framing, TcpTransport, UnixTransport, poll};
+use crate::client::{Client, Framing, SocketTransport, poll};
 use crate::clock;
 use crate::failure::{Exit, Failure};
 use crate::resolve;
@@ -234,7 +234,7 @@ fn call_address(address: &SocketAddr, patience: Duration) -> io::Result<Client> 
     if stream.local_addr()? == stream.peer_addr()? {
         return Err(io::ErrorKind::ConnectionRefused.into());
     }
-    Ok(Client::new(Box::new(TcpTransport::new(stream)?), Framing::Frames))
+    Ok(Client::new(Box::new(SocketTransport::tcp(stream)?), Framing::Frames))
 }
 
 fn network_reason(error: &io::Error) -> String {
@@ -252,7 +252,7 @@ fn call_path(path: &Path, deadline: Now) -> Result<Client, NoCall> {
     }
     match call(path, deadline) {
         Ok(stream) => {
-            let transport = UnixTransport::new(stream).map_err(nobody)?;
+            let transport = SocketTransport::unix(stream).map_err(nobody)?;
             Ok(Client::new(Box::new(transport), Framing::Lines))
         }
         Err(errno @ (Errno::EACCES | Errno::EPERM)) => {

@@ -11,7 +11,7 @@ mod transport;
 
 pub use framing::{Event, Fields, Framing, Incoming, Nonsense, OBJECT_BYTES_MAX, Refusal};
 pub use outstanding::Outstanding;
-pub use transport::{TcpTransport, Transport, UnixTransport};
+pub use transport::{SocketTransport, Transport};
 
 use alive::{Alive, Sign};
 use nix::poll::{PollFd, PollFlags, PollTimeout};
@@ -352,7 +352,7 @@ pub fn poll(fds: &mut [PollFd<'_>], timeout: Option<Span>) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Client, Fields, Framing, Happening, UnixTransport};
+    use super::{Client, Fields, Framing, Happening, SocketTransport};
     use proptest::prelude::*;
     use proto::Now;
     use std::collections::BTreeMap;
@@ -361,7 +361,7 @@ mod tests {
 
     fn pair() -> (Client, UnixStream) {
         let (ours, theirs) = UnixStream::pair().expect("a pair");
-        let transport = UnixTransport::new(ours).expect("a transport");
+        let transport = SocketTransport::unix(ours).expect("a transport");
         (Client::new(Box::new(transport), Framing::Lines), theirs)
     }
 

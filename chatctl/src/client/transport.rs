@@ -5,8 +5,10 @@
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
+
+use nix::sys::socket::{Shutdown, shutdown};
 
 /// What carries the bytes of one connection. Every call returns at once; `WouldBlock` means: not now.
 pub trait Transport {
@@ -28,54 +30,30 @@ pub trait Transport {
     }
 }
 
-/// A connection over a Unix stream socket: the control socket.
+/// A connection over a stream socket.
 #[derive(Debug)]
-pub struct UnixTransport {
-    stream: UnixStream,
+pub struct SocketTransport<S> {
+    stream: S,
 }
 
-impl UnixTransport {
-    /// Takes a connected stream and makes it one that never waits.
-    pub fn new(stream: UnixStream) -> io::Result<Self> {
+impl SocketTransport<UnixStream> {
+    /// The control socket: takes a connected stream and makes it one that never waits.
+    pub fn unix(stream: UnixStream) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
         Ok(Self { stream })
     }
 }
 
-impl Transport for UnixTransport {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.stream.write(bytes)
-    }
-
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        self.stream.read(into)
-    }
-
-    fn finish(&mut self) -> io::Result<()> {
-        self.stream.shutdown(std::net::Shutdown::Write)
-    }
-
-    fn descriptor(&self) -> BorrowedFd<'_> {
-        self.stream.as_fd()
-    }
-}
-
-/// A connection over TCP.
-#[derive(Debug)]
-pub struct TcpTransport {
-    stream: TcpStream,
-}
-
-impl TcpTransport {
-    /// Takes a connected stream and makes it one that never waits, neither here nor for a fuller packet.
-    pub fn new(stream: TcpStream) -> io::Result<Self> {
+impl SocketTransport<TcpStream> {
+    /// TCP: takes a connected stream and makes it one that never waits, neither here nor for a fuller packet.
+    pub fn tcp(stream: TcpStream) -> io::Result<Self> {
         stream.set_nodelay(true)?;
         stream.set_nonblocking(true)?;
         Ok(Self { stream })
     }
 }
 
-impl Transport for TcpTransport {
+impl<S: Read + Write + AsFd> Transport for SocketTransport<S> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.stream.write(bytes)
     }
@@ -85,7 +63,7 @@ impl Transport for TcpTransport {
     }
 
     fn finish(&mut self) -> io::Result<()> {
-        self.stream.shutdown(std::net::Shutdown::Write)
+        shutdown(self.stream.as_fd().as_raw_fd(), Shutdown::Write).map_err(io::Error::from)
     }
 
     fn descriptor(&self) -> BorrowedFd<'_> {
