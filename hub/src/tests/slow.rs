@@ -27,6 +27,20 @@ fn tailing(turn: &mut Turn) -> crate::ConnId {
     id
 }
 
+/// Somebody who speaks, and a follower who has read the beginning of the first of 16 messages and is skipped behind it.
+fn skipped() -> (Turn, crate::ConnId, crate::ConnId, Vec<u8>) {
+    let mut turn = Turn::new(Settings { outbox: Some(1_500), ..quiet() });
+    let a = turn.native();
+    let slow = tailing(&mut turn);
+    turn.say(a, &chat("first"));
+    let got = turn.read_some(slow, 20);
+    for _ in 0..15 {
+        turn.say(a, &chat("fill"));
+    }
+    assert!(turn.notices.iter().any(|notice| matches!(notice, Notice::Skipped { .. })));
+    (turn, a, slow, got)
+}
+
 #[test]
 fn a_v05_receiver_that_falls_behind_is_closed_with_a_contiguous_beginning() {
     let mut turn = Turn::new(Settings { outbox: Some(10_000), ..quiet() });
@@ -87,15 +101,7 @@ fn a_v1_receiver_that_falls_behind_is_told_exactly_what_it_missed() {
 
 #[test]
 fn the_seam_of_a_gap_inside_a_turn_is_exact() {
-    let mut turn = Turn::new(Settings { outbox: Some(1_500), ..quiet() });
-    let a = turn.native();
-    let slow = tailing(&mut turn);
-    turn.say(a, &chat("first"));
-    let mut got = turn.read_some(slow, 20);
-    for _ in 0..15 {
-        turn.say(a, &chat("fill"));
-    }
-    assert!(turn.notices.iter().any(|notice| matches!(notice, Notice::Skipped { .. })));
+    let (mut turn, a, slow, mut got) = skipped();
     turn.say_more(a, &chat("in the open block, before the gap is told"));
     got.extend(turn.read(slow));
     turn.say_more(a, &chat("in the open block, after it"));
@@ -156,15 +162,7 @@ fn what_is_written_of_a_long_page_does_not_count() {
 
 #[test]
 fn a_bye_is_the_last_word_also_to_who_is_being_skipped() {
-    let mut turn = Turn::new(Settings { outbox: Some(1_500), ..quiet() });
-    let a = turn.native();
-    let slow = tailing(&mut turn);
-    turn.say(a, &chat("first"));
-    let mut got = turn.read_some(slow, 20);
-    for _ in 0..15 {
-        turn.say(a, &chat("fill"));
-    }
-    assert!(turn.notices.iter().any(|notice| matches!(notice, Notice::Skipped { .. })));
+    let (mut turn, _, slow, mut got) = skipped();
     turn.stop();
     got.extend(turn.read(slow));
     let got = lines(&got);
