@@ -28,6 +28,7 @@ mod deadlines;
 mod decide;
 mod directs;
 mod flush;
+mod former;
 mod hits;
 mod invariants;
 mod kept;

@@ -244,10 +244,10 @@ impl Hub {
         let member = room.member(id).expect("who catches up is a member");
         let mut next = member.replays_from().expect("who is replayed a room catches up with it");
         assert!(next <= room.last_released, "there is something to be replayed");
-        if next <= room.forgotten {
-            page.bytes.extend(gap(page.dialect, &room.name, next, room.forgotten));
+        if let Some((first, last)) = room.forgotten_from(next) {
+            page.bytes.extend(gap(page.dialect, &room.name, first, last));
             self.counters.gaps += 1;
-            next = room.forgotten.next();
+            next = last.next();
         }
         let begin = room.recent.partition_point(|recent| recent.seq < next);
         let drops =
@@ -359,10 +359,12 @@ impl Hub {
         let member = room.member(id).expect("who is replayed a room is a member");
         let next = member.replays_from().expect("it was catching up");
         assert!(next <= room.last_released, "something is left to be replayed");
-        let bytes = gap(member.dialect, &room.name, next, room.last_released);
-        self.counters.gaps += 1;
+        // Of a room without messages there is nothing to be told.
+        let first = room.first_from(next);
+        let told = first.map(|first| gap(member.dialect, &room.name, first, room.last_released));
+        self.counters.gaps += u64::from(told.is_some());
         self.stop_replay(id, no);
-        bytes
+        told.unwrap_or_default()
     }
 
     /// A connection is replayed nothing more.

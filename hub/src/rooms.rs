@@ -13,6 +13,7 @@ use proto::{Dialect, MessageId, Nick, RequestId, RoomName, Seq, WallTime};
 
 use crate::block::BlockNo;
 use crate::connection::ConnId;
+use crate::former::Former;
 use crate::presence::{Gathering, Presence};
 use crate::recent::Recent;
 
@@ -289,6 +290,10 @@ pub(crate) struct Room {
     pub(crate) recent: VecDeque<Recent>,
     /// The last message that may have been and is not in memory any more.
     pub(crate) forgotten: Seq,
+    /// The last message that a room of this name may have had before.
+    earlier: Seq,
+    /// Its own messages come after this number.
+    born: Seq,
     /// What was set last.
     pub(crate) topic: Option<Box<Topic>>,
     /// Who came and went lately, while that is gathered.
@@ -306,6 +311,22 @@ impl Room {
     /// A connection in this room.
     pub(crate) fn member_mut(&mut self, conn: ConnId) -> Option<&mut Member> {
         self.position(conn).ok().map(|at| &mut self.members[at])
+    }
+
+    /// The messages from a number on that are not in memory any more, both ends included. Numbers that the name never had are
+    /// none.
+    pub(crate) fn forgotten_from(&self, next: Seq) -> Option<(Seq, Seq)> {
+        assert!(self.earlier <= self.forgotten, "what was before is forgotten");
+        assert!(self.earlier <= self.born, "a room begins behind what was before");
+        let first = if next <= self.earlier { next } else { next.max(self.born.next()) };
+        (first <= self.forgotten).then_some((first, self.forgotten))
+    }
+
+    /// The first message from a number on that may have been, in memory or not.
+    pub(crate) fn first_from(&self, next: Seq) -> Option<Seq> {
+        let forgotten = self.forgotten_from(next).map(|(first, _)| first);
+        let at = self.recent.partition_point(|recent| recent.seq < next);
+        forgotten.or_else(|| self.recent.get(at).map(|recent| recent.seq))
     }
 
     fn position(&self, conn: ConnId) -> Result<usize, usize> {
@@ -385,6 +406,8 @@ pub(crate) struct Rooms {
     /// A room that is made again goes on after every number that was ever taken, and not before any time: (room, seq)
     /// names one message for ever.
     floor: (Seq, WallTime),
+    /// Rooms that are gone.
+    former: Former,
     /// Rooms with open blocks.
     pub(crate) dirty: Vec<RoomNo>,
     /// Connections that follow every room, and in how many of them each is, or follows them by name.
@@ -404,6 +427,7 @@ impl Rooms {
             home: RoomNo(0),
             next: 0,
             floor: (Seq(0), WallTime::from_micros(i64::MIN)),
+            former: Former::default(),
             dirty: Vec::new(),
             everywhere: BTreeMap::new(),
             idle: BTreeSet::new(),
@@ -463,6 +487,8 @@ impl Rooms {
         let no = RoomNo(self.next);
         self.next += 1;
         let (seq, time) = self.floor;
+        let earlier = self.former.take(&name);
+        assert!(earlier <= seq, "the floor is behind all that was");
         let room = Room {
             name: name.clone(),
             members: Vec::new(),
@@ -477,7 +503,9 @@ impl Rooms {
             last_time: time,
             queue: VecDeque::new(),
             recent: VecDeque::new(),
-            forgotten: seq,
+            forgotten: earlier,
+            earlier,
+            born: seq,
             topic: None,
             gathering: None,
             maker: None,
@@ -503,6 +531,8 @@ impl Rooms {
         }
         let named = self.names.remove(&room.name);
         assert_eq!(named, Some(no), "a name leads to its room");
+        assert!(room.recent.is_empty(), "what it had is forgotten");
+        self.former.remember(room.name.clone(), room.forgotten);
         room
     }
 

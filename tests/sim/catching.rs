@@ -151,6 +151,8 @@ impl Oracle {
             self.ears[no].follows.get(room).map(|follow| follow.position)
         };
         assert!(from <= to, "#{no} got gap {from} to {to} of {room}");
+        let inside = self.first_stored(room, from - 1, to + 1);
+        assert!(inside.is_some(), "#{no}: nothing of {room} was ever in the gap {from} to {to}");
         let is_live = position.is_some_and(|position| from > position);
         if begun || is_live {
             let position = position.unwrap_or(0);

@@ -400,3 +400,60 @@ fn pages_of_history_that_nobody_reads_get_shorter_and_close_nobody() {
     let counts = replies.iter().filter_map(|line| number(line, "count"));
     assert_eq!(counts.collect::<Vec<_>>(), [8, 4, 2, 1]);
 }
+
+/// A room of this name had so many messages, and is gone.
+fn had(turn: &mut Turn, author: ConnId, room: &str, numbers: core::ops::Range<u32>) {
+    for count in numbers {
+        post(turn, author, count, room, 10);
+    }
+    turn.read(author);
+}
+
+#[test]
+fn a_room_that_never_was_begins_without_a_gap() {
+    let mut turn = Turn::new(Settings { recent: Some(0), ..quiet() });
+    let ada = turn.control("ada");
+    had(&mut turn, ada, "dev", 0..3);
+    let bob = turn.control("bob");
+    turn.ask(bob, r#"{"request":"join","id":"j","room":"ops","after":0}"#);
+    assert_eq!(short(&turn.read(bob)), ["=j"], "what `dev` had is no hole in `ops`");
+    turn.ask(bob, r#"{"request":"history","id":"h","room":"ops","after":0}"#);
+    assert!(turn.lines(bob)[0].contains(r#""forgotten":0"#));
+    post(&mut turn, ada, 10, "ops", 10);
+    assert_eq!(short(&turn.read(bob)), ["4"], "though its numbers go on");
+    let eve = turn.control("eve");
+    turn.ask(eve, r#"{"request":"tail","id":"t","rooms":["ops"],"after":0}"#);
+    assert_eq!(short(&turn.read(eve)), ["4-4", "=t"], "only what it had is forgotten");
+}
+
+#[test]
+fn what_an_earlier_room_of_the_name_had_is_named_by_a_gap() {
+    let mut turn = Turn::new(Settings { recent: Some(0), ..quiet() });
+    let ada = turn.control("ada");
+    had(&mut turn, ada, "ops", 0..2);
+    had(&mut turn, ada, "dev", 10..15);
+    let bob = turn.control("bob");
+    turn.ask(bob, &join(1));
+    assert_eq!(short(&turn.read(bob)), ["2-2", "=j"]);
+    turn.ask(bob, &join(2));
+    assert_eq!(short(&turn.read(bob)), ["=j"], "it had no other");
+    turn.ask(bob, r#"{"request":"leave","id":"l","room":"ops"}"#);
+    turn.read(bob);
+    turn.ask(bob, &join(0));
+    assert_eq!(short(&turn.read(bob)), ["1-2", "=j"], "a life without messages forgets nothing");
+}
+
+#[test]
+fn a_replay_of_a_room_without_messages_is_cut_without_a_gap() {
+    let mut turn = Turn::new(Settings { recent: Some(100_000), outbox: Some(4_096), ..quiet() });
+    let ada = turn.control("ada");
+    had(&mut turn, ada, "dev", 0..1);
+    had(&mut turn, ada, "ops", 1_000..2_000);
+    let bob = turn.control("bob");
+    turn.ask(bob, r#"{"request":"join","id":"j","room":"new"}"#);
+    turn.ask(bob, r#"{"request":"tail","id":"t","rooms":["ops","new"],"after":0}"#);
+    turn.ask(bob, r#"{"request":"leave","id":"l","room":"new"}"#);
+    let all = short(&read_all(&mut turn, bob));
+    assert_eq!(all.first().map(String::as_str), Some("=j"));
+    assert!(all.iter().all(|line| !line.ends_with("-1")), "nothing of `new` is left out: {all:?}");
+}
