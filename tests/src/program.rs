@@ -5,7 +5,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -145,6 +145,14 @@ impl Drop for Program {
 /// # Panics
 /// Where it has not ended after the deadline.
 pub fn run(command: &mut Command, input: &[u8]) -> Output {
+    run_within(command, input, DEADLINE)
+}
+
+/// The same with a deadline of its own.
+///
+/// # Panics
+/// Where it has not ended after the deadline.
+pub fn run_within(command: &mut Command, input: &[u8], deadline: Duration) -> Output {
     if !input.is_empty() {
         command.stdin(Stdio::piped());
     }
@@ -155,7 +163,7 @@ pub fn run(command: &mut Command, input: &[u8]) -> Output {
     let fed = thread::spawn(move || stdin.map(|mut stdin| stdin.write_all(&input)));
     let stdout = collect(child.stdout.take().unwrap());
     let stderr = collect(child.stderr.take().unwrap());
-    let end = Instant::now() + DEADLINE;
+    let end = Instant::now() + deadline;
     let mut in_time = true;
     let status = loop {
         if let Some(status) = child.try_wait().unwrap() {
