@@ -16,7 +16,7 @@ const LEFT_OUT: &str = "the units under systemd: SYSTEMD_BOX names no program th
 const CANNOT: i32 = 77;
 
 /// How long a script may take, its machine's boot included; the box itself ends it sooner.
-const DEADLINE: Duration = Duration::from_secs(120);
+const DEADLINE: Duration = Duration::from_mins(2);
 
 /// What every script may use.
 const PRELUDE: &str = r#"
