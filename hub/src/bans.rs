@@ -167,7 +167,9 @@ impl Hub {
             assert_eq!(*key, Key::of(&entry.ban.banned), "a ban is filed where it is looked for");
         }
         let tcp = self.connections.iter().filter(|connection| {
-            connection.phase.is_live() && connection.dialect != Dialect::Control
+            connection.dialect != Dialect::Control
+                && connection.phase.is_live()
+                && !self.farewells.concern(connection.id)
         });
         for connection in tcp {
             assert_ne!(connection.phase, Phase::Control, "who came over TCP stays so");

@@ -131,25 +131,36 @@ pub(crate) fn arm_by(connection: &mut Connection, wheel: &mut Wheel<Alarm>, at: 
 }
 
 impl Hub {
-    /// Lets at most `budget` timers fire, fewer where they make more work; returns how much that was. As much as `budget`: there
-    /// may be more.
+    /// Lets timers fire and who is to go go, at most `budget` in all, fewer where they make more work; returns how much that was.
+    /// As much as `budget`: there may be more.
     pub fn expire(&mut self, now: Now, budget: u32, out: &mut Outbox) -> u32 {
         self.tick(now);
         let mut done: u32 = 0;
         while done < budget {
             self.take_work();
-            match self.wheel.expire_one(self.now) {
-                Some(Alarm::Connection(id)) => {
-                    self.connections.known(id).timer = None;
-                    self.fired(id, out);
-                    self.rearm(id);
-                }
-                Some(Alarm::Presence(no)) => self.end_gathering(no, out),
-                None => return done,
+            // One after the other: neither waits for all of the others.
+            let (fired, went) = (self.fire_one(out), self.send_off_next(out));
+            if !fired && !went {
+                return done;
             }
-            done = done.saturating_add(self.take_work()).saturating_add(1);
+            let count = u32::from(fired) + u32::from(went);
+            done = done.saturating_add(self.take_work()).saturating_add(count);
         }
         budget
+    }
+
+    /// Lets a timer fire, if one is due.
+    fn fire_one(&mut self, out: &mut Outbox) -> bool {
+        match self.wheel.expire_one(self.now) {
+            Some(Alarm::Connection(id)) => {
+                self.connections.known(id).timer = None;
+                self.fired(id, out);
+                self.rearm(id);
+            }
+            Some(Alarm::Presence(no)) => self.end_gathering(no, out),
+            None => return false,
+        }
+        true
     }
 
     /// Does what is due of a connection, the gravest first.

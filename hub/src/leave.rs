@@ -9,6 +9,7 @@ use proto::{Dialect, Event, Now, encode};
 use crate::Hub;
 use crate::close::CloseReason;
 use crate::connection::{ConnId, Connection, Pause, Phase};
+use crate::farewell::Farewell;
 use crate::kept::Kept;
 use crate::outbox::{Effect, Notice, Outbox};
 use crate::planted::Planted;
@@ -195,7 +196,9 @@ impl Hub {
         // The last first: who follows everything goes from many, and each is taken from the end of its list.
         for no in rooms.into_iter().rev() {
             let member = self.exit(id, no);
-            if let Some(nick) = nick.clone().filter(|_| member.standing.is_shown()) {
+            // When all go, nobody is told of the others.
+            let told = member.standing.is_shown() && self.course != Course::Ending;
+            if let Some(nick) = nick.clone().filter(|_| told) {
                 self.announce(no, Pending::Left { conn: id, nick }, out);
             }
             self.sweep(no);
@@ -233,18 +236,14 @@ impl Hub {
             return;
         }
         self.course = Course::Ending;
-        for id in self.connections.ids() {
-            self.dismiss(id, CloseReason::Drain, "The daemon is ending.", out);
-        }
+        self.send_off(Farewell::Ending, self.connections.ids(), out);
     }
 
-    /// Closes everything at once: the time for draining is over.
+    /// Closes everything, and waits for nobody: the time for draining is over.
     pub fn abandon(&mut self, now: Now, out: &mut Outbox) {
         self.tick(now);
         self.course = Course::Ending;
-        for id in self.connections.ids() {
-            self.close(id, CloseReason::Drain, out);
-        }
+        self.send_off(Farewell::Abandoned, self.connections.ids(), out);
     }
 
     /// A connection comes into a room.

@@ -27,6 +27,7 @@ mod connection;
 mod deadlines;
 mod decide;
 mod directs;
+mod farewell;
 mod flush;
 mod former;
 mod hits;
@@ -85,6 +86,7 @@ use crate::bucket::Rates;
 use crate::connection::Connections;
 use crate::deadlines::Alarm;
 use crate::directs::Directs;
+use crate::farewell::Farewells;
 use crate::hits::Hits;
 use crate::leave::Course;
 use crate::names::Names;
@@ -127,6 +129,8 @@ pub struct Hub {
     store_queue: StoreQueue,
     /// Connections that wait for the store to have less to do.
     behind_store: VecDeque<ConnId>,
+    /// Connections that are to go, and are not heard any more.
+    farewells: Farewells,
     /// Connections that are replayed something and are to get the next page of it.
     replaying: VecDeque<ConnId>,
     /// Sums over all connections.
@@ -176,6 +180,7 @@ impl Hub {
             wheel,
             store_queue: StoreQueue::default(),
             behind_store: VecDeque::new(),
+            farewells: Farewells::default(),
             replaying: VecDeque::new(),
             private_bytes: 0,
             kept_bytes: 0,
@@ -206,9 +211,10 @@ impl Hub {
         self.forget_idle();
     }
 
-    /// When there is something to do without any input: a timer is due, or a replay goes on.
+    /// When there is something to do without any input: a timer is due, a replay goes on, or somebody is to go.
     pub fn deadline(&self) -> Option<Now> {
-        if self.replaying.is_empty() { self.wheel.next() } else { Some(self.now) }
+        let waits = self.replaying.is_empty() && self.farewells.is_empty();
+        if waits { self.wheel.next() } else { Some(self.now) }
     }
 
     /// Whether there is no connection left.

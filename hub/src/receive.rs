@@ -40,10 +40,10 @@ impl Hub {
         out: &mut Outbox,
     ) {
         self.tick(now);
-        let Some(connection) = self.connections.get_mut(id) else { return };
-        if !connection.phase.is_live() || self.course.is_deaf() {
+        if !self.is_heard(id) {
             return;
         }
+        let connection = self.connections.known(id);
         if !bytes.is_empty() {
             connection.last_read = self.now;
             self.counters.bytes_in += bytes.len() as u64;
@@ -68,18 +68,17 @@ impl Hub {
 
     /// Whether more bytes of a connection may be read now: not while it is paused, closing, or has work left from before.
     pub fn wants_read(&self, id: ConnId) -> bool {
-        !self.course.is_deaf()
-            && self.connections.get(id).is_some_and(|connection| {
-                connection.phase.is_live() && connection.pause == Pause::No && !connection.ended
-            })
+        self.is_heard(id)
+            && self
+                .connections
+                .get(id)
+                .is_some_and(|connection| connection.pause == Pause::No && !connection.ended)
     }
 
     /// Whether a call of [`Hub::receive`] without bytes goes on with what only the turn's budget stopped.
     pub fn has_kept_work(&self, id: ConnId) -> bool {
-        !self.course.is_deaf()
-            && self.connections.get(id).is_some_and(|connection| {
-                connection.phase.is_live() && connection.pause == Pause::Turn
-            })
+        self.is_heard(id)
+            && self.connections.get(id).is_some_and(|connection| connection.pause == Pause::Turn)
     }
 
     /// Takes one command after the other from the bytes and lets it do what it does.

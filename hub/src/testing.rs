@@ -137,6 +137,11 @@ impl Turn {
         self.settle();
     }
 
+    pub(crate) fn abandon(&mut self) {
+        self.hub.abandon(self.now, &mut self.out);
+        self.drain();
+    }
+
     /// The end of the turn.
     pub(crate) fn settle(&mut self) {
         self.hub.settle(self.now, &mut self.out);

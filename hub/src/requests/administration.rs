@@ -15,6 +15,7 @@ use crate::Hub;
 use crate::bans::{BANS_MAX, Ban, End};
 use crate::close::CloseReason;
 use crate::connection::{ConnId, Phase};
+use crate::farewell::Farewell;
 use crate::outbox::{Effect, Notice, Outbox};
 use crate::planted::Planted;
 
@@ -44,7 +45,7 @@ impl Hub {
         self.reply(id, request, &Reply::Kick { closed: who.len() }, out);
         let words = words("Kicked", reason);
         for who in who {
-            self.expel(who, CloseReason::Kicked, &words, out);
+            self.expel(who, &words, out);
         }
         Ok(())
     }
@@ -76,10 +77,8 @@ impl Hub {
         let who = self.concerned(&banned);
         let until = until.map(|end| end.shown);
         self.reply(id, request, &Reply::Ban { closed: who.len(), until }, out);
-        let words = words("Banned", reason);
-        for who in who {
-            self.expel(who, CloseReason::Banned, &words, out);
-        }
+        self.has_done(self.connections.len() / 64);
+        self.send_off(Farewell::Banned(words("Banned", reason).into()), who, out);
         Ok(())
     }
 
@@ -234,18 +233,14 @@ impl Hub {
     }
 
     /// Closes somebody for an administrator. Who was leaving anyway is not waited for any longer.
-    fn expel(&mut self, who: ConnId, reason: CloseReason, words: &str, out: &mut Outbox) {
-        assert!(
-            matches!(reason, CloseReason::Kicked | CloseReason::Banned),
-            "nobody is closed by hand for another reason"
-        );
+    fn expel(&mut self, who: ConnId, words: &str, out: &mut Outbox) {
         if self.settings.plants(Planted::KickStays) {
             return;
         }
         if matches!(self.connections.known(who).phase, Phase::Leaving(_)) {
-            self.close(who, reason, out);
+            self.close(who, CloseReason::Kicked, out);
         } else {
-            self.dismiss(who, reason, words, out);
+            self.dismiss(who, CloseReason::Kicked, words, out);
         }
         assert!(!self.connections.known(who).phase.is_live(), "it is not heard any more");
     }

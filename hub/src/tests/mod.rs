@@ -5,6 +5,7 @@ mod anything;
 mod catching_up;
 mod deadlines;
 mod direct;
+mod farewell;
 mod input;
 mod limits;
 mod native;
