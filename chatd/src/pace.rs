@@ -18,8 +18,8 @@ const FLUSH_MIN: Span = Span::from_micros(50);
 pub(crate) struct Pace {
     enabled: bool,
     state: State,
-    /// What the passes of the flush have taken so far.
-    taken: Span,
+    /// What the passes of a flush that goes on have taken so far.
+    taken: Option<Span>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,20 +34,25 @@ enum State {
 
 impl Pace {
     pub(crate) const fn new(enabled: bool) -> Self {
-        Self { enabled, state: State::Free, taken: Span::from_micros(0) }
+        Self { enabled, state: State::Free, taken: None }
     }
 
     /// A pass of the flush is over; with `whole`, nobody is left to be written, and so is the flush.
     pub(crate) fn flushed(&mut self, begun: Now, ended: Now, whole: bool) {
-        let took = self.taken.as_micros().saturating_add(ended.since(begun).as_micros());
-        let took = Span::from_micros(took);
-        self.taken = if whole { Span::default() } else { took };
+        let before = self.taken.unwrap_or_default().as_micros();
+        let took = Span::from_micros(before.saturating_add(ended.since(begun).as_micros()));
+        self.taken = (!whole).then_some(took);
         let pause = Span::from_micros(took.as_micros() / 4 * 3).min(PAUSE_MAX);
         self.state = if whole && self.enabled && took >= FLUSH_MIN {
             State::Look(ended.after(pause))
         } else {
             State::Free
         };
+    }
+
+    /// Whether the next pass belongs to a flush that has begun.
+    pub(crate) const fn goes_on(&self) -> bool {
+        self.taken.is_some()
     }
 
     /// Whether the next poll must not sleep, as it is to look for what came during the flush.
@@ -112,7 +117,7 @@ mod tests {
     fn a_flush_of_several_passes_counts_as_one() {
         let mut pace = Pace::new(true);
         pace.flushed(at(0), at(1_000), false);
-        assert!(!pace.looks() && pace.lets_flush(at(1_000)));
+        assert!(!pace.looks() && pace.goes_on() && pace.lets_flush(at(1_000)));
         pace.flushed(at(1_000), at(1_600), true);
         pace.looked(true);
         assert_eq!(pace.holds_until(), Some(at(2_800)));

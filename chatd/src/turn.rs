@@ -81,6 +81,8 @@ struct Slot {
     to_read: bool,
     /// It stands in the queue of those to be written.
     to_flush: bool,
+    /// The flush in which it was written last: see [`Server::queue_flush`].
+    flushed_in: u16,
 }
 
 /// Where the daemon is in its life.
@@ -109,8 +111,10 @@ pub struct Server<D: Driver, S: Store, L: Log> {
     to_flush: VecDeque<ConnId>,
     /// Bytes that were read since the last whole flush.
     read_bytes: usize,
-    /// How many of these are of the flush that is going on; who became dirty since is of the next one.
+    /// How many of these are of the flush that is going on, or was the last; the others are of the next one.
     flush_left: usize,
+    /// The number of that flush. That numbers come again does no harm: who seems to have been written just now waits a little.
+    flush_no: u16,
     to_close: VecDeque<ConnId>,
     /// More timers were due than a turn lets fire.
     overdue: bool,
@@ -143,6 +147,7 @@ impl<D: Driver, S: Store, L: Log> Server<D, S, L> {
             to_flush: VecDeque::new(),
             read_bytes: 0,
             flush_left: 0,
+            flush_no: 0,
             to_close: VecDeque::new(),
             overdue: false,
             posted: 0,
@@ -229,6 +234,7 @@ impl<D: Driver, S: Store, L: Log> Server<D, S, L> {
             || self.pace.looks()
             || !self.to_read.is_empty()
             || !self.to_close.is_empty()
+            || self.flush_left > 0
             || (flushes && (self.is_read_full() || self.pace.holds_until().is_none()))
         {
             return Some(Duration::ZERO);
@@ -286,14 +292,21 @@ impl<D: Driver, S: Store, L: Log> Server<D, S, L> {
         }
     }
 
+    /// Queues a connection to be written. Who was not written in the flush that is going on, or was the last, still has its place
+    /// in that one, before the others: the crowd of one room, and the pause for its sake, hold nobody else up. Each has one place in
+    /// each flush, so nobody is overtaken for ever.
     fn queue_flush(&mut self, id: ConnId) {
-        if let Some(slot) = self.slot(id)
-            && slot.dirty
-            && slot.writable
-            && !slot.to_flush
-        {
-            slot.to_flush = true;
+        let flush_no = self.flush_no;
+        let Some(slot) = self.slot(id) else { return };
+        if !slot.dirty || !slot.writable || slot.to_flush {
+            return;
+        }
+        slot.to_flush = true;
+        if slot.flushed_in == flush_no {
             self.to_flush.push_back(id);
+        } else {
+            self.to_flush.push_front(id);
+            self.flush_left += 1;
         }
     }
 

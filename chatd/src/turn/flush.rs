@@ -20,10 +20,10 @@ impl<D: Driver, S: Store, L: Log> Server<D, S, L> {
             self.read_bytes = 0;
             return;
         }
-        if !self.is_read_full() && !self.pace.lets_flush(self.now) {
-            return;
-        }
-        if self.flush_left == 0 {
+        // A pause is for those who were just written.
+        let is_held = !self.is_read_full() && !self.pace.lets_flush(self.now);
+        if !is_held && !self.pace.goes_on() {
+            self.flush_no = self.flush_no.wrapping_add(1);
             self.flush_left = self.to_flush.len();
         }
         let begun = self.driver.now();
@@ -33,10 +33,16 @@ impl<D: Driver, S: Store, L: Log> Server<D, S, L> {
             }
             self.flush_left -= 1;
             let Some(id) = self.to_flush.pop_front() else { break };
-            self.slot(id).expect("who waits to be written is there").to_flush = false;
+            let flush_no = self.flush_no;
+            let slot = self.slot(id).expect("who waits to be written is there");
+            slot.to_flush = false;
+            slot.flushed_in = flush_no;
             self.write_one(id);
         }
         assert!(self.flush_left <= self.to_flush.len(), "who is left to be written waits");
+        if is_held {
+            return;
+        }
         if self.flush_left == 0 {
             self.read_bytes = 0;
         }

@@ -95,6 +95,41 @@ fn a_phase_writes_for_its_time_and_each_is_written() {
 }
 
 #[test]
+fn who_is_in_another_room_is_held_up_neither_by_a_long_flush_nor_by_the_pause_after_it() {
+    let mut scene = Scene::free();
+    let ids = scene.dial(TCP, 30);
+    for id in &ids {
+        scene.say(*id, &native_keepalive());
+    }
+    let pair = scene.dial(CONTROL, 2);
+    for id in &pair {
+        scene.say(*id, b"{\"request\":\"join\",\"id\":\"j\",\"room\":\"side\"}\n");
+    }
+    scene.turns(8);
+    scene.costs(CALL);
+    let mut said = 0;
+    // The lobby keeps talking for some flushes, each of ten turns, and their pauses; the pair is in each but once.
+    for turn in 0..240 {
+        if turn % 3 == 0 {
+            scene.say(ids[turn % 2], &chats(1));
+        }
+        if turn % 29 == 1 {
+            said += 1;
+            let post = format!(
+                "{{\"request\":\"post\",\"id\":\"00000000-0000-4000-8000-{said:012}\",\"room\":\"side\",\"text\":\"{said}\"}}\n"
+            );
+            scene.say(pair[0], post.as_bytes());
+            scene.turn();
+        }
+        scene.turn();
+        let heard = String::from_utf8(scene.heard(pair[1])).unwrap();
+        assert_eq!(heard.matches("\"event\":\"message\"").count(), said, "turn {turn}");
+    }
+    let last = *ids.last().unwrap();
+    assert!(scene.heard(last).len() > 100, "the lobby heard its flushes, too");
+}
+
+#[test]
 fn a_phase_closes_for_its_time_and_the_rest_in_the_next() {
     let mut scene = Scene::free();
     scene.dial(TCP, 10);
