@@ -21,7 +21,7 @@ use crate::socket;
 /// How often each attacker is looked after.
 const STEP_MICROS: u64 = 10_000;
 /// How late an attacker may notice that it was cut: it is looked at in its turn, by a process that runs when nobody else does.
-const SLACK_MICROS: u64 = seconds(3);
+const SLACK_MICROS: u64 = seconds(4);
 
 /// The limits of a daemon with nothing set: an unfinished frame, taking nothing, silence.
 const FRAME_TIMEOUT_MICROS: u64 = seconds(10);
@@ -72,6 +72,9 @@ pub(crate) struct Attack {
     /// Of the other kinds: how many connections; by default what suits the kind
     #[arg(long)]
     count: Option<usize>,
+    /// Wait for a line on standard input before the attack begins
+    #[arg(long)]
+    waits: bool,
 }
 
 /// One sort of attackers.
@@ -155,6 +158,9 @@ impl Attack {
 pub(crate) fn run(attack: &Attack) -> io::Result<bool> {
     socket::raise_descriptors()?;
     let clock = Clock::start();
+    if attack.waits {
+        await_word(clock)?;
+    }
     let mut troops = attack.troops()?;
     let (mut step, mut announced) = (clock.micros(), false);
     while !has_ended(step.saturating_sub(clock.micros()))? {
@@ -175,7 +181,17 @@ pub(crate) fn run(attack: &Attack) -> io::Result<bool> {
     Ok(report.is_kept())
 }
 
-/// Waits for so long; whether standard input has ended meanwhile.
+/// Waits for a line on standard input, awake as often as later on.
+fn await_word(clock: Clock) -> io::Result<()> {
+    let mut step = clock.micros() + STEP_MICROS;
+    while !has_ended(step.saturating_sub(clock.micros()))? {
+        step = clock.micros() + STEP_MICROS;
+    }
+    io::stdin().read_line(&mut String::new())?;
+    Ok(())
+}
+
+/// Waits for so long; whether standard input has ended, or said something, meanwhile.
 fn has_ended(micros: u64) -> io::Result<bool> {
     let stdin = io::stdin();
     let mut waits = [PollFd::new(std::os::fd::AsFd::as_fd(&stdin), PollFlags::POLLIN)];

@@ -1,6 +1,9 @@
-//! Two witnesses who chat by v1 in a room of their own, first alone and then, as long, beside hostile clients: they must get everything
-//! in order, and their latency must stay below twice the quiet one. The server must stay within its memory and its turns, give back
+//! Two witnesses who chat by v1 in a room of their own, by turns in quiet and beside hostile clients: they must get everything in
+//! order, and their latency must stay below twice the quiet one. The server must stay within its memory and its turns, give back
 //! its descriptors, and cut each attacker in its time.
+//!
+//! Latencies are the medians of some rounds, each a quiet window and then an attacked one as long, on a machine whose own mood changes
+//! by the minute. The attack's process is there in both: that it wakes is no doing of the server.
 
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
@@ -48,12 +51,12 @@ pub(crate) struct Hostile {
     /// Messages a second of both witnesses together
     #[arg(long, default_value_t = 100)]
     rate: u64,
-    /// Seconds of quiet, before the attack; by default as long as the attack, so that both are equally sure
-    #[arg(long)]
-    quiet: Option<u64>,
-    /// Seconds of attack that are measured
-    #[arg(long, default_value_t = 30)]
+    /// Seconds of quiet, and then as many of attack, that are measured in each round
+    #[arg(long, default_value_t = 20)]
     duration: u64,
+    /// Rounds
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
 }
 
 /// What the witnesses hear.
@@ -100,10 +103,18 @@ struct Before {
     at: u64,
 }
 
-/// Latencies in quiet and beside the attack: the median, the 99th percentile, the longest.
-struct Latencies {
-    quiet: [u64; 3],
-    attacked: [u64; 3],
+/// Latencies of one window: the median, the 99th percentile, the longest.
+type Latency = [u64; 3];
+
+/// What the rounds measured.
+#[derive(Default)]
+struct Rounds {
+    quiet: Vec<Latency>,
+    attacked: Vec<Latency>,
+    /// What the attackers of each round say became of them.
+    became: Vec<String>,
+    /// All of them were cut in their time.
+    were_cut: bool,
 }
 
 /// Runs it; whether everything was as promised.
@@ -116,9 +127,6 @@ pub(crate) fn run(hostile: &Hostile) -> io::Result<bool> {
     let mut witnesses = Witnesses { crowd, desk, clock, said, rss_peak, sockets_peak };
     witnesses.connect(hostile)?;
     witnesses.talk(hostile, 1)?;
-    witnesses.measure_from_now();
-    witnesses.talk(hostile, hostile.quiet.unwrap_or(hostile.duration))?;
-    let quiet = witnesses.percentiles();
     let before = Before {
         resident: process::resident_bytes(hostile.pid)?,
         sockets: process::socket_bytes()?,
@@ -126,22 +134,18 @@ pub(crate) fn run(hostile: &Hostile) -> io::Result<bool> {
         cpu: process::cpu_micros(hostile.pid)?,
         at: clock.micros(),
     };
-    let mut attack = start_attack(&hostile.attack)?;
-    let mut said = BufReader::new(attack.stdout.take().expect("it is piped"));
-    witnesses.until_ready(hostile, &mut said)?;
-    witnesses.measure_from_now();
-    witnesses.talk(hostile, hostile.duration)?;
-    let attacked = witnesses.percentiles();
-    drop(attack.stdin.take());
-    let mut became = String::new();
-    said.read_to_string(&mut became)?;
-    let attackers_were_cut = attack.wait()?.success();
+    let mut rounds = Rounds { were_cut: true, ..Rounds::default() };
+    for _ in 0..hostile.rounds {
+        witnesses.round(hostile, &mut rounds)?;
+    }
     let mut report = Report::default();
-    witnesses.report(&Latencies { quiet, attacked }, &mut report);
+    witnesses.report(&rounds, &mut report);
     witnesses.report_server(hostile, &before, &mut report)?;
-    let is_kept = report.is_kept() && attackers_were_cut;
+    let is_kept = report.is_kept() && rounds.were_cut;
     report.print(false);
-    Report::default().print_line(became.trim_end());
+    for (number, became) in (1..).zip(&rounds.became) {
+        Report::default().print_line(&format!("round {number}\n{}", became.trim_end()));
+    }
     let mut verdict = Report::default();
     verdict.words("kept", if is_kept { "yes" } else { "no" });
     verdict.print(false);
@@ -165,6 +169,31 @@ impl Witnesses {
         self.check()
     }
 
+    /// A quiet window, and one beside the attack.
+    fn round(&mut self, hostile: &Hostile, rounds: &mut Rounds) -> io::Result<()> {
+        let mut attack = start_attack(&hostile.attack)?;
+        let mut says = BufReader::new(attack.stdout.take().expect("it is piped"));
+        let mut hears = attack.stdin.take().expect("it is piped");
+        rounds.quiet.push(self.window(hostile)?);
+        hears.write_all(b"begin\n")?;
+        self.until_ready(hostile, &mut says)?;
+        rounds.attacked.push(self.window(hostile)?);
+        drop(hears);
+        let mut became = String::new();
+        says.read_to_string(&mut became)?;
+        rounds.became.push(became);
+        rounds.were_cut &= attack.wait()?.success();
+        // The server sees that those who were left are gone, before it is quiet again.
+        self.talk(hostile, 2)
+    }
+
+    /// What is said from now on, for as long as a window is.
+    fn window(&mut self, hostile: &Hostile) -> io::Result<Latency> {
+        self.measure_from_now();
+        self.talk(hostile, hostile.duration)?;
+        Ok(self.percentiles())
+    }
+
     fn check(&self) -> io::Result<()> {
         self.desk.lost.as_ref().map_or(Ok(()), |lost| Err(io::Error::other(lost.clone())))
     }
@@ -175,7 +204,7 @@ impl Witnesses {
         self.desk.ledger.measured_from = self.clock.micros();
     }
 
-    fn percentiles(&self) -> [u64; 3] {
+    fn percentiles(&self) -> Latency {
         let latency = &self.desk.ledger.latency;
         [latency.percentile(50), latency.percentile(99), latency.most()]
     }
@@ -185,15 +214,22 @@ impl Witnesses {
     }
 
     /// What the witnesses noticed.
-    fn report(&self, latencies: &Latencies, report: &mut Report) {
-        let (ledger, [p50, p99, most]) = (&self.desk.ledger, latencies.attacked);
+    fn report(&self, rounds: &Rounds, report: &mut Report) {
+        let ledger = &self.desk.ledger;
+        let quiet = [0, 1, 2].map(|at| median(&rounds.quiet, at));
+        let attacked = [0, 1, 2].map(|at| median(&rounds.attacked, at));
         report.at_least("witness_messages", ledger.delivered, self.said());
         report.at_most("witness_faults", ledger.doubles + ledger.holes + ledger.echoes, 0);
-        report.count("quiet_p50_us", latencies.quiet[0]);
-        report.count("quiet_p99_us", latencies.quiet[1]);
-        report.count("attacked_p50_us", p50);
-        report.at_most("attacked_p99_us", p99, (2 * latencies.quiet[1]).saturating_sub(1));
-        report.count("attacked_max_us", most);
+        report.count("quiet_p50_us", quiet[0]);
+        report.count("quiet_p99_us", quiet[1]);
+        report.count("attacked_p50_us", attacked[0]);
+        report.at_most("attacked_p99_us", attacked[1], (2 * quiet[1]).saturating_sub(1));
+        report.count("attacked_max_us", attacked[2]);
+        let p99 = |windows: &[Latency]| {
+            windows.iter().map(|latency| latency[1].to_string()).collect::<Vec<_>>().join(" ")
+        };
+        report.words("quiet_p99_by_round", p99(&rounds.quiet));
+        report.words("attacked_p99_by_round", p99(&rounds.attacked));
     }
 
     /// What the server took, and whether it gave it back.
@@ -290,6 +326,13 @@ impl Witnesses {
     }
 }
 
+/// The median of one figure of some windows.
+fn median(windows: &[Latency], at: usize) -> u64 {
+    let mut all: Vec<u64> = windows.iter().map(|latency| latency[at]).collect();
+    all.sort_unstable();
+    all.get(all.len() / 2).copied().unwrap_or(0)
+}
+
 /// The attack is another process that runs only where nobody else wants to: at a mere low priority the scheduler lets it keep the
 /// witnesses waiting for a slice, 2 ms and more, which is no doing of the server.
 fn start_attack(attack: &Attack) -> io::Result<Child> {
@@ -297,6 +340,7 @@ fn start_attack(attack: &Attack) -> io::Result<Child> {
         .args(["--idle", "0"])
         .arg(std::env::current_exe()?)
         .args(attack.arguments())
+        .arg("--waits")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()

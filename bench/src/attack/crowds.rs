@@ -417,8 +417,10 @@ impl Speaker {
         self.next = now + seconds(1) / 20;
         self.said += 1;
         let (id, text) = (self.said, "shout ".repeat(SHOUT_BYTES / 6));
+        // Each attack's own: an id that was there before would be no new message.
+        let attack = std::process::id();
         let json = format!(
-            r#"{{"request":"post","id":"00000000-0000-4000-9000-{id:012x}","room":"busy","text":"{text}"}}"#
+            r#"{{"request":"post","id":"{attack:08x}-0000-4000-9000-{id:012x}","room":"busy","text":"{text}"}}"#
         );
         let mut out = Vec::new();
         wire::request(&json, &mut out);
