@@ -139,11 +139,11 @@ impl Hub {
         while done < budget {
             self.take_work();
             // One after the other: neither waits for all of the others.
-            let (fired, went) = (self.fire_one(out), self.send_off_next(out));
-            if !fired && !went {
+            let did = [self.fire_one(out), self.send_off_next(out), self.depart_next(out)];
+            let count = did.into_iter().map(u32::from).sum();
+            if count == 0 {
                 return done;
             }
-            let count = u32::from(fired) + u32::from(went);
             done = done.saturating_add(self.take_work()).saturating_add(count);
         }
         budget

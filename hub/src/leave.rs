@@ -15,6 +15,7 @@ use crate::outbox::{Effect, Notice, Outbox};
 use crate::planted::Planted;
 use crate::queue::Chunk;
 use crate::rooms::{Pending, Standing};
+use crate::settings::ROOMS_AT_ONCE;
 
 /// How a peer ended its side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -191,10 +192,28 @@ impl Hub {
             return;
         }
         self.close(id, CloseReason::Reset, out);
-        let connection = self.connections.known(id);
-        let (rooms, nick) = (connection.rooms.clone(), connection.nick.clone());
-        // The last first: who follows everything goes from many, and each is taken from the end of its list.
-        for no in rooms.into_iter().rev() {
+        if !self.depart(id, out) {
+            self.departing.push_back(id);
+        }
+    }
+
+    /// The next of those who follow everything and are gone goes from some rooms more; false where there is nobody.
+    pub(crate) fn depart_next(&mut self, out: &mut Outbox) -> bool {
+        let Some(id) = self.departing.pop_front() else { return false };
+        if !self.depart(id, out) {
+            self.departing.push_back(id);
+        }
+        self.has_done(ROOMS_AT_ONCE / 8);
+        true
+    }
+
+    /// Who is gone goes from its rooms, or from some of them: who follows everything is in all. True where it is in none any
+    /// more, and nothing is left of it.
+    fn depart(&mut self, id: ConnId, out: &mut Outbox) -> bool {
+        let nick = self.connections.known(id).nick.clone();
+        for _ in 0..ROOMS_AT_ONCE {
+            // The last first: each is taken from the end of its list.
+            let Some(no) = self.connections.known(id).rooms.last().copied() else { break };
             let member = self.exit(id, no);
             // When all go, nobody is told of the others.
             let told = member.standing.is_shown() && self.course != Course::Ending;
@@ -202,6 +221,9 @@ impl Hub {
                 self.announce(no, Pending::Left { conn: id, nick }, out);
             }
             self.sweep(no);
+        }
+        if !self.connections.known(id).rooms.is_empty() {
+            return false;
         }
         let connection = self.connections.remove(id);
         self.forget_everywhere(&connection);
@@ -211,6 +233,7 @@ impl Hub {
             self.names.release(&nick, id);
         }
         assert!(self.connections.get(id).is_none(), "its id names nobody now");
+        true
     }
 
     fn forget_everywhere(&mut self, connection: &Connection) {

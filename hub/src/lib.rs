@@ -131,6 +131,8 @@ pub struct Hub {
     behind_store: VecDeque<ConnId>,
     /// Connections that are to go, and are not heard any more.
     farewells: Farewells,
+    /// Connections that are gone and still stand in some rooms.
+    departing: VecDeque<ConnId>,
     /// Connections that are replayed something and are to get the next page of it.
     replaying: VecDeque<ConnId>,
     /// Sums over all connections.
@@ -181,6 +183,7 @@ impl Hub {
             store_queue: StoreQueue::default(),
             behind_store: VecDeque::new(),
             farewells: Farewells::default(),
+            departing: VecDeque::new(),
             replaying: VecDeque::new(),
             private_bytes: 0,
             kept_bytes: 0,
@@ -214,6 +217,7 @@ impl Hub {
     /// When there is something to do without any input: a timer is due, a replay goes on, or somebody is to go.
     pub fn deadline(&self) -> Option<Now> {
         let waits = self.replaying.is_empty() && self.farewells.is_empty();
+        let waits = waits && self.departing.is_empty();
         if waits { self.wheel.next() } else { Some(self.now) }
     }
 

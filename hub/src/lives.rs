@@ -60,7 +60,9 @@ impl Hub {
         if self.connections.known(id).share.is_some() {
             self.rooms.note_maker(no, id);
         }
-        for follower in self.rooms.everywhere() {
+        let followers = self.rooms.everywhere();
+        self.has_done(followers.len() / 8);
+        for follower in followers {
             if self.connections.known(follower).phase.is_live() {
                 self.enter(follower, no, Standing::Overhearing);
             }

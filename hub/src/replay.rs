@@ -20,12 +20,15 @@ use crate::close::CloseReason;
 use crate::connection::ConnId;
 use crate::outbox::Outbox;
 use crate::planted::Planted;
-use crate::rooms::RoomNo;
-use crate::settings::{PAGE_BYTES_MAX, PAGE_CROWDED_BYTES_MAX, PAGES_BYTES_MAX};
+use crate::requests::From;
+use crate::rooms::{RoomNo, Standing};
+use crate::settings::{PAGE_BYTES_MAX, PAGE_CROWDED_BYTES_MAX, PAGES_BYTES_MAX, ROOMS_AT_ONCE};
 use crate::slow::gap;
 
 /// What a page costs its turn at least, however short it is.
 const PAGE_COST_BYTES: usize = 1024;
+/// What a room that is entered costs it, in the same measure.
+const ROOM_COST_BYTES: usize = 256;
 
 /// The request whose reply comes behind the replay.
 #[derive(Debug)]
@@ -36,12 +39,30 @@ pub(crate) enum Awaited {
     Tail(Vec<RoomName>, bool),
 }
 
+/// Rooms that who follows everything still has to enter, of those that were there when it asked. Those that are made since it
+/// hears anyway.
+#[derive(Debug)]
+struct Entering {
+    next: RoomNo,
+    end: RoomNo,
+    /// What of them it is replayed.
+    from: From,
+}
+
+impl Entering {
+    /// Whether a room is still to be replayed.
+    fn replays(&self, no: RoomNo) -> bool {
+        (self.next..self.end).contains(&no) && self.from != From::default()
+    }
+}
+
 /// What is replayed for one request.
 #[derive(Debug)]
 struct Replay {
     request: RequestId,
-    /// Rooms in which the connection is still catching up; never none between two inputs.
+    /// Rooms in which the connection is still catching up; never none between two inputs, unless it is still entering some.
     rooms: VecDeque<RoomNo>,
+    entering: Option<Entering>,
     awaited: Awaited,
 }
 
@@ -94,16 +115,124 @@ impl Page {
     }
 }
 
+impl Replay {
+    /// Whether there is nothing left but the reply.
+    fn is_done(&self) -> bool {
+        self.rooms.is_empty() && self.entering.is_none()
+    }
+}
+
 impl Hub {
     /// Whether a room may be replayed to a connection: once at a time.
     pub(crate) fn may_be_replayed(&self, id: ConnId, no: RoomNo) -> Result<(), Error> {
-        let room = self.rooms.known(no);
-        if room.member(id).is_some_and(|member| member.replays_from().is_some()) {
-            let text =
-                format!("Room `{}` is being replayed; wait for that reply.", room.name.as_str());
-            return Err(Error::new(ErrorCode::LimitReached, text));
+        let member = self.rooms.known(no).member(id);
+        let replays = |replay: &Replay| replay.entering.as_ref().is_some_and(|it| it.replays(no));
+        if member.is_some_and(|member| member.replays_from().is_some())
+            || self.replays(id).any(replays)
+        {
+            return Err(self.is_being_replayed(no));
         }
         Ok(())
+    }
+
+    /// Some room that is being replayed to a connection, or is going to be.
+    pub(crate) fn some_room_replayed(&self, id: ConnId) -> Option<RoomNo> {
+        let entering = |replay: &Replay| {
+            let entering = replay.entering.as_ref().filter(|it| it.from != From::default())?;
+            self.rooms.some_in(entering.next..entering.end, 1).first().copied()
+        };
+        self.replays(id).find_map(|replay| replay.rooms.front().copied().or(entering(replay)))
+    }
+
+    /// What is replayed to a connection.
+    fn replays(&self, id: ConnId) -> impl Iterator<Item = &Replay> {
+        let replays = self.connections.get(id).and_then(|connection| connection.replays.as_ref());
+        replays.into_iter().flat_map(|replays| &replays.waiting)
+    }
+
+    /// What is told to who asks for a room again.
+    pub(crate) fn is_being_replayed(&self, no: RoomNo) -> Error {
+        let name = self.rooms.known(no).name.as_str();
+        let text = format!("Room `{name}` is being replayed; wait for that reply.");
+        Error::new(ErrorCode::LimitReached, text)
+    }
+
+    /// A connection follows all rooms from now on: it enters those that are there in portions, catches up with them where it
+    /// asked for that, and then gets its reply.
+    pub(crate) fn follow_all(
+        &mut self,
+        id: ConnId,
+        request: &RequestId,
+        from: From,
+        awaited: Awaited,
+        out: &mut Outbox,
+    ) {
+        assert!(self.rooms.hears_everything(id), "rooms that are made since are heard");
+        self.settle_connection(id, out);
+        let entering = Some(Entering { next: RoomNo::FIRST, end: self.rooms.end(), from });
+        let rooms = VecDeque::new();
+        let mut replay = Replay { request: request.clone(), rooms, entering, awaited };
+        let entered = self.enter_some(id, &mut replay, out);
+        self.has_done(entered / 8);
+        self.wait_for(id, replay, out);
+    }
+
+    /// Who follows everything enters some more rooms, and begins to catch up with them; returns how many.
+    fn enter_some(&mut self, id: ConnId, replay: &mut Replay, out: &mut Outbox) -> usize {
+        let Some(entering) = &mut replay.entering else { return 0 };
+        let from = entering.from;
+        let some = self.rooms.some_in(entering.next..entering.end, ROOMS_AT_ONCE);
+        match some.last().filter(|_| some.len() == ROOMS_AT_ONCE) {
+            Some(last) => entering.next = last.next(),
+            None => replay.entering = None,
+        }
+        for no in &some {
+            if self.rooms.known(*no).member(id).is_none() {
+                self.enter(id, *no, Standing::Overhearing);
+            }
+            let first = from.begin(self.rooms.known(*no));
+            if first.is_some_and(|first| self.catch_up(id, *no, first, out)) {
+                replay.rooms.push_back(*no);
+            }
+            if !self.connections.known(id).phase.is_live() {
+                break;
+            }
+        }
+        some.len()
+    }
+
+    /// A replay goes on behind the others of its connection; where nothing is left of it, its reply comes at once.
+    fn wait_for(&mut self, id: ConnId, replay: Replay, out: &mut Outbox) {
+        let connection = self.connections.known(id);
+        if !connection.phase.is_live() {
+            for no in replay.rooms {
+                self.stop_replay(id, no);
+            }
+            return;
+        }
+        if replay.is_done() {
+            let mut bytes = Vec::new();
+            self.answer_replay(id, &replay.request, &replay.awaited, &mut bytes);
+            self.push_private(id, bytes, out);
+            return;
+        }
+        let replays = connection.replays.get_or_insert_with(Box::default);
+        replays.waiting.push_back(replay);
+        self.replay_on(id);
+    }
+
+    /// Where the next thing to be replayed is that more rooms are entered, some are; returns how many.
+    fn enter_more(&mut self, id: ConnId, out: &mut Outbox) -> usize {
+        let Some(replays) = &mut self.connections.known(id).replays else { return 0 };
+        let enters = |replay: &mut Replay| replay.rooms.is_empty() && replay.entering.is_some();
+        let Some(mut replay) = replays.waiting.pop_front_if(enters) else { return 0 };
+        let entered = self.enter_some(id, &mut replay, out);
+        match &mut self.connections.known(id).replays {
+            Some(replays) => replays.waiting.push_front(replay),
+            // It was closed for what it was told.
+            None => replay.rooms.into_iter().for_each(|no| self.stop_replay(id, no)),
+        }
+        entered
     }
 
     /// A connection catches up with rooms that it is in, each from a message on, and then gets its reply.
@@ -122,19 +251,8 @@ impl Hub {
                 rooms.push_back(no);
             }
         }
-        let connection = self.connections.known(id);
-        if !connection.phase.is_live() {
-            return;
-        }
-        if rooms.is_empty() {
-            let mut bytes = Vec::new();
-            self.answer_replay(id, request, &awaited, &mut bytes);
-            self.push_private(id, bytes, out);
-            return;
-        }
-        let replays = connection.replays.get_or_insert_with(Box::default);
-        replays.waiting.push_back(Replay { request: request.clone(), rooms, awaited });
-        self.replay_on(id);
+        let replay = Replay { request: request.clone(), rooms, entering: None, awaited };
+        self.wait_for(id, replay, out);
     }
 
     /// A member is replayed a room's messages from one on; false where there are none, or the connection is gone.
@@ -185,12 +303,17 @@ impl Hub {
         let held = self.blocks.bytes() + self.private_bytes;
         let crowded = self.settings.store.is_some_and(|most| held > most / 4);
         let dialect = self.reply_dialect(id);
+        if self.connections.known(id).queue.bytes() > limit / 2 {
+            return 0;
+        }
+        let entered = self.enter_more(id, out) * ROOM_COST_BYTES;
         let connection = self.connections.known(id);
         let queued = connection.queue.bytes();
         if queued > limit / 2 {
-            return 0;
+            // Gaps that were told have filled it; what is written of them goes on.
+            return entered;
         }
-        let Some(mut replays) = connection.replays.take() else { return 0 };
+        let Some(mut replays) = connection.replays.take() else { return entered };
         let budget = if crowded { PAGE_CROWDED_BYTES_MAX } else { PAGE_BYTES_MAX };
         let mut page = Page {
             dialect,
@@ -201,11 +324,16 @@ impl Hub {
             encoded: 0,
         };
         let reached = self.fill_page(id, &mut replays.waiting, &mut page);
-        assert!(reached == Reached::End || !page.is_alone(), "a replay goes on with each page");
+        let enters = replays.waiting.front().is_some_and(|replay| replay.rooms.is_empty());
+        let goes_on = reached == Reached::End || enters || !page.is_alone();
+        assert!(goes_on, "a replay goes on with each page");
         replays.alone = reached == Reached::Alone;
         self.keep_replays(id, replays);
-        let cost = page.encoded.max(page.bytes.len());
+        let cost = page.encoded.max(page.bytes.len()) + entered;
         self.push_private(id, page.bytes, out);
+        if enters {
+            self.replay_on(id);
+        }
         cost
     }
 
@@ -223,6 +351,8 @@ impl Hub {
                     Reached::End => replay.rooms.pop_front(),
                     reached @ (Reached::Page | Reached::Alone) => return reached,
                 };
+            } else if replay.entering.is_some() {
+                return Reached::Page;
             } else {
                 self.answer_replay(id, &replay.request, &replay.awaited, &mut page.bytes);
                 waiting.pop_front();
@@ -323,7 +453,7 @@ impl Hub {
         let holds = |replay: &Replay| replay.rooms.contains(&no);
         let at = replays.waiting.iter().position(holds).expect("a room is in one replay");
         replays.waiting[at].rooms.retain(|other| *other != no);
-        if replays.waiting[at].rooms.is_empty() {
+        if replays.waiting[at].is_done() {
             let done = replays.waiting.remove(at).expect("it was found");
             self.answer_replay(id, &done.request, &done.awaited, &mut bytes);
         }
@@ -345,7 +475,14 @@ impl Hub {
             for no in &replay.rooms {
                 bytes.extend(self.cut_short(id, *no));
             }
-            self.answer_replay(id, &replay.request, &replay.awaited, &mut bytes);
+            if replay.entering.is_some() {
+                // Of the others nothing was said to it, and nothing is promised.
+                let text = "The connection ended before it came to all rooms; wait for the reply.";
+                let error = Error::new(ErrorCode::LimitReached, text);
+                encode::refusal(self.reply_dialect(id), Some(&replay.request), &error, &mut bytes);
+            } else {
+                self.answer_replay(id, &replay.request, &replay.awaited, &mut bytes);
+            }
         }
         self.keep_replays(id, replays);
         assert!(!bytes.is_empty(), "each replay has its reply");
@@ -399,6 +536,12 @@ impl Hub {
         }
     }
 
+    /// Whether who follows everything still has to enter a room.
+    pub(crate) fn is_to_enter(&self, id: ConnId, no: RoomNo) -> bool {
+        let mut entering = self.replays(id).filter_map(|replay| replay.entering.as_ref());
+        entering.any(|entering| (entering.next..entering.end).contains(&no))
+    }
+
     /// Sweeps what is replayed, in tests: each member that catches up is in one replay, and each replay goes on.
     pub(crate) fn check_replays(&self) {
         let (mut catching_up, mut listed) = (0, 0);
@@ -423,7 +566,7 @@ impl Hub {
             );
             listed += usize::from(replays.listed);
             for replay in &replays.waiting {
-                assert!(!replay.rooms.is_empty(), "a replay without a room is answered");
+                assert!(!replay.is_done(), "a replay without a room is answered");
                 for no in &replay.rooms {
                     let member = self.rooms.known(*no).member(connection.id);
                     let member = member.expect("who is replayed a room is a member");

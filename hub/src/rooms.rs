@@ -6,7 +6,7 @@ use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::ops::Bound;
+use core::ops::{Bound, Range};
 
 use proto::encode::DIALECTS;
 use proto::{Dialect, MessageId, Nick, RequestId, RoomName, Seq, WallTime};
@@ -22,6 +22,14 @@ use crate::recent::Recent;
 pub(crate) struct RoomNo(u32);
 
 impl RoomNo {
+    /// The first that there may be.
+    pub(crate) const FIRST: Self = Self(0);
+
+    /// The number after this one.
+    pub(crate) const fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+
     #[cfg(test)]
     pub(crate) const fn new(no: u32) -> Self {
         Self(no)
@@ -480,6 +488,16 @@ impl Rooms {
     /// All rooms.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (RoomNo, &Room)> {
         self.by_no.iter().map(|(no, room)| (*no, room))
+    }
+
+    /// The number that the next room gets: those that are there have lower ones.
+    pub(crate) const fn end(&self) -> RoomNo {
+        RoomNo(self.next)
+    }
+
+    /// The first rooms of a range of numbers, at most so many.
+    pub(crate) fn some_in(&self, range: Range<RoomNo>, most: usize) -> Vec<RoomNo> {
+        self.by_no.range(range).map(|(no, _)| *no).take(most).collect()
     }
 
     /// Makes a room.

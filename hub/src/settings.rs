@@ -54,7 +54,11 @@ pub(crate) const PAGE_CROWDED_BYTES_MAX: usize = 4 * 1024;
 /// The pages of one turn together: they cost about as long as any other phase of it may take.
 pub(crate) const PAGES_BYTES_MAX: usize = 4 * PAGE_BYTES_MAX;
 
+/// So many rooms does who follows everything enter at once; the next ones come with its next page. A quarter of a millisecond.
+pub(crate) const ROOMS_AT_ONCE: usize = 256;
+
 const _: () = assert!(PAGE_CROWDED_BYTES_MAX < PAGE_BYTES_MAX);
+const _: () = assert!(ROOMS_AT_ONCE > TAIL_ROOMS_MAX, "who names its rooms enters them at once");
 
 /// Rooms of more members gather who comes and goes: every event is for each of them.
 const SMALL_ROOM_MEMBERS_MAX: usize = 50;

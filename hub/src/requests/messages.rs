@@ -38,18 +38,18 @@ pub(super) struct HistoryRange {
 
 /// What a follower is replayed first, of each room.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct From {
+pub(crate) struct From {
     /// So many of the latest messages.
-    pub(super) last: Option<u32>,
+    pub(crate) last: Option<u32>,
     /// Those stored at this time or later.
-    pub(super) since: Option<WallTime>,
+    pub(crate) since: Option<WallTime>,
     /// Those after this place.
-    pub(super) after: Option<Seq>,
+    pub(crate) after: Option<Seq>,
 }
 
 impl From {
     /// The first place that is replayed of a room: what is named last in it counts. None where nothing is asked for.
-    fn begin(self, room: &Room) -> Option<Seq> {
+    pub(crate) fn begin(self, room: &Room) -> Option<Seq> {
         let from = |at: usize| room.recent.get(at).map(|recent| recent.seq);
         let place = |at: usize| from(at).unwrap_or(room.last_released.next());
         let last = self.last.map(|last| {
@@ -151,15 +151,16 @@ impl Hub {
         out: &mut Outbox,
     ) -> Result<(), Error> {
         let replays = from != From::default();
-        let rooms = if names.is_empty() {
-            self.everything_to_follow(id, replays)?
-        } else {
-            self.rooms_to_follow(id, names, replays)?
-        };
+        if names.is_empty() {
+            return self.tail_everything(id, request, from, out);
+        }
+        let rooms = self.rooms_to_follow(id, names, replays)?;
         let mut begins = Vec::new();
         for no in &rooms {
             match self.rooms.known(*no).member(id).map(|member| member.standing) {
-                None if names.is_empty() => self.enter(id, *no, Standing::Overhearing),
+                None if self.rooms.hears_everything(id) => {
+                    self.enter(id, *no, Standing::Overhearing);
+                }
                 None => self.enter(id, *no, Standing::Following),
                 Some(Standing::Joined) if !self.rooms.hears_everything(id) => {
                     self.stand(id, *no, Standing::JoinedAndFollowing);
@@ -174,15 +175,26 @@ impl Hub {
         Ok(())
     }
 
-    /// All rooms, for somebody who follows them all from now on; none of them is being replayed if something is to be.
-    fn everything_to_follow(&mut self, id: ConnId, replays: bool) -> Result<Vec<RoomNo>, Error> {
-        let rooms: Vec<RoomNo> = self.rooms.iter().map(|(no, _)| no).collect();
-        self.are_not_replayed(id, rooms.iter().filter(|_| replays))?;
+    /// Follows all rooms; none of them is being replayed if something is to be.
+    fn tail_everything(
+        &mut self,
+        id: ConnId,
+        request: &RequestId,
+        from: From,
+        out: &mut Outbox,
+    ) -> Result<(), Error> {
+        if let Some(no) = self.some_room_replayed(id).filter(|_| from != From::default()) {
+            return Err(self.is_being_replayed(no));
+        }
         if !self.rooms.hears_everything(id) {
             let own_rooms = self.connections.known(id).rooms.len();
             self.rooms.follow_everything(id, own_rooms);
         }
-        Ok(rooms)
+        let some = self.rooms.some_in(RoomNo::FIRST..self.rooms.end(), PAGE_ROWS_MAX);
+        let told = self.names_to_tell(id, &some);
+        let more = told.len() < self.rooms.len();
+        self.follow_all(id, request, from, Awaited::Tail(told, more), out);
+        Ok(())
     }
 
     /// The rooms of these names, made where there are none, and all of that only where nothing keeps it from being done.

@@ -9,6 +9,8 @@ mod people;
 mod rooms;
 mod topic;
 
+pub(crate) use messages::From;
+
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::vec::Vec;

@@ -5,6 +5,7 @@ mod anything;
 mod catching_up;
 mod deadlines;
 mod direct;
+mod everything;
 mod farewell;
 mod input;
 mod limits;
