@@ -132,12 +132,18 @@ impl Hub {
     /// A gathering that remembers as many names as it may is told before its time, whatever filled it.
     fn tell_a_full_gathering(&mut self, no: RoomNo, out: &mut Outbox) {
         let Some(gathering) = &self.rooms.known(no).gathering else { return };
+        let timer = gathering.timer;
         assert!(gathering.changes.len() <= PRESENCE_CHANGES_MAX, "a gathering has a limit");
         if gathering.changes.len() == PRESENCE_CHANGES_MAX {
-            let cancelled = self.wheel.cancel(gathering.timer);
-            assert_eq!(cancelled, Some(Alarm::Presence(no)), "a gathering's timer names its room");
+            self.disarm_gathering(no, timer);
             self.end_gathering(no, out);
         }
+    }
+
+    /// A gathering ends before its time.
+    fn disarm_gathering(&mut self, no: RoomNo, timer: TimerId) {
+        let cancelled = self.wheel.cancel(timer);
+        assert_eq!(cancelled, Some(Alarm::Presence(no)), "a gathering's timer names its room");
     }
 
     /// The time of a gathering is over: what is left of it takes its place in the room's order.
@@ -157,8 +163,7 @@ impl Hub {
         let room = self.rooms.known_mut(no);
         assert!(room.members.is_empty(), "who is there is told");
         if let Some(gathering) = room.gathering.take() {
-            let cancelled = self.wheel.cancel(gathering.timer);
-            assert_eq!(cancelled, Some(Alarm::Presence(no)), "a gathering's timer names its room");
+            self.disarm_gathering(no, gathering.timer);
         }
     }
 

@@ -157,12 +157,6 @@ impl Nick {
     pub fn skeleton(&self) -> Skeleton {
         Skeleton(charset::folded(charset::skeleton(&self.0)).into())
     }
-
-    /// Whether two names cannot belong to two people at once.
-    pub fn conflicts(&self, other: &Self, charset: Charset) -> bool {
-        let alike = || charset == Charset::Unicode && self.skeleton() == other.skeleton();
-        self.key() == other.key() || alike()
-    }
 }
 
 impl NickKey {

@@ -226,16 +226,7 @@ fn a_flood_is_slowed_by_not_being_read() {
 #[test]
 fn frames_of_all_wrong_kinds_close_only_their_sender() {
     let daemon = daemon("");
-    let wrong: [&[u8]; 8] = [
-        &[0, 0, 0, 3],
-        &[0, 0xff, 0xff, 0xff, 0, 0, 0, 0],
-        &[0, 0, 0, 8, 0, 0, 0, 0, 0, 200, b'h', b'i'],
-        &[0, 0, 0, 5, 0, 0, 0, 2, 0],
-        &[0, 0, 0, 20, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
-        &[0, 0xf0, 0, 0, 0, 0, 0, 16],
-        &[0xff; 64],
-        b"\x16\x03\x01\x02\x00",
-    ];
+    let wrong: [&[u8]; 9] = include!("../malformed.in");
     beside_witnesses(&daemon, |daemon| {
         for _ in 0..20 {
             for bytes in wrong {

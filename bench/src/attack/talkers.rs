@@ -97,17 +97,7 @@ impl Troop for Flood {
 const COMERS_MAX: usize = 10;
 
 /// Beginnings that no server should go on after.
-const WRONG: [&[u8]; 9] = [
-    &[0, 0, 0, 3],
-    &[0, 0xff, 0xff, 0xff, 0, 0, 0, 0],
-    &[0, 0, 0, 8, 0, 0, 0, 0, 0, 200, b'h', b'i'],
-    &[0, 0, 0, 5, 0, 0, 0, 2, 0],
-    &[0, 0, 0, 20, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
-    &[0, 0xf0, 0, 0, 0, 0, 0, 16],
-    &[0xff; 64],
-    b"\x16\x03\x01\x02\x00",
-    b"POST /api HTTP/1.1\r\n\r\nNICK x\r\n",
-];
+const WRONG: [&[u8]; 9] = include!("../../../tests/malformed.in");
 
 /// Those who begin so, one after the other.
 pub(super) struct Malformed {
