@@ -11,7 +11,7 @@ use crate::config::{LOG_LEVELS, address, log_format};
 ///
 /// Without arguments chatd listens on 127.0.0.1:33333, makes its control socket where you may write, and serves. Follow with
 /// 'chatctl tail', send with 'chatctl send ROOM TEXT'. TERM and INT end it: it says bye and empties its queues first; a second one
-/// ends it at once. The usual configuration is /etc/chatd/chatd.toml for root, chatd/chatd.toml in
+/// ends it at once. The usual configuration is chatd.toml in `$CONFIGURATION_DIRECTORY`, /etc/chatd/chatd.toml for root, chatd/chatd.toml in
 /// `$XDG_CONFIG_HOME` for others; none is needed.
 #[derive(Clone, Debug, Default, Parser)]
 #[command(name = "chatd", version, about, long_about, max_term_width = 100)]

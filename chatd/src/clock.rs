@@ -1,8 +1,9 @@
 //! The only place that reads a clock.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use proto::{Now, WallTime};
+use nix::time::{ClockId, clock_gettime};
+use proto::{Now, Span, WallTime};
 
 /// The monotonic clock since its making, and the wall clock.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +21,12 @@ impl Clock {
     /// Microseconds since the start. It never goes back.
     pub fn now(&self) -> Now {
         Now::from_micros(u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX))
+    }
+
+    /// The kernel's monotonic clock, since the machine started: what the service manager compares with its own.
+    pub fn monotonic() -> Span {
+        let now = clock_gettime(ClockId::CLOCK_MONOTONIC).map(Duration::from).unwrap_or_default();
+        Span::from_micros(u64::try_from(now.as_micros()).unwrap_or(u64::MAX))
     }
 
     /// What people's clocks show; the epoch where it is set before that.

@@ -35,11 +35,12 @@ const FORBIDDEN: &str = "{\"reply\":null,\"ok\":false,\"error\":\"forbidden\",\"
 /// See the module.
 pub struct Control {
     socket: UnixListener,
-    path: PathBuf,
+    /// The file that goes with the daemon; none where the socket was given.
+    path: Option<PathBuf>,
     own: Uid,
     users: Users,
     /// Held as long as the socket is ours.
-    _lock: Flock<File>,
+    _lock: Option<Flock<File>>,
 }
 
 impl Control {
@@ -59,7 +60,25 @@ impl Control {
         let lock = lock(path)?;
         refuse_live(path)?;
         let socket = bind_and_rename(path)?;
-        Ok(Self { socket, path: path.to_owned(), own: Uid::effective(), users, _lock: lock })
+        Ok(Self {
+            socket,
+            path: Some(path.to_owned()),
+            own: Uid::effective(),
+            users,
+            _lock: Some(lock),
+        })
+    }
+
+    /// Takes over a socket that listens already and never blocks. Its file is whose who made it.
+    pub fn given(socket: std::os::unix::net::UnixListener, users: Users) -> Self {
+        let socket = UnixListener::from_std(socket);
+        Self { socket, path: None, own: Uid::effective(), users, _lock: None }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> Option<PathBuf> {
+        let given = || self.socket.local_addr().ok()?.as_pathname().map(Path::to_owned);
+        self.path.clone().or_else(given)
     }
 
     pub(crate) fn source(&mut self) -> &mut dyn Source {
@@ -96,7 +115,7 @@ impl Control {
 impl Drop for Control {
     fn drop(&mut self) {
         // A file that is gone already, or a folder that is, is what is wished.
-        let _ = fs::remove_file(&self.path);
+        let _ = self.path.as_ref().map(fs::remove_file);
     }
 }
 

@@ -2,9 +2,9 @@
 //!
 //! Options that accepted sockets inherit are set on the listener, so that an accept is one system call.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 
 use hub::Peer;
 use mio::event::Source;
@@ -40,6 +40,8 @@ pub enum Listener {
         socket: TcpListener,
         /// Whose peers have no rate limits.
         exempt: Exempt,
+        /// What those do not have that came before the listener had it; none when they are all taken.
+        early: Option<Inherited>,
     },
     /// The control socket.
     Control(Control),
@@ -58,16 +60,26 @@ impl Listener {
         if address.is_ipv6() {
             setsockopt(&fd, Ipv6V6Only, &true)?;
         }
-        setsockopt(&fd, TcpNoDelay, &true)?;
-        setsockopt(&fd, SndBuf, &SEND_BUFFER_BYTES)?;
-        setsockopt(&fd, RcvBuf, &RECEIVE_BUFFER_BYTES)?;
-        if let Some(stall) = stall {
-            let timeout = stall.as_millis().saturating_add(USER_TIMEOUT_GRACE.as_millis());
-            setsockopt(&fd, TcpUserTimeout, &u32::try_from(timeout).unwrap_or(u32::MAX))?;
-        }
+        Inherited::new(stall).set(&fd)?;
         bind(fd.as_raw_fd(), &SockaddrStorage::from(address))?;
         listen(&fd, Backlog::new(BACKLOG)?)?;
-        Ok(Self::Tcp { socket: TcpListener::from_std(std::net::TcpListener::from(fd)), exempt })
+        let socket = TcpListener::from_std(std::net::TcpListener::from(fd));
+        Ok(Self::Tcp { socket, exempt, early: None })
+    }
+
+    /// Takes over a socket that listens already and never blocks.
+    ///
+    /// # Errors
+    /// The kernel refuses an option.
+    pub fn given(
+        socket: std::net::TcpListener,
+        stall: Option<Span>,
+        exempt: Exempt,
+    ) -> io::Result<Self> {
+        let inherited = Inherited::new(stall);
+        inherited.set(&socket)?;
+        let socket = TcpListener::from_std(socket);
+        Ok(Self::Tcp { socket, exempt, early: Some(inherited) })
     }
 
     /// What epoll watches.
@@ -89,8 +101,15 @@ impl Listener {
     /// Takes one waiting connection.
     pub(crate) fn accept(&mut self) -> io::Result<(Stream, Peer)> {
         match self {
-            Self::Tcp { socket, exempt } => {
-                let (stream, address) = socket.accept()?;
+            Self::Tcp { socket, exempt, early } => {
+                let accepted = socket.accept();
+                if let (Ok((stream, _)), Some(inherited)) = (&accepted, &*early) {
+                    inherited.set(stream)?;
+                }
+                if accepted.as_ref().is_err_and(|error| error.kind() == ErrorKind::WouldBlock) {
+                    *early = None;
+                }
+                let (stream, address) = accepted?;
                 let peer = Peer {
                     transport: Transport::Stream,
                     address: address.to_string().into(),
@@ -114,6 +133,32 @@ impl Listener {
     }
 }
 
+/// Options that accepted sockets have from their listener.
+#[derive(Clone, Copy, Debug)]
+pub struct Inherited {
+    user_timeout_ms: Option<u32>,
+}
+
+impl Inherited {
+    fn new(stall: Option<Span>) -> Self {
+        let timeout =
+            |stall: Span| stall.as_millis().saturating_add(USER_TIMEOUT_GRACE.as_millis());
+        let user_timeout_ms =
+            stall.map(timeout).map(|timeout| u32::try_from(timeout).unwrap_or(u32::MAX));
+        Self { user_timeout_ms }
+    }
+
+    fn set(self, socket: &impl AsFd) -> io::Result<()> {
+        setsockopt(socket, TcpNoDelay, &true)?;
+        setsockopt(socket, SndBuf, &SEND_BUFFER_BYTES)?;
+        setsockopt(socket, RcvBuf, &RECEIVE_BUFFER_BYTES)?;
+        if let Some(timeout) = self.user_timeout_ms {
+            setsockopt(socket, TcpUserTimeout, &timeout)?;
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::net::TcpStream;
@@ -125,15 +170,34 @@ mod tests {
     #[test]
     fn accepted_sockets_inherit_their_options() {
         let local = "127.0.0.1:0".parse().expect("an address");
-        let listener = Listener::tcp(local, Some(Span::from_secs(10)), Box::new(|_| false))
+        let mut listener = Listener::tcp(local, Some(Span::from_secs(10)), Box::new(|_| false))
             .expect("a free port");
         let address = listener.address().expect("a port");
         let _client = TcpStream::connect(address).expect("the listener's backlog takes it");
-        let Listener::Tcp { socket, .. } = listener else { panic!("it listens on TCP") };
-        let (stream, _) = socket.accept().expect("it waits");
+        assert_has_options(listener.accept());
+    }
+
+    fn assert_has_options(accepted: io::Result<(Stream, Peer)>) {
+        let Ok((Stream::Tcp(stream), _)) = accepted else { panic!("one waits, over TCP") };
         assert!(getsockopt(&stream, TcpNoDelay).expect("an option"));
         assert_eq!(getsockopt(&stream, TcpUserTimeout).expect("an option"), 15_000);
         assert_eq!(getsockopt(&stream, SndBuf).expect("an option"), 2 * SEND_BUFFER_BYTES);
+    }
+
+    #[test]
+    fn who_came_before_a_given_listener_was_ours_has_the_options_too() {
+        let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = socket.local_addr().expect("a port");
+        let _before = TcpStream::connect(address).expect("the listener's backlog takes it");
+        socket.set_nonblocking(true).expect("a flag");
+        let mut listener = Listener::given(socket, Some(Span::from_secs(10)), Box::new(|_| false))
+            .expect("it listens");
+        assert_eq!(listener.address(), Some(address));
+        assert_has_options(listener.accept());
+        assert!(listener.accept().is_err_and(|error| error.kind() == ErrorKind::WouldBlock));
+        assert!(matches!(listener, Listener::Tcp { early: None, .. }), "the rest inherit them");
+        let _after = TcpStream::connect(address).expect("the listener's backlog takes it");
+        assert_has_options(listener.accept());
     }
 
     #[test]

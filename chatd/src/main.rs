@@ -6,8 +6,9 @@ use std::process::ExitCode;
 use chatd::args::{Args, Print};
 use chatd::config::Config;
 use chatd::log::Sink;
-use chatd::run::run;
+use chatd::run::{RunError, run};
 use chatd::signals::Signals;
+use chatd::systemd::Systemd;
 use clap::Parser;
 
 /// The daemon could not start, or a system call failed that nothing works without.
@@ -30,9 +31,18 @@ fn main() -> ExitCode {
     if args.check_config {
         return print("chatd: the configuration is good\n");
     }
-    match serve(&config) {
+    // Before anything is opened, and while there is one thread.
+    let systemd = match Systemd::take() {
+        Ok(systemd) => systemd,
+        Err(error) => return complain(&error, BAD_CONFIGURATION),
+    };
+    match serve(&config, systemd) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => complain(&*error, FAILURE),
+        Err(error) => {
+            let run = error.downcast_ref::<RunError>();
+            let is_configuration = run.is_some_and(RunError::is_configuration);
+            complain(&*error, if is_configuration { BAD_CONFIGURATION } else { FAILURE })
+        }
     }
 }
 
@@ -52,8 +62,8 @@ fn complain(error: &dyn std::error::Error, status: u8) -> ExitCode {
 }
 
 /// Blocks the signals, then starts the log thread, which inherits that, and then everything else.
-fn serve(config: &Config) -> Result<(), Box<dyn std::error::Error>> {
+fn serve(config: &Config, systemd: Systemd) -> Result<(), Box<dyn std::error::Error>> {
     let signals = Signals::block()?;
     let sink = Sink::start(config.log_level, config.log_format)?;
-    Ok(run(config, signals, sink)?)
+    Ok(run(config, systemd, signals, sink)?)
 }

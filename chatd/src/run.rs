@@ -7,7 +7,8 @@ use std::os::unix::process::parent_id;
 use std::path::PathBuf;
 
 use hub::{Hub, Level};
-use proto::{MessageId, Now};
+use nix::errno::Errno;
+use proto::{MessageId, Now, Span};
 
 use crate::clock::Clock;
 use crate::config::Config;
@@ -17,8 +18,12 @@ use crate::history::MemoryStore;
 use crate::listen::{Exempt, Listener};
 use crate::rlimit;
 use crate::signals::Signals;
-use crate::turn::{Log, Server, Tuning, Turn};
+use crate::systemd::{Given, Systemd};
+use crate::turn::{Log, Server, Supervised, Tuning, Turn};
 use crate::users::Users;
+
+/// Why something of the configuration is not bound.
+const INSTEAD: &str = "the service manager gave sockets, and these are served instead";
 
 /// Why the daemon does not start, or ends.
 #[derive(Debug)]
@@ -46,6 +51,13 @@ impl fmt::Display for RunError {
                     "cannot listen on {address}: this machine does not have that address; choose another --listen"
                 )
             }
+            Self::Listen(address, error) if is_sandboxed(error) => {
+                write!(
+                    f,
+                    "cannot listen on {address}: this process may open no network sockets; under systemd let chatd.socket give them (is \
+                     it running?), or see listeners.conf"
+                )
+            }
             Self::Listen(address, error) => write!(f, "cannot listen on {address}: {error}"),
             Self::Control(path, error) => {
                 write!(f, "cannot make the control socket {}: {error}", path.display())
@@ -57,30 +69,36 @@ impl fmt::Display for RunError {
 
 impl std::error::Error for RunError {}
 
+impl RunError {
+    /// Whether it is so each time until somebody changes what was configured.
+    pub fn is_configuration(&self) -> bool {
+        matches!(self, Self::Listen(_, error) if is_sandboxed(error))
+    }
+}
+
+/// Whether the service manager forbids us this kind of socket.
+fn is_sandboxed(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(Errno::EAFNOSUPPORT as i32)
+}
+
 /// Serves until the daemon is told to end. `signals` were blocked before any thread was started.
 ///
 /// # Errors
 /// Why it could not start. What goes wrong later with one peer is that peer's affair.
-pub fn run<L: Log>(config: &Config, signals: Signals, mut log: L) -> Result<(), RunError> {
+pub fn run<L: Log>(
+    config: &Config,
+    systemd: Systemd,
+    signals: Signals,
+    mut log: L,
+) -> Result<(), RunError> {
     let clock = Clock::start();
     let descriptors = rlimit::raise()
         .map_err(|error| RunError::System("cannot read RLIMIT_NOFILE", error.into()))?;
     // Where it fails, the loop waits a little each time that the table grows.
     let _ = rlimit::reserve(descriptors);
     let settings = config.settings(rlimit::connections(descriptors));
-    let mut listeners = Vec::new();
-    for address in &config.listen {
-        let networks = config.exempt.clone();
-        let exempt: Exempt =
-            Box::new(move |ip| networks.iter().any(|network| network.contains(ip)));
-        let listener = Listener::tcp(*address, settings.stall, exempt)
-            .map_err(|error| RunError::Listen(*address, error))?;
-        listeners.push(listener);
-    }
-    let control = Control::bind(&config.control, config.control_is_usual, Users::of_this_machine())
-        .map_err(|error| RunError::Control(config.control.clone(), error))?;
-    say_where(&listeners, config);
-    listeners.push(Listener::Control(control));
+    let listeners = listeners(config, systemd.given, settings.stall, &mut log)?;
+    say_where(&listeners);
     let capacity = rlimit::connections(descriptors);
     if let Some(wished) = config.connections().filter(|wished| *wished > capacity) {
         let text = format!(
@@ -89,11 +107,15 @@ pub fn run<L: Log>(config: &Config, signals: Signals, mut log: L) -> Result<(), 
         log.line(Level::Warn, "capacity", text);
     }
     log.line(Level::Info, "capacity", room_for(settings.connections, descriptors));
+    let supervised =
+        systemd.notify.as_ref().map(|notify| Supervised { watchdog: notify.watchdog() });
     let driver = MioDriver::new(listeners, signals, clock)
-        .map_err(|error| RunError::System("cannot set up epoll", error))?;
+        .map_err(|error| RunError::System("cannot set up epoll", error))?
+        .telling(systemd.notify);
     let (seed, history) = chance(clock);
     let hub = Hub::new(settings, seed, history, clock.now());
-    let tuning = Tuning { paced: config.pace, shutdown_timeout: config.shutdown_timeout };
+    let tuning =
+        Tuning { paced: config.pace, shutdown_timeout: config.shutdown_timeout, supervised };
     let mut server = Server::new(hub, driver, MemoryStore::default(), log, tuning);
     loop {
         match server.turn() {
@@ -102,6 +124,47 @@ pub fn run<L: Log>(config: &Config, signals: Signals, mut log: L) -> Result<(), 
             Err(error) => return Err(RunError::System("epoll failed", error)),
         }
     }
+}
+
+/// Everything that is listened on, the control socket last. What was given comes first: then nothing else of its kind is bound.
+fn listeners(
+    config: &Config,
+    given: Given,
+    stall: Option<Span>,
+    log: &mut impl Log,
+) -> Result<Vec<Listener>, RunError> {
+    let exempt = || -> Exempt {
+        let networks = config.exempt.clone();
+        Box::new(move |ip| networks.iter().any(|network| network.contains(ip)))
+    };
+    let mut listeners = Vec::new();
+    if !given.chat.is_empty() && !config.listen_is_usual {
+        let addresses: Vec<String> = config.listen.iter().map(SocketAddr::to_string).collect();
+        let addresses = addresses.join(", ");
+        log.line(Level::Warn, "not_bound", format!("{addresses}: not listened on; {INSTEAD}"));
+    }
+    let own = if given.chat.is_empty() { &config.listen[..] } else { &[] };
+    for address in own {
+        let listener = Listener::tcp(*address, stall, exempt());
+        listeners.push(listener.map_err(|error| RunError::Listen(*address, error))?);
+    }
+    for socket in given.chat {
+        let listener = Listener::given(socket, stall, exempt());
+        listeners.push(listener.map_err(|error| RunError::System("a socket is given", error))?);
+    }
+    let users = Users::of_this_machine();
+    let control = if let Some(socket) = given.control {
+        if !config.control_is_usual {
+            let path = config.control.display();
+            log.line(Level::Warn, "not_bound", format!("{path}: not made; {INSTEAD}"));
+        }
+        Control::given(socket, users)
+    } else {
+        Control::bind(&config.control, config.control_is_usual, users)
+            .map_err(|error| RunError::Control(config.control.clone(), error))?
+    };
+    listeners.push(Listener::Control(control));
+    Ok(listeners)
 }
 
 /// What the log says of how many may be connected.
@@ -113,13 +176,21 @@ fn room_for(connections: Option<usize>, descriptors: usize) -> String {
 }
 
 /// One line for each address, on standard output: what a person or a script that started the daemon needs to know.
-fn say_where(listeners: &[Listener], config: &Config) {
+fn say_where(listeners: &[Listener]) {
     let mut out = io::stdout().lock();
-    for address in listeners.iter().filter_map(Listener::address) {
+    for listener in listeners {
         // Nobody may be there to read it; the daemon serves all the same.
-        let _ = writeln!(out, "chatd: listening on {address}");
+        let _ = match listener {
+            Listener::Tcp { .. } => match listener.address() {
+                Some(address) => writeln!(out, "chatd: listening on {address}"),
+                None => Ok(()),
+            },
+            Listener::Control(control) => {
+                let path = control.path().unwrap_or_default();
+                writeln!(out, "chatd: control socket {}", path.display())
+            }
+        };
     }
-    let _ = writeln!(out, "chatd: control socket {}", config.control.display());
     let _ = out.flush();
 }
 

@@ -19,10 +19,13 @@ use std::time::Duration;
 use hub::{Answer, ConnId, Effect, Hub, Measure, Measured, Outbox, Planted};
 use proto::{Now, Span};
 
+pub use crate::reports::Supervised;
+
 pub use self::seam::{Driver, ListenerId, Log, Ready, Store};
 
 use self::accept::Listening;
 use crate::pace::Pace;
+use crate::reports::Reports;
 
 /// The one buffer that all sockets are read into, and the most that is read from one of them in a turn.
 const SCRATCH_BYTES: usize = 64 * 1024;
@@ -46,11 +49,13 @@ pub struct Tuning {
     pub paced: bool,
     /// How long draining may take.
     pub shutdown_timeout: Span,
+    /// What the service manager wishes to be told; none where there is none.
+    pub supervised: Option<Supervised>,
 }
 
 impl Default for Tuning {
     fn default() -> Self {
-        Self { paced: true, shutdown_timeout: Span::from_secs(5) }
+        Self { paced: true, shutdown_timeout: Span::from_secs(5), supervised: None }
     }
 }
 
@@ -105,6 +110,7 @@ pub struct Server<D: Driver, S: Store, L: Log> {
     life: Life,
     shutdown_timeout: Span,
     pace: Pace,
+    reports: Reports,
     slots: Vec<Slot>,
     listeners: Vec<Listening>,
     to_read: VecDeque<ConnId>,
@@ -141,6 +147,7 @@ impl<D: Driver, S: Store, L: Log> Server<D, S, L> {
             life: Life::Serving,
             shutdown_timeout: tuning.shutdown_timeout,
             pace: Pace::new(tuning.paced),
+            reports: Reports::new(tuning.supervised, tuning.shutdown_timeout, now),
             slots: Vec::new(),
             listeners: Vec::new(),
             to_read: VecDeque::new(),
@@ -187,6 +194,7 @@ impl<D: Driver, S: Store, L: Log> Server<D, S, L> {
         self.settle();
         self.flush();
         self.reap();
+        self.report();
         self.hub.turned(self.driver.now().since(self.now));
         self.check();
         let over = self.life != Life::Serving && self.hub.is_empty();
@@ -248,7 +256,9 @@ impl<D: Driver, S: Store, L: Log> Server<D, S, L> {
             Life::Serving | Life::Abandoned => None,
         };
         let held = self.pace.holds_until().filter(|_| flushes);
-        let next = rest.chain(drained).chain(held).chain(self.hub.deadline()).min()?;
+        let report = self.reports.next(self.life != Life::Serving, self.hub.census());
+        let next =
+            rest.chain(drained).chain(held).chain(self.hub.deadline()).chain(report).min()?;
         Some(Duration::from_micros(next.since(self.driver.now()).as_micros()))
     }
 
@@ -365,6 +375,17 @@ impl<D: Driver, S: Store, L: Log> Server<D, S, L> {
         }
         if count > 0 {
             self.settle();
+        }
+    }
+
+    /// Tells the service manager what is due. It comes last in the turn, so that the manager hears of a loop that went round.
+    fn report(&mut self) {
+        let (ends, census) = (self.life != Life::Serving, self.hub.census());
+        let Some(words) = self.reports.due(ends, census, self.now) else { return };
+        match self.driver.tell_manager(&words) {
+            Ok(()) => self.reports.said(ends, census, self.now),
+            // It has no room or is gone; no loop may wait for it.
+            Err(_) => self.reports.unsaid(self.now),
         }
     }
 

@@ -71,7 +71,7 @@ pub use planted::Planted;
 pub use proto::Level;
 pub use rooms::Ticket;
 pub use settings::{Anonymous, Quota, Settings};
-pub use stats::Memory;
+pub use stats::{Census, Memory};
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;

@@ -25,6 +25,17 @@ pub struct Memory {
     pub timers: usize,
 }
 
+/// How many there are, in a line for whoever looks after the daemon.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Census {
+    /// Connections, of any kind.
+    pub connections: usize,
+    /// Rooms.
+    pub rooms: usize,
+    /// Messages since the start.
+    pub messages: u64,
+}
+
 /// What is counted from the start on.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
@@ -86,6 +97,15 @@ impl Hub {
     /// What the server counts, and who ran into a limit lately: for administrators, since addresses are in it.
     pub fn stats_with_names(&self) -> Stats<'_> {
         Stats { who: Some(self.hits.named(self.now)), ..self.stats() }
+    }
+
+    /// How many there are; it costs nothing to ask.
+    pub fn census(&self) -> Census {
+        Census {
+            connections: self.connections.len(),
+            rooms: self.rooms.len(),
+            messages: self.counters.messages,
+        }
     }
 
     /// A turn of the loop took so long, without its sleep.

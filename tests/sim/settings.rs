@@ -47,5 +47,9 @@ pub fn settings(plan: &Plan, planted: Option<Planted>) -> Settings {
 /// The turn's own settings.
 pub fn tuning(plan: &Plan) -> Tuning {
     let limits = &plan.limits;
-    Tuning { paced: limits.pace, shutdown_timeout: Span::from_micros(limits.shutdown_timeout) }
+    Tuning {
+        paced: limits.pace,
+        shutdown_timeout: Span::from_micros(limits.shutdown_timeout),
+        supervised: None,
+    }
 }

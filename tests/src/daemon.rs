@@ -138,7 +138,11 @@ pub fn at_home(command: &mut Command, folder: &Folder) {
     for name in ["HOME", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR", "XDG_STATE_HOME"] {
         command.env(name, folder.path());
     }
-    command.env_remove("CHATD_SERVER").env("TZ", "UTC0").stdin(Stdio::null());
+    // Those of a service manager, too: the tests may run under one.
+    for name in ["CHATD_SERVER", "CONFIGURATION_DIRECTORY", "RUNTIME_DIRECTORY", "NOTIFY_SOCKET"] {
+        command.env_remove(name);
+    }
+    command.env("TZ", "UTC0").stdin(Stdio::null());
 }
 
 /// A daemon that serves. It is killed when it is dropped.

@@ -36,7 +36,7 @@ await() {
 # The programs and the units, as a package puts them in place. Nothing is started.
 install_chatd() {
     install -m 755 /shipped/chatd /shipped/chatctl /usr/bin/
-    install -m 644 /src/systemd/chatd.service /src/systemd/*.socket /etc/systemd/system/
+    install -m 644 /src/systemd/chatd.service /src/systemd/*.socket /usr/lib/systemd/system/
     install -D -m 644 /src/systemd/sysusers.conf /usr/lib/sysusers.d/chatd.conf
     install -D -m 644 /src/systemd/tmpfiles.conf /usr/lib/tmpfiles.d/chatd.conf
     systemd-sysusers chatd.conf

@@ -13,13 +13,13 @@ fn systemd_takes_every_unit_without_a_complaint() {
     let said = boxed(
         "install_chatd
         for unit in chatd.service chatd.socket chatd-control.socket; do
-            systemd-analyze verify /etc/systemd/system/$unit 2>&1
+            systemd-analyze verify /usr/lib/systemd/system/$unit 2>&1
         done
         drop_in /src/systemd/listeners.conf
         drop_in /src/systemd/io_uring.conf
-        systemd-analyze verify /etc/systemd/system/chatd.service 2>&1
-        install -D -m 644 /src/systemd/user/chatd.service /etc/systemd/user/chatd.service
-        XDG_RUNTIME_DIR=/run systemd-analyze --user verify /etc/systemd/user/chatd.service 2>&1",
+        systemd-analyze verify /usr/lib/systemd/system/chatd.service 2>&1
+        install -D -m 644 /src/systemd/user/chatd.service /usr/lib/systemd/user/chatd.service
+        XDG_RUNTIME_DIR=/run systemd-analyze --user verify /usr/lib/systemd/user/chatd.service 2>&1",
     );
     let Some(said) = said else { return };
     assert_eq!(said, "");

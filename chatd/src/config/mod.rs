@@ -43,6 +43,8 @@ pub enum LogFormat {
 pub struct Config {
     /// Where clients connect.
     pub listen: Vec<SocketAddr>,
+    /// Whether nobody chose where.
+    pub listen_is_usual: bool,
     /// The control socket.
     pub control: PathBuf,
     /// Whether nobody chose where it is.
@@ -86,6 +88,10 @@ impl Config {
         check(&settings)?;
         let config = Self {
             listen: settings.listen.iter().filter_map(listener).collect(),
+            listen_is_usual: settings
+                .listen
+                .iter()
+                .all(|setting| setting.origin == Origin::Default),
             control: PathBuf::from(text(&settings, "control", "path")),
             control_is_usual: settings.get("control", "path").is_none_or(|setting| {
                 matches!(setting.origin, Origin::Default | Origin::Environment(_))
@@ -226,20 +232,34 @@ fn files(args: &Args) -> Vec<(PathBuf, bool)> {
     if let Some(path) = &args.config {
         return vec![(path.clone(), true)];
     }
+    if let Some(folder) = given_folder("CONFIGURATION_DIRECTORY") {
+        return folder_files(&folder);
+    }
     if !Uid::effective().is_root() {
         return user_folder()
             .map(|folder| (folder.join("chatd/chatd.toml"), false))
             .into_iter()
             .collect();
     }
-    let mut files = vec![(PathBuf::from("/etc/chatd/chatd.toml"), false)];
-    let mut parts: Vec<PathBuf> = std::fs::read_dir("/etc/chatd/conf.d")
+    folder_files(Path::new("/etc/chatd"))
+}
+
+/// `chatd.toml` in a folder, and the parts beside it by name.
+fn folder_files(folder: &Path) -> Vec<(PathBuf, bool)> {
+    let mut files = vec![(folder.join("chatd.toml"), false)];
+    let mut parts: Vec<PathBuf> = std::fs::read_dir(folder.join("conf.d"))
         .map(|entries| entries.filter_map(|entry| entry.ok().map(|entry| entry.path())).collect())
         .unwrap_or_default();
     parts.retain(|path| path.extension().is_some_and(|ending| ending == "toml"));
     parts.sort();
     files.extend(parts.into_iter().map(|path| (path, true)));
     files
+}
+
+/// A folder that the service manager names in a variable; the first where there are several.
+fn given_folder(variable: &str) -> Option<PathBuf> {
+    let folders = std::env::var_os(variable)?;
+    std::env::split_paths(&folders).next().filter(|folder| folder.is_absolute())
 }
 
 fn user_folder() -> Option<PathBuf> {
@@ -297,6 +317,9 @@ fn put_machine(settings: &mut Settings) -> Result<(), ConfigError> {
 
 /// Where the control socket is when nobody says: chatctl looks there, too.
 fn default_control() -> (PathBuf, Origin) {
+    if let Some(folder) = given_folder("RUNTIME_DIRECTORY") {
+        return (folder.join("control"), Origin::Environment("RUNTIME_DIRECTORY"));
+    }
     if let Some(folder) = std::env::var_os("XDG_RUNTIME_DIR").filter(|value| !value.is_empty()) {
         return (Path::new(&folder).join("chatd/control"), Origin::Environment("XDG_RUNTIME_DIR"));
     }

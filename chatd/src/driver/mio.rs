@@ -22,6 +22,7 @@ use crate::clock::Clock;
 use crate::listen::Listener;
 use crate::signals::Signals;
 use crate::sys::{bytes_held, tcp_way};
+use crate::systemd::Notify;
 use crate::turn::{Driver, ListenerId, Ready};
 
 /// Events taken from the kernel at once.
@@ -112,6 +113,7 @@ pub struct MioDriver {
     timer: TimerFd,
     /// Kept so that there is one descriptor left when there are none.
     reserve: Option<File>,
+    manager: Option<Notify>,
     clock: Clock,
 }
 
@@ -151,8 +153,16 @@ impl MioDriver {
             signals,
             timer,
             reserve: Some(reserve()?),
+            manager: None,
             clock,
         })
+    }
+
+    /// The same, with a service manager to be told how it goes.
+    #[must_use]
+    pub fn telling(mut self, manager: Option<Notify>) -> Self {
+        self.manager = manager;
+        self
     }
 
     fn stream(&mut self, id: ConnId) -> io::Result<&mut Stream> {
@@ -257,6 +267,10 @@ impl Driver for MioDriver {
 
     fn measure(&mut self, id: ConnId) -> Measured {
         self.stream(id).map_or_else(|_| Measured::default(), |stream| stream.measure())
+    }
+
+    fn tell_manager(&mut self, words: &str) -> io::Result<()> {
+        self.manager.as_ref().map_or(Ok(()), |manager| manager.say(words))
     }
 
     fn now(&self) -> Now {

@@ -1,7 +1,8 @@
 //! Small safe wrappers around what is unsafe to call. Nothing else in the project is.
 #![allow(unsafe_code, reason = "the one folder where it lives")]
 
-use std::os::fd::{AsFd, AsRawFd};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 use nix::libc;
@@ -45,6 +46,40 @@ pub(crate) fn bytes_held(socket: &impl AsFd) -> nix::Result<u32> {
     let done = unsafe { libc::ioctl(fd, libc::TIOCOUTQ, &raw mut held) };
     Errno::result(done)?;
     Ok(u32::try_from(held).unwrap_or(0))
+}
+
+/// The first descriptor behind standard input, output and error.
+const FIRST_GIVEN: RawFd = 3;
+
+/// Takes the descriptors that this process was started with, as `sd_listen_fds(3)` numbers them. It is called once, before anything is
+/// opened: what is open then is nobody else's.
+pub(crate) fn given_descriptors(count: u16) -> io::Result<Vec<OwnedFd>> {
+    let numbers = (FIRST_GIVEN..).take(count.into());
+    // First all are looked at: none is closed where one is not there.
+    for number in numbers.clone() {
+        // SAFETY: the number is used for this one call, which does nothing but fail where it is not open.
+        let is_open = unsafe { libc::fcntl(number, libc::F_GETFD) };
+        Errno::result(is_open)
+            .map_err(|_| io::Error::other(format!("descriptor {number} is not open")))?;
+    }
+    // SAFETY: each is open, and nothing in this process knows of it yet.
+    Ok(numbers.map(|number| unsafe { OwnedFd::from_raw_fd(number) }).collect())
+}
+
+/// Takes variables out of the environment, so that nobody whom we start has them. It is called before there is a second thread, and
+/// does nothing where there is one.
+pub(crate) fn forget_variables(names: &[&str]) {
+    if !is_only_thread() {
+        return;
+    }
+    for name in names {
+        // SAFETY: no other thread reads the environment, since there is none.
+        unsafe { std::env::remove_var(name) };
+    }
+}
+
+fn is_only_thread() -> bool {
+    std::fs::read_dir("/proc/self/task").is_ok_and(|threads| threads.count() == 1)
 }
 
 #[cfg(test)]

@@ -60,6 +60,10 @@ pub trait Driver {
     fn measure(&mut self, _id: ConnId) -> Measured {
         Measured::default()
     }
+    /// Says this to the service manager, without waiting. A driver without one has nobody to tell.
+    fn tell_manager(&mut self, _words: &str) -> io::Result<()> {
+        Ok(())
+    }
     /// Closes both directions, and forgets the connection.
     fn shutdown(&mut self, id: ConnId);
     /// The monotonic clock.

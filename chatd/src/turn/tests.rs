@@ -13,7 +13,7 @@ use nix::errno::Errno;
 use proto::{MessageId, Nick, Now, Span, Transport, WallTime, native};
 
 use super::accept::LISTENER_REST;
-use super::{Driver, ListenerId, Log, Ready, Server, Tuning, Turn};
+use super::{Driver, ListenerId, Log, Ready, Server, Supervised, Tuning, Turn};
 use crate::history::MemoryStore;
 
 const TCP: ListenerId = ListenerId(0);
@@ -57,6 +57,9 @@ struct World {
     closed: Vec<&'static str>,
     /// Whom the turn asked the kernel about.
     measured: Vec<ConnId>,
+    /// What the service manager was told, and whether it has no room for more.
+    told: Vec<String>,
+    is_manager_full: bool,
 }
 
 #[derive(Clone, Default)]
@@ -176,6 +179,15 @@ impl Driver for Script {
         Measured { rtt_us, kernel_bytes: Some(0), under_way: Some(0) }
     }
 
+    fn tell_manager(&mut self, words: &str) -> io::Result<()> {
+        let mut world = self.0.borrow_mut();
+        if world.is_manager_full {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        world.told.push(words.to_owned());
+        Ok(())
+    }
+
     fn now(&self) -> Now {
         let mut world = self.0.borrow_mut();
         world.now += world.look_cost;
@@ -212,6 +224,10 @@ struct Scene {
 impl Scene {
     /// Without keepalives: what a test does not mention does not happen.
     fn new(change: impl FnOnce(&mut Settings)) -> Self {
+        Self::tuned(Tuning::default(), change)
+    }
+
+    fn tuned(tuning: Tuning, change: impl FnOnce(&mut Settings)) -> Self {
         let mut settings = Settings { keepalive: None, idle: None, ..Settings::default() };
         change(&mut settings);
         let script = Script::default();
@@ -219,7 +235,7 @@ impl Scene {
         let hub = Hub::new(settings, 1, MessageId([9; 16]), script.now());
         let world = Rc::clone(&script.0);
         let store = MemoryStore::default();
-        Self { world, server: Server::new(hub, script.clone(), store, script, Tuning::default()) }
+        Self { world, server: Server::new(hub, script.clone(), store, script, tuning) }
     }
 
     fn turn(&mut self) -> Turn {
@@ -631,4 +647,45 @@ fn a_turn_closes_so_many_and_the_rest_in_the_next() {
     assert_eq!(scene.change(|world| world.pipes.len()), 1024 - 256);
     scene.turns(2);
     assert_eq!(scene.turn(), Turn::Stopped);
+}
+
+fn supervised() -> Scene {
+    let supervised = Some(Supervised { watchdog: Some(Span::from_secs(9)) });
+    Scene::tuned(Tuning { supervised, ..Tuning::default() }, |_| {})
+}
+
+#[test]
+fn the_watchdog_is_fed_by_a_loop_that_has_nothing_else_to_do() {
+    let mut scene = supervised();
+    scene.turn();
+    assert_eq!(scene.world.borrow().timeout, Some(Duration::ZERO), "ready is said at once");
+    for _ in 0..3 {
+        scene.turn();
+        assert_eq!(scene.world.borrow().timeout, Some(Duration::from_secs(3)));
+    }
+    let told = std::mem::take(&mut scene.world.borrow_mut().told);
+    assert!(told[0].starts_with("READY=1\n"), "{told:?}");
+    assert_eq!(told[1..], ["WATCHDOG=1"; 3]);
+}
+
+#[test]
+fn a_manager_that_has_no_room_is_told_later() {
+    let mut scene = supervised();
+    scene.world.borrow_mut().is_manager_full = true;
+    scene.turn();
+    scene.turn();
+    assert_eq!(scene.world.borrow().timeout, Some(Duration::from_millis(250)), "it does not spin");
+    scene.world.borrow_mut().is_manager_full = false;
+    scene.turn();
+    assert!(scene.world.borrow().told[0].starts_with("READY=1\n"));
+}
+
+#[test]
+fn the_manager_hears_of_the_end_before_the_last_is_gone() {
+    let mut scene = supervised();
+    scene.dial(TCP, 1);
+    scene.world.borrow_mut().ready.push(Ready::Stop);
+    while scene.turn() == Turn::Running {}
+    let told = scene.world.borrow().told.join("\n");
+    assert!(told.contains("STOPPING=1\n") && told.contains("Ending; "), "{told}");
 }
