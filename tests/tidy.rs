@@ -238,23 +238,32 @@ fn the_pinned_compiler_is_the_one_that_is_claimed() {
     );
 }
 
-/// The tables of docs/protocol.md are those of the code: between `<!-- NAME table -->` and `<!-- end -->`.
 #[test]
 fn the_protocol_documents_tables_are_the_codes() {
-    let path = checkout().join("docs/protocol.md");
-    let mut document = read(&path);
     let tables = [
         ("requests", proto::docs::request_table()),
         ("events", proto::docs::event_table()),
         ("errors", proto::docs::error_table()),
     ];
+    tables_are_the_codes("docs/protocol.md", &tables);
+}
+
+#[test]
+fn the_log_documents_table_is_the_codes() {
+    tables_are_the_codes("docs/log.md", &[("kinds", chatd::log::table())]);
+}
+
+/// The tables of a document are those of the code: between `<!-- table of NAME, made from the code -->` and `<!-- end -->`.
+fn tables_are_the_codes(place: &str, tables: &[(&str, String)]) {
+    let path = checkout().join(place);
+    let mut document = read(&path);
     let mut different = Vec::new();
     for (name, table) in tables {
         let begin = format!("<!-- table of {name}, made from the code -->\n");
         let from = document.find(&begin).unwrap_or_else(|| panic!("no {begin}")) + begin.len();
         let to = from + document[from..].find("<!-- end -->").unwrap();
-        if document[from..to] != table {
-            document.replace_range(from..to, &table);
+        if document[from..to] != *table {
+            document.replace_range(from..to, table);
             different.push(name);
         }
     }
@@ -262,10 +271,7 @@ fn the_protocol_documents_tables_are_the_codes() {
         fs::write(path, document).unwrap();
         return;
     }
-    assert!(
-        different.is_empty(),
-        "docs/protocol.md, tables of {different:?}: UPDATE_GOLDEN=1 writes them"
-    );
+    assert!(different.is_empty(), "{place}, tables of {different:?}: UPDATE_GOLDEN=1 writes them");
 }
 
 /// Each row of docs/protocol.md's limits that names a key of the configuration has that key's default, and each limit has a row.

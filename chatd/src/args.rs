@@ -34,7 +34,7 @@ pub struct Args {
     /// What is logged
     #[arg(long, value_name = "LEVEL", value_parser = LOG_LEVELS)]
     pub log_level: Option<String>,
-    /// How it is logged
+    /// How it is logged: auto, text, json or journal
     #[arg(long, value_name = "FORMAT", value_parser = log_format)]
     pub log_format: Option<String>,
 }

@@ -3,23 +3,40 @@
 //! Nothing here blocks the loop: what finds the queue full is counted and said later, and so are lines of one kind past their
 //! share, since peers cause them and a log is a disk. No message's content comes here.
 
+/// A tracing event of a level that is known only when it is made.
+macro_rules! at_level {
+    ($level:expr, $($fields:tt)*) => {
+        match $level {
+            hub::Level::Error => tracing::error!($($fields)*),
+            hub::Level::Warn => tracing::warn!($($fields)*),
+            hub::Level::Info => tracing::info!($($fields)*),
+            hub::Level::Debug => tracing::debug!($($fields)*),
+        }
+    };
+}
+
 mod escaped;
+mod journal;
+mod kinds;
+mod outlet;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
 use hub::{Level, Notice, Subject};
-use proto::{Nick, RoomName, WallTime};
-use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::time::FormatTime;
+use proto::WallTime;
 
-use self::escaped::Escaped;
+pub use self::journal::stderr_is_journals;
+pub use self::kinds::{KINDS, Kind, Row, table};
+
+use self::outlet::{Outlet, Pen};
 use crate::clock::Clock;
 use crate::config::LogFormat;
 use crate::turn::Log;
@@ -41,9 +58,7 @@ struct Entry {
 
 enum What {
     Notice(Notice),
-    Line(Level, &'static str, String),
-    /// So many entries found the queue full.
-    Lost(u64),
+    Line(Level, Kind, String),
 }
 
 /// The loop's end of the log. Dropping it waits a second at most for the thread to write what is left.
@@ -52,7 +67,8 @@ pub struct Sink {
     /// Disconnected when the thread is done.
     ended: Receiver<()>,
     level: Level,
-    lost: u64,
+    /// So many entries found the queue full. The log thread says it and takes it down again.
+    lost: Arc<AtomicU64>,
 }
 
 impl Sink {
@@ -63,40 +79,43 @@ impl Sink {
     pub fn start(level: Level, format: LogFormat) -> io::Result<Self> {
         let (queue, entries) = sync_channel(QUEUE_ENTRIES_MAX);
         let (ends, ended) = sync_channel(0);
+        let lost = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&lost);
         let work = move || {
-            write_all(&entries, format, io::stderr);
+            let (outlet, complaint) = Outlet::choose(format);
+            let pen = outlet.open(io::stderr);
+            if let Some(text) = complaint {
+                pen.say(Level::Warn, Kind::NoJournal, &text, Clock::wall());
+            }
+            write_all(&entries, &pen, &counted);
             let _ = io::stderr().flush();
             drop(ends);
         };
         std::thread::Builder::new().name("log".to_owned()).spawn(work)?;
-        Ok(Self { queue: Some(queue), ended, level, lost: 0 })
+        Ok(Self { queue: Some(queue), ended, level, lost })
     }
 
-    fn send(&mut self, level: Level, what: What) {
-        if !is_logged(self.level, level) {
-            return;
-        }
-        if self.lost > 0 && self.try_send(What::Lost(self.lost)) {
-            self.lost = 0;
-        }
-        if !self.try_send(what) {
-            self.lost += 1;
-        }
-    }
-
-    fn try_send(&self, what: What) -> bool {
+    fn send(&self, what: What) {
         let entry = Entry { time: Clock::wall(), what };
-        self.queue.as_ref().is_some_and(|queue| queue.try_send(entry).is_ok())
+        let queue = self.queue.as_ref().expect("it is taken when the sink is dropped");
+        if queue.try_send(entry).is_err() {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
     }
 }
 
 impl Log for Sink {
     fn notice(&mut self, notice: Notice) {
-        self.send(notice.level(), What::Notice(notice));
+        if is_logged(self.level, notice.level()) {
+            self.send(What::Notice(notice));
+        }
     }
 
-    fn line(&mut self, level: Level, kind: &'static str, text: String) {
-        self.send(level, What::Line(level, kind, text));
+    fn line(&mut self, level: Level, kind: Kind, text: String) {
+        // What an operator asked for is written whatever else is.
+        if is_logged(self.level, level) || kind == Kind::Summary {
+            self.send(What::Line(level, kind, text));
+        }
     }
 
     fn set_level(&mut self, level: Level) {
@@ -127,66 +146,61 @@ const fn rank(level: Level) -> u8 {
 }
 
 /// The log thread: one tracing event for each entry, until the loop is gone.
-fn write_all<W: Write + 'static>(
-    entries: &Receiver<Entry>,
-    format: LogFormat,
-    to: impl Fn() -> W + Send + Sync + 'static,
-) {
-    let time = EntryTime(Arc::new(AtomicI64::new(0)));
-    let lines = tracing_subscriber::fmt()
-        // The sink decides what comes here. What was lost or left out is said at any level.
-        .with_max_level(tracing::Level::DEBUG)
-        .with_target(false)
-        .with_timer(time.clone())
-        // What cannot be written to standard error cannot be complained about there either.
-        .log_internal_errors(false)
-        .with_writer(move || Escaped::new(to(), format));
-    let guard = match format {
-        LogFormat::Text => tracing::subscriber::set_default(lines.with_ansi(false).finish()),
-        LogFormat::Json => {
-            tracing::subscriber::set_default(lines.json().flatten_event(true).finish())
-        }
-    };
+fn write_all(entries: &Receiver<Entry>, pen: &Pen, lost: &AtomicU64) {
     let mut shares = Shares::default();
     loop {
         match entries.recv_timeout(Duration::from_secs(1)) {
             Ok(entry) => {
                 let second = entry.time.as_micros().div_euclid(1_000_000);
-                time.set(entry.time);
-                shares.begin(second, write_left_out);
-                if shares.take(entry.what.kind()) {
-                    entry.what.write();
+                let left_out = |kind, count| write_left_out(pen, kind, count, entry.time);
+                if shares.begin(second, left_out) {
+                    write_lost(pen, lost);
+                }
+                let said = entry.what.said();
+                if shares.take(said.kind) {
+                    pen.write(&said, entry.time);
                 }
             }
             Err(RecvTimeoutError::Timeout) => {
-                time.set(Clock::wall());
-                shares.end(write_left_out);
+                shares.end(|kind, count| write_left_out(pen, kind, count, Clock::wall()));
+                write_lost(pen, lost);
             }
             Err(RecvTimeoutError::Disconnected) => break,
         }
     }
-    time.set(Clock::wall());
-    shares.end(write_left_out);
-    drop(guard);
+    shares.end(|kind, count| write_left_out(pen, kind, count, Clock::wall()));
+    write_lost(pen, lost);
+}
+
+/// Says how many entries were lost since it was said last. Whoever takes the log takes it again, or this would not be reached.
+fn write_lost(pen: &Pen, lost: &AtomicU64) {
+    let count = lost.swap(0, Ordering::Relaxed);
+    if count > 0 {
+        let text = format!("{count} log entries were lost: whoever takes the log was too slow");
+        pen.say(Level::Warn, Kind::LogLost, &text, Clock::wall());
+    }
 }
 
 /// How many lines of each kind the current second had.
 #[derive(Debug, Default)]
 struct Shares {
     second: i64,
-    lines: BTreeMap<&'static str, u32>,
+    lines: BTreeMap<Kind, u32>,
 }
 
 impl Shares {
-    /// Ends the second before, if this is another; `left_out` hears of each kind that had more lines than its share, and how many.
-    fn begin(&mut self, second: i64, left_out: impl FnMut(&'static str, u32)) {
-        if self.second != second {
+    /// Ends the second before, if this is another, and says so; `left_out` hears of each kind that had more lines than its share,
+    /// and how many.
+    fn begin(&mut self, second: i64, left_out: impl FnMut(Kind, u32)) -> bool {
+        let is_another = self.second != second;
+        if is_another {
             self.end(left_out);
             self.second = second;
         }
+        is_another
     }
 
-    fn end(&mut self, mut left_out: impl FnMut(&'static str, u32)) {
+    fn end(&mut self, mut left_out: impl FnMut(Kind, u32)) {
         for (kind, lines) in std::mem::take(&mut self.lines) {
             if lines > LINES_PER_S {
                 left_out(kind, lines - LINES_PER_S);
@@ -195,77 +209,41 @@ impl Shares {
     }
 
     /// Counts a line of this kind; whether it is within its share.
-    fn take(&mut self, kind: &'static str) -> bool {
+    fn take(&mut self, kind: Kind) -> bool {
         let lines = self.lines.entry(kind).or_default();
         *lines = lines.saturating_add(1);
         *lines <= LINES_PER_S
     }
 }
 
-fn write_left_out(kind: &'static str, count: u32) {
-    let text = format!("{count} more '{kind}' lines within a second were left out");
-    write_line(Level::Warn, "log_limited", &text);
+fn write_left_out(pen: &Pen, kind: Kind, count: u32, time: WallTime) {
+    let text = format!("{count} more '{}' lines within a second were left out", kind.word());
+    pen.say(Level::Warn, Kind::LogLimited, &text, time);
+}
+
+/// An entry as it is written.
+struct Said<'a> {
+    level: Level,
+    kind: Kind,
+    subject: Subject<'a>,
+    text: Cow<'a, str>,
 }
 
 impl What {
-    fn kind(&self) -> &'static str {
+    fn said(&self) -> Said<'_> {
         match self {
-            Self::Notice(notice) => notice.kind(),
-            Self::Line(_, kind, _) => kind,
-            Self::Lost(_) => "log_lost",
+            Self::Notice(notice) => Said {
+                level: notice.level(),
+                kind: Kind::of(notice),
+                subject: notice.subject(),
+                text: notice.to_string().into(),
+            },
+            Self::Line(level, kind, text) => Said {
+                level: *level,
+                kind: *kind,
+                subject: Subject::default(),
+                text: text.as_str().into(),
+            },
         }
-    }
-
-    fn write(&self) {
-        match self {
-            Self::Notice(notice) => write_notice(notice),
-            Self::Line(level, kind, text) => write_line(*level, kind, text),
-            Self::Lost(count) => {
-                let text =
-                    format!("{count} log entries were lost: whoever reads the log is too slow");
-                write_line(Level::Warn, "log_lost", &text);
-            }
-        }
-    }
-}
-
-macro_rules! at_level {
-    ($level:expr, $($fields:tt)*) => {
-        match $level {
-            Level::Error => tracing::error!($($fields)*),
-            Level::Warn => tracing::warn!($($fields)*),
-            Level::Info => tracing::info!($($fields)*),
-            Level::Debug => tracing::debug!($($fields)*),
-        }
-    };
-}
-
-fn write_notice(notice: &Notice) {
-    let text = notice.to_string();
-    let kind = notice.kind();
-    let Subject { connection, peer, nick, room, reason } = notice.subject();
-    let connection = connection.map(hub::ConnId::as_u64);
-    let (nick, room) = (nick.map(Nick::as_str), room.map(RoomName::as_str));
-    at_level!(notice.level(), kind, connection, peer, nick, room, reason, "{text}");
-}
-
-fn write_line(level: Level, kind: &'static str, text: &str) {
-    at_level!(level, kind, "{text}");
-}
-
-/// When the entry being written was made, microseconds of the wall clock: written as everywhere, RFC 3339 with microseconds.
-#[derive(Clone, Debug)]
-struct EntryTime(Arc<AtomicI64>);
-
-impl EntryTime {
-    fn set(&self, time: WallTime) {
-        // Only the log thread sets and reads it; tracing wants it shareable.
-        self.0.store(time.as_micros(), Ordering::Relaxed);
-    }
-}
-
-impl FormatTime for EntryTime {
-    fn format_time(&self, writer: &mut Writer<'_>) -> std::fmt::Result {
-        write!(writer, "{}", WallTime::from_micros(self.0.load(Ordering::Relaxed)))
     }
 }

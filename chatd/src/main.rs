@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use chatd::args::{Args, Print};
 use chatd::config::Config;
-use chatd::log::Sink;
+use chatd::log::{Sink, stderr_is_journals};
 use chatd::run::{RunError, run};
 use chatd::signals::Signals;
 use chatd::systemd::Systemd;
@@ -57,7 +57,9 @@ fn print(text: &str) -> ExitCode {
 
 /// Says what went wrong. Nobody may be there to read it; the exit status says it too.
 fn complain(error: &dyn std::error::Error, status: u8) -> ExitCode {
-    let _ = writeln!(io::stderr(), "chatd: {error}");
+    // The journal takes the priority from the line's beginning, see sd-daemon(3).
+    let priority = if stderr_is_journals() { "<3>" } else { "" };
+    let _ = writeln!(io::stderr(), "{priority}chatd: {error}");
     ExitCode::from(status)
 }
 

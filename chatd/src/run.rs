@@ -16,6 +16,7 @@ use crate::control::Control;
 use crate::driver::MioDriver;
 use crate::history::MemoryStore;
 use crate::listen::{Exempt, Listener};
+use crate::log::Kind;
 use crate::rlimit;
 use crate::signals::Signals;
 use crate::systemd::{Given, Systemd};
@@ -104,9 +105,9 @@ pub fn run<L: Log>(
         let text = format!(
             "limits.connections is {wished}, but {descriptors} descriptors allow {capacity}: raise RLIMIT_NOFILE (LimitNOFILE=) for more"
         );
-        log.line(Level::Warn, "capacity", text);
+        log.line(Level::Warn, Kind::Capacity, text);
     }
-    log.line(Level::Info, "capacity", room_for(settings.connections, descriptors));
+    log.line(Level::Info, Kind::Capacity, room_for(settings.connections, descriptors));
     let supervised =
         systemd.notify.as_ref().map(|notify| Supervised { watchdog: notify.watchdog() });
     let driver = MioDriver::new(listeners, signals, clock)
@@ -141,7 +142,7 @@ fn listeners(
     if !given.chat.is_empty() && !config.listen_is_usual {
         let addresses: Vec<String> = config.listen.iter().map(SocketAddr::to_string).collect();
         let addresses = addresses.join(", ");
-        log.line(Level::Warn, "not_bound", format!("{addresses}: not listened on; {INSTEAD}"));
+        log.line(Level::Warn, Kind::NotBound, format!("{addresses}: not listened on; {INSTEAD}"));
     }
     let own = if given.chat.is_empty() { &config.listen[..] } else { &[] };
     for address in own {
@@ -156,7 +157,7 @@ fn listeners(
     let control = if let Some(socket) = given.control {
         if !config.control_is_usual {
             let path = config.control.display();
-            log.line(Level::Warn, "not_bound", format!("{path}: not made; {INSTEAD}"));
+            log.line(Level::Warn, Kind::NotBound, format!("{path}: not made; {INSTEAD}"));
         }
         Control::given(socket, users)
     } else {

@@ -1,11 +1,20 @@
-//! TERM and INT as a descriptor of the loop, by signalfd. PIPE is ignored: a write to a closed connection is an error, no death.
+//! TERM, INT and USR1 as a descriptor of the loop, by signalfd. PIPE is ignored: a write to a closed connection is an error, no death.
 
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
-/// The signals that end the daemon.
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// TERM or INT: the end.
+    Stop,
+    /// USR1: what the daemon counts, in the log.
+    Summary,
+}
+
+/// The signals that the daemon listens to.
 #[derive(Debug)]
 pub struct Signals {
     descriptor: SignalFd,
@@ -20,6 +29,7 @@ impl Signals {
         let mut set = SigSet::empty();
         set.add(Signal::SIGTERM);
         set.add(Signal::SIGINT);
+        set.add(Signal::SIGUSR1);
         set.thread_block()?;
         ignore_pipe()?;
         let descriptor =
@@ -27,13 +37,11 @@ impl Signals {
         Ok(Self { descriptor })
     }
 
-    /// Takes what has come; how many.
-    pub fn drain(&mut self) -> usize {
-        let mut count = 0;
-        while let Ok(Some(_)) = self.descriptor.read_signal() {
-            count += 1;
-        }
-        count
+    /// Takes the next one that has come.
+    pub fn take(&mut self) -> Option<Asked> {
+        let info = self.descriptor.read_signal().ok()??;
+        let is_usr1 = i32::try_from(info.ssi_signo) == Ok(Signal::SIGUSR1 as i32);
+        Some(if is_usr1 { Asked::Summary } else { Asked::Stop })
     }
 }
 

@@ -9,6 +9,7 @@ mod accept;
 mod flush;
 mod read;
 mod seam;
+mod summary;
 #[cfg(test)]
 mod tests;
 
@@ -16,7 +17,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::time::Duration;
 
-use hub::{Answer, ConnId, Effect, Hub, Measure, Measured, Outbox, Planted};
+use hub::{Answer, ConnId, Effect, Hub, Level, Measure, Measured, Outbox, Planted};
 use proto::{Now, Span};
 
 pub use crate::reports::Supervised;
@@ -24,6 +25,8 @@ pub use crate::reports::Supervised;
 pub use self::seam::{Driver, ListenerId, Log, Ready, Store};
 
 use self::accept::Listening;
+use self::summary::summary;
+use crate::log::Kind;
 use crate::pace::Pace;
 use crate::reports::Reports;
 
@@ -221,6 +224,7 @@ impl<D: Driver, S: Store, L: Log> Server<D, S, L> {
                     );
                 }
                 Ready::Stop => self.stop(),
+                Ready::Summary => self.summarize(),
                 Ready::Waker => {}
             }
         }
@@ -442,6 +446,11 @@ impl<D: Driver, S: Store, L: Log> Server<D, S, L> {
             Life::Draining(_) => self.abandon(),
             Life::Abandoned => {}
         }
+    }
+
+    /// Logs what the hub counts, as an operator asked for.
+    fn summarize(&mut self) {
+        self.log.line(Level::Info, Kind::Summary, summary(&self.hub.stats()));
     }
 
     fn drain(&mut self) {

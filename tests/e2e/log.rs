@@ -1,8 +1,9 @@
-//! The daemon's own log under load: a peer can make it write only so much, and what is left out is counted.
+//! The daemon's own log: a peer can make it write only so much, what is left out is counted, and USR1 asks for a summary.
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
 use tests::{Daemon, Setup, eventually};
 
 /// Lines of one kind within a second, as chatd promises.
@@ -55,4 +56,35 @@ fn a_crowd_fills_a_hundred_lines_of_a_kind_a_second_and_the_rest_is_counted() {
         assert_eq!(left_out(&lines, "log_limited"), 0);
     }
     assert!(!daemon.log().contains("log_lost"), "nothing was lost unseen");
+}
+
+#[test]
+fn usr1_logs_all_that_stats_counts_at_any_level_and_the_daemon_goes_on() {
+    let daemon = Setup::new().config("[log]\nlevel = \"error\"\nformat = \"json\"\n").start();
+    let _ada = daemon.named("Ada");
+    let mut ops = daemon.control();
+    ops.asks("ping", json!({}));
+    for _ in 0..2 {
+        let counted = daemon.log().lines().count();
+        daemon.signal(Signal::SIGUSR1);
+        eventually("a summary", || (daemon.log().lines().count() > counted).then_some(()));
+    }
+    let stats = ops.asks("stats", json!({}))["stats"].clone();
+    let lines = lines(&daemon);
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    for line in &lines {
+        assert_eq!(
+            (line["kind"].as_str(), line["level"].as_str()),
+            (Some("summary"), Some("INFO"))
+        );
+        let text = line["message"].as_str().unwrap();
+        assert!(
+            text.contains(" connections_native=1 connections_v1=0 connections_control=1 "),
+            "{text}"
+        );
+        for (name, _) in stats.as_object().unwrap().iter().filter(|(_, value)| value.is_number()) {
+            assert!(text.contains(&format!(" {name}=")), "{name} is in stats, and not in {text}");
+        }
+        assert!(!text.contains("Ada"), "{text}");
+    }
 }

@@ -307,10 +307,10 @@ impl Log for SimLog {
         }
     }
 
-    fn line(&mut self, _level: Level, kind: &'static str, text: String) {
+    fn line(&mut self, _level: Level, kind: chatd::log::Kind, text: String) {
         let mut world = self.world.borrow_mut();
         let now = world.net.clock.now();
-        world.net.trace.note_text(now, Kind::Notice, 0, &format!("{kind}: {text}"));
+        world.net.trace.note_text(now, Kind::Notice, 0, &format!("{}: {text}", kind.word()));
     }
 
     /// The trace has everything, whatever the level.

@@ -29,13 +29,17 @@ const OUTBOX_BESIDES_BYTES: usize = 68 * 1024;
 /// Characters of the server's name.
 const SERVER_NAME_CHARS_MAX: usize = 64;
 
-/// How log lines look.
+/// How the log is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For people.
+    /// To the journal where standard error is the journal's, as text where it is not.
+    Auto,
+    /// Lines for people.
     Text,
     /// One object a line.
     Json,
+    /// To the journal, with fields.
+    Journal,
 }
 
 /// Everything that was decided.
@@ -110,10 +114,11 @@ impl Config {
                 "debug" => Level::Debug,
                 _ => Level::Info,
             },
-            log_format: if text(&settings, "log", "format") == "json" {
-                LogFormat::Json
-            } else {
-                LogFormat::Text
+            log_format: match &*text(&settings, "log", "format") {
+                "text" => LogFormat::Text,
+                "json" => LogFormat::Json,
+                "journal" => LogFormat::Journal,
+                _ => LogFormat::Auto,
             },
             settings,
         };

@@ -75,8 +75,8 @@ const BYTES: Kind = Kind::Size { off: true };
 
 /// What may be logged: this and what weighs more.
 pub const LOG_LEVELS: [&str; 4] = ["error", "warn", "info", "debug"];
-/// How it may be logged; `auto` is text for now.
-pub const LOG_FORMATS: [&str; 3] = ["auto", "text", "json"];
+/// How it may be logged.
+pub const LOG_FORMATS: [&str; 4] = ["auto", "text", "json", "journal"];
 
 /// A format of the log, as the command line takes it.
 ///
@@ -162,7 +162,13 @@ pub(crate) const KEYS: &[Key] = &[
         "whether writes wait up to 5 ms for more in a busy room",
     ),
     key("log", "level", Kind::Choice(&LOG_LEVELS), "\"info\"", "what is logged"),
-    key("log", "format", Kind::Choice(&LOG_FORMATS), "\"auto\"", "how it is logged"),
+    key(
+        "log",
+        "format",
+        Kind::Choice(&LOG_FORMATS),
+        "\"auto\"",
+        "how it is logged; auto: to the journal where stderr is the journal's, else text",
+    ),
     key(
         "limits",
         "connections",
@@ -354,7 +360,7 @@ fn number(text: &str) -> Result<usize, String> {
 }
 
 fn choice_error(text: &str, words: &[&str]) -> String {
-    let later = ["sync", "write", "unicode", "journal", "io_uring"];
+    let later = ["sync", "write", "unicode", "io_uring"];
     let known = words.join(", ");
     if later.contains(&text) {
         return format!("'{text}' is not built yet in this version; there is {known}");

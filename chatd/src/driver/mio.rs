@@ -20,7 +20,7 @@ use proto::{Now, WallTime};
 
 use crate::clock::Clock;
 use crate::listen::Listener;
-use crate::signals::Signals;
+use crate::signals::{Asked, Signals};
 use crate::sys::{bytes_held, tcp_way};
 use crate::systemd::Notify;
 use crate::turn::{Driver, ListenerId, Ready};
@@ -198,8 +198,11 @@ impl Driver for MioDriver {
         for event in &self.events {
             match event.token() {
                 SIGNALS => {
-                    for _ in 0..self.signals.drain() {
-                        ready.push(Ready::Stop);
+                    while let Some(asked) = self.signals.take() {
+                        ready.push(match asked {
+                            Asked::Stop => Ready::Stop,
+                            Asked::Summary => Ready::Summary,
+                        });
                     }
                 }
                 TIMER => {

@@ -9,18 +9,20 @@ use std::io::{self, Write};
 
 use proto::is_printable;
 
-use crate::config::LogFormat;
+use super::outlet::Style;
 
 /// Writes entries, each given in one piece, to a writer behind it.
 #[derive(Debug)]
 pub(super) struct Escaped<W: Write> {
     to: W,
-    format: LogFormat,
+    style: Style,
+    /// What the line begins with.
+    prefix: &'static str,
 }
 
 impl<W: Write> Escaped<W> {
-    pub(super) const fn new(to: W, format: LogFormat) -> Self {
-        Self { to, format }
+    pub(super) const fn new(to: W, style: Style, prefix: &'static str) -> Self {
+        Self { to, style, prefix }
     }
 }
 
@@ -29,9 +31,9 @@ impl<W: Write> Write for Escaped<W> {
     fn write(&mut self, entry: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(entry);
         let (line, end) = text.strip_suffix('\n').map_or((&*text, ""), |line| (line, "\n"));
-        let mut shown = escaped(line, self.format);
-        shown.to_mut().push_str(end);
-        self.to.write_all(shown.as_bytes())?;
+        // One write for one line: the journal would take parts for lines.
+        let whole = [self.prefix, &escaped(line, self.style), end].concat();
+        self.to.write_all(whole.as_bytes())?;
         Ok(entry.len())
     }
 
@@ -42,16 +44,16 @@ impl<W: Write> Write for Escaped<W> {
 
 /// A line with everything written out that does not show itself: as Rust writes it, in JSON as JSON does, so that it stays the same
 /// JSON.
-fn escaped(line: &str, format: LogFormat) -> Cow<'_, str> {
+pub(super) fn escaped(line: &str, style: Style) -> Cow<'_, str> {
     if line.chars().all(is_printable) {
         return Cow::Borrowed(line);
     }
     let mut out = String::with_capacity(line.len() + 16);
     for c in line.chars() {
-        match format {
+        match style {
             _ if is_printable(c) => out.push(c),
-            LogFormat::Text => out.extend(c.escape_default()),
-            LogFormat::Json => {
+            Style::Text | Style::Prefixed => out.extend(c.escape_default()),
+            Style::Json => {
                 for unit in c.encode_utf16(&mut [0; 2]) {
                     let _ = write!(out, "\\u{unit:04x}");
                 }
@@ -65,9 +67,9 @@ fn escaped(line: &str, format: LogFormat) -> Cow<'_, str> {
 mod tests {
     use super::*;
 
-    fn written(entry: &str, format: LogFormat) -> String {
+    fn written(entry: &str, style: Style) -> String {
         let mut out = Vec::new();
-        Escaped::new(&mut out, format).write_all(entry.as_bytes()).unwrap();
+        Escaped::new(&mut out, style, "").write_all(entry.as_bytes()).unwrap();
         String::from_utf8(out).unwrap()
     }
 
@@ -75,17 +77,17 @@ mod tests {
     fn a_log_entry_is_one_line_and_drives_no_terminal() {
         let entry = "a\n\u{1b}[2Jb\r\u{9b}1m\u{202e}c\u{7f}\n";
         let shown = "a\\n\\u{1b}[2Jb\\r\\u{9b}1m\\u{202e}c\\u{7f}\n";
-        assert_eq!(written(entry, LogFormat::Text), shown);
+        assert_eq!(written(entry, Style::Text), shown);
         let shown = "a\\u000a\\u001b[2Jb\\u000d\\u009b1m\\u202ec\\u007f\n";
-        assert_eq!(written(entry, LogFormat::Json), shown);
-        assert_eq!(written("tag \u{e0041}", LogFormat::Json), "tag \\udb40\\udc41");
+        assert_eq!(written(entry, Style::Json), shown);
+        assert_eq!(written("tag \u{e0041}", Style::Json), "tag \\udb40\\udc41");
     }
 
     #[test]
     fn what_shows_itself_stays_as_it_is() {
-        for format in [LogFormat::Text, LogFormat::Json] {
+        for style in [Style::Text, Style::Json] {
             assert_eq!(
-                written("Zoë \\ \"quoted\" \u{5d0}\n", format),
+                written("Zoë \\ \"quoted\" \u{5d0}\n", style),
                 "Zoë \\ \"quoted\" \u{5d0}\n"
             );
         }

@@ -9,6 +9,7 @@ use nix::errno::Errno;
 use proto::{Now, Span};
 
 use super::{Driver, ListenerId, Log, Server, Slot, Store};
+use crate::log::Kind;
 
 /// The most connections that are accepted in a turn.
 const ACCEPTS_MAX: usize = 256;
@@ -73,7 +74,7 @@ impl<D: Driver, S: Store, L: Log> Server<D, S, L> {
                 self.listeners[listener.0] = Listening::Idle;
             }
             Err(error) if error.kind() == ErrorKind::PermissionDenied => {
-                self.log.line(Level::Warn, "forbidden", error.to_string());
+                self.log.line(Level::Warn, Kind::Forbidden, error.to_string());
             }
             Err(error) if is_exhaustion(&error) => self.shed(listener, &error),
             Err(error) if is_passing(&error) => {}
@@ -133,7 +134,7 @@ impl<D: Driver, S: Store, L: Log> Server<D, S, L> {
     fn complain(&mut self, why: impl FnOnce() -> String) {
         if self.complained.is_none_or(|last| self.now >= last.after(COMPLAINT_EVERY)) {
             self.complained = Some(self.now);
-            self.log.line(Level::Error, "cannot_accept", why());
+            self.log.line(Level::Error, Kind::CannotAccept, why());
         }
     }
 }

@@ -9,6 +9,8 @@ use std::time::Duration;
 use hub::{Answer, ConnId, Level, Measured, Notice, Peer, Record};
 use proto::{Now, WallTime};
 
+use crate::log::Kind;
+
 /// Names one listener, in the order in which the driver has them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ListenerId(pub usize);
@@ -33,6 +35,8 @@ pub enum Ready {
     },
     /// The process was told to end.
     Stop,
+    /// The process was told to log what it counts.
+    Summary,
     /// Another thread has something for the loop.
     Waker,
 }
@@ -84,8 +88,8 @@ pub trait Store {
 pub trait Log {
     /// Something that the hub noticed.
     fn notice(&mut self, notice: Notice);
-    /// Something that the hub knows nothing of: how much it matters, one word, and a text for people.
-    fn line(&mut self, level: Level, kind: &'static str, text: String);
+    /// Something that the hub knows nothing of: how much it matters, its kind, and a text for people.
+    fn line(&mut self, level: Level, kind: Kind, text: String);
     /// What is lighter than this is left out from now on.
     fn set_level(&mut self, level: Level);
 }

@@ -15,6 +15,7 @@ use proto::{MessageId, Nick, Now, Span, Transport, WallTime, native};
 use super::accept::LISTENER_REST;
 use super::{Driver, ListenerId, Log, Ready, Server, Supervised, Tuning, Turn};
 use crate::history::MemoryStore;
+use crate::log::Kind;
 
 const TCP: ListenerId = ListenerId(0);
 const CONTROL: ListenerId = ListenerId(1);
@@ -206,8 +207,8 @@ impl Log for Script {
         }
     }
 
-    fn line(&mut self, _: Level, kind: &'static str, _: String) {
-        self.0.borrow_mut().lines.push(kind);
+    fn line(&mut self, _: Level, kind: Kind, _: String) {
+        self.0.borrow_mut().lines.push(kind.word());
     }
 
     fn set_level(&mut self, level: Level) {
@@ -600,6 +601,16 @@ fn two_stop_requests_are_one_wish_and_two_signals_end_at_once() {
     scene.change(|world| world.ready.push(Ready::Stop));
     assert_eq!(scene.turn(), Turn::Stopped);
     assert!(!scene.is_open(ids[1]));
+}
+
+#[test]
+fn a_summary_is_one_line_of_the_log_and_ends_nothing() {
+    let mut scene = Scene::new(|_| {});
+    let id = scene.dial(CONTROL, 1)[0];
+    scene.change(|world| world.ready.push(Ready::Summary));
+    assert_eq!(scene.turn(), Turn::Running);
+    assert_eq!(scene.change(|world| world.lines.clone()), ["summary"]);
+    assert!(scene.is_open(id));
 }
 
 #[test]
