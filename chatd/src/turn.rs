@@ -120,6 +120,8 @@ pub struct Server<D: Driver, S: Store, L: Log> {
     to_flush: VecDeque<ConnId>,
     /// Bytes that were read since the last whole flush.
     read_bytes: usize,
+    /// Everything that was queued has been offered to the kernel: in the next turn the hub may say more.
+    offered: bool,
     /// How many of these are of the flush that is going on, or was the last; the others are of the next one.
     flush_left: usize,
     /// The number of that flush. That numbers come again does no harm: who seems to have been written just now waits a little.
@@ -156,6 +158,7 @@ impl<D: Driver, S: Store, L: Log> Server<D, S, L> {
             to_read: VecDeque::new(),
             to_flush: VecDeque::new(),
             read_bytes: 0,
+            offered: false,
             flush_left: 0,
             flush_no: 0,
             to_close: VecDeque::new(),
@@ -190,6 +193,7 @@ impl<D: Driver, S: Store, L: Log> Server<D, S, L> {
     /// Only those of [`Driver::poll`] itself: no peer can cause one.
     pub fn turn(&mut self) -> io::Result<Turn> {
         self.poll()?;
+        self.hear_on();
         self.accept();
         self.read();
         self.take_answers();
@@ -244,6 +248,7 @@ impl<D: Driver, S: Store, L: Log> Server<D, S, L> {
         if accepts
             || self.overdue
             || self.pace.looks()
+            || self.hub.is_said_full()
             || !self.to_read.is_empty()
             || !self.to_close.is_empty()
             || self.flush_left > 0

@@ -210,7 +210,10 @@ impl Hub {
             frames.last().is_none_or(|last| *last <= room.last_released),
             "what is recent is released"
         );
-        assert!(room.queue.front().is_none_or(Pending::waits_for_store), "what can be released is");
+        assert!(
+            room.queue.front().is_none_or(Pending::waits_for_store) || self.portion.holds(no),
+            "what can be released is, or is held until the next flush"
+        );
         let dirty = self.rooms.dirty.contains(&no);
         assert!(
             dirty || room.open.iter().all(Option::is_none),

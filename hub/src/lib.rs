@@ -38,6 +38,7 @@ mod lives;
 mod names;
 mod outbox;
 mod planted;
+mod portion;
 mod presence;
 mod publish;
 mod queue;
@@ -90,6 +91,7 @@ use crate::farewell::Farewells;
 use crate::hits::Hits;
 use crate::leave::Course;
 use crate::names::Names;
+use crate::portion::Portion;
 use crate::publish::StoreQueue;
 use crate::quotas::Controls;
 use crate::random::Random;
@@ -138,6 +140,8 @@ pub struct Hub {
     /// Sums over all connections.
     private_bytes: usize,
     kept_bytes: usize,
+    /// What was said since the last flush.
+    portion: Portion,
     counters: Counters,
     hits: Hits,
     /// What the last command or timer made the server do: see `work`.
@@ -187,6 +191,7 @@ impl Hub {
             replaying: VecDeque::new(),
             private_bytes: 0,
             kept_bytes: 0,
+            portion: Portion::default(),
             counters: Counters::default(),
             hits: Hits::default(),
             work: 0,

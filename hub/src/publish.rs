@@ -113,10 +113,19 @@ impl Hub {
         }
     }
 
-    /// Releases a room's queue up to the first post that the store has not answered.
-    fn release_ready(&mut self, no: RoomNo, out: &mut Outbox) {
+    /// Releases a room's queue up to the first post that the store has not answered, or that is to be said after the next flush.
+    pub(crate) fn release_ready(&mut self, no: RoomNo, out: &mut Outbox) {
         while let Some(room) = self.rooms.get_mut(no) {
             let ready = |pending: &mut Pending| !pending.waits_for_store();
+            if self.portion.is_full()
+                && room
+                    .queue
+                    .front_mut()
+                    .is_some_and(|next| next.as_post().is_some() && ready(next))
+            {
+                self.portion.hold(no);
+                break;
+            }
             let Some(pending) = room.queue.pop_front_if(ready) else { break };
             if room.queue.is_empty() && room.queue.capacity() > QUEUE_KEPT {
                 room.queue.shrink_to(QUEUE_KEPT);
@@ -243,6 +252,7 @@ impl Hub {
         }
         let author = except;
         let mut body = None;
+        let mut longest = 0;
         for dialect in Dialect::ALL {
             let room = self.rooms.known(no);
             let except = except
@@ -264,6 +274,7 @@ impl Hub {
                 self.counters.encoded_v05 += 1;
                 encode::event(dialect, event, &mut frame);
             }
+            longest = longest.max(frame.len());
             self.append(no, dialect, &frame, seq, except, out);
             if let Some(author) = author {
                 self.charge_fanout(author, frame.len(), hearers);
@@ -272,6 +283,7 @@ impl Hub {
             frame.shrink_to(crate::settings::BLOCK_BYTES_MAX);
             self.frame = frame;
         }
+        self.portion.was_said(longest);
     }
 
     /// Appends a frame to the room's open block; one that would pass its limit is handed out before.
@@ -301,7 +313,7 @@ impl Hub {
     }
 
     /// The store has less to do than it may: speakers go on.
-    fn wake_behind_store(&mut self, out: &mut Outbox) {
+    pub(crate) fn wake_behind_store(&mut self, out: &mut Outbox) {
         let queue = &self.store_queue;
         if queue.messages > STORE_QUEUE_MESSAGES_MAX / 2 || queue.bytes > STORE_QUEUE_BYTES_MAX / 2
         {

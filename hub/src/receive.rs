@@ -29,8 +29,8 @@ impl Hub {
     /// Bytes came from a connection; with none, what was held back goes on.
     ///
     /// Each command takes one of `work`, the turn's budget, and as much more as it makes the server do: one by room that hears
-    /// of it, one by KiB of its reply. What the budget or the connection's quota does not let through is kept, and nothing more
-    /// is to be read until then: see [`Hub::wants_read`].
+    /// of it, one by KiB of its reply. What the budget, a portion of what receivers take ([`Hub::is_said_full`]) or
+    /// the connection's quota does not let through is kept, and nothing more is to be read until then: see [`Hub::wants_read`].
     pub fn receive(
         &mut self,
         id: ConnId,
@@ -93,7 +93,7 @@ impl Hub {
             if rest.is_empty() || !connection.phase.is_live() {
                 return progress;
             }
-            if *work == 0 {
+            if *work == 0 || self.portion.is_full() {
                 connection.pause = Pause::Turn;
                 return progress;
             }

@@ -146,6 +146,13 @@ impl Turn {
     pub(crate) fn settle(&mut self) {
         self.hub.settle(self.now, &mut self.out);
         self.drain();
+        while self.hub.is_said_full() {
+            self.hub.offered(self.now, &mut self.out);
+            self.drain();
+            self.hub.settle(self.now, &mut self.out);
+            self.drain();
+        }
+        self.hub.offered(self.now, &mut self.out);
         self.hub.settle(self.now, &mut self.out);
         self.drain();
     }

@@ -353,6 +353,30 @@ fn a_burst_within_its_quota_cuts_nobody_who_reads() {
     assert_eq!(stats["cut_slow"], 0, "{stats}");
 }
 
+/// Direct messages of characters that take six bytes each: those that are acknowledged arrive, and nobody is cut.
+#[test]
+fn a_burst_of_direct_messages_cuts_nobody() {
+    let daemon =
+        Setup::new().config("[limits]\nbytes = \"off\"\n[keepalive]\nidle = \"60s\"").start();
+    let mut victim = tests::V1Client::connect(daemon.address(), "Victim");
+    let mut mallory = tests::V1Client::connect(daemon.address(), "Mallory");
+    let (text, data) = ("\0".repeat(65_530), format!("{}AA==", "AAAA".repeat(21_843)));
+    let mut acknowledged = 0;
+    for number in 0..12 {
+        let id = format!("00000000-0000-4000-8000-{number:012}");
+        let reply = mallory.asks("post", json!({"id": id, "to": "Victim", "data": data}));
+        if reply["ok"] == true {
+            acknowledged += 1;
+        } else {
+            assert_eq!(reply["error"], "limit_reached", "{reply}");
+        }
+    }
+    for _ in 0..acknowledged {
+        assert_eq!(victim.event_called("message")["text"], text);
+    }
+    assert_eq!(victim.asks("ping", json!({}))["ok"], true);
+}
+
 /// What was written before the end arrives, also at a peer that said something that nobody reads any more.
 #[test]
 fn what_is_written_at_the_end_is_not_lost_by_a_last_keepalive() {

@@ -78,6 +78,7 @@ impl Talk {
                     Effect::Resume(_) | Effect::Notice(_) | Effect::LogLevel(_) | Effect::Stop => {}
                 }
             }
+            self.hub.offered(self.now, &mut self.outbox);
             self.hub.settle(self.now, &mut self.outbox);
             for (id, heard) in self.peers.values_mut().filter(|(id, _)| !self.closed.contains(id)) {
                 while self.hub.pending(*id) > 0 {

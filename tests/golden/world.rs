@@ -260,6 +260,7 @@ impl World {
             let effects = self.effects();
             let now = self.now;
             let mut outbox = std::mem::take(&mut self.outbox);
+            self.hub().offered(now, &mut outbox);
             self.hub().settle(now, &mut outbox);
             self.outbox = outbox;
             let written = self.flush();

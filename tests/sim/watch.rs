@@ -87,7 +87,10 @@ impl Watch {
                 self.nothing_overdue(no, world);
             }
         }
-        world.oracle.released_now = 0;
+        // What is held until the next flush may still be said.
+        if !hub.is_said_full() {
+            world.oracle.released_now = 0;
+        }
         self.kept = (hub.memory().kept_bytes, read_in_all(world));
         if world.phase != Phase::Stopping {
             world.oracle.check_expulsions(world.woke_at, world.resumed_at);

@@ -97,8 +97,8 @@ impl<D: Driver, S: Store, L: Log> Server<D, S, L> {
     }
 
     /// Whether a flush must come before more is read.
-    pub(super) const fn is_read_full(&self) -> bool {
-        self.read_bytes >= BYTES_MAX
+    pub(super) fn is_read_full(&self) -> bool {
+        self.read_bytes >= BYTES_MAX || self.hub.is_said_full()
     }
 
     fn end_reading(&mut self, id: ConnId, how: HangUp) {

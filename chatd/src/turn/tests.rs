@@ -700,3 +700,80 @@ fn the_manager_hears_of_the_end_before_the_last_is_gone() {
     let told = scene.world.borrow().told.join("\n");
     assert!(told.contains("STOPPING=1\n") && told.contains("Ending; "), "{told}");
 }
+
+/// What a peer that reads takes between two turns: a portion and the frame that passes it.
+const KERNEL_BYTES: usize = (112 + 3 * 64 + 1) * 1024;
+
+/// Who reads has room for a kernel buffer again.
+fn takes(scene: &Scene, id: ConnId) {
+    scene.change(|world| {
+        world.pipes.get_mut(&id).unwrap().room = Some(KERNEL_BYTES);
+        world.ready.push(Ready::Connection {
+            id,
+            readable: false,
+            writable: true,
+            read_closed: false,
+            hang_up: false,
+        });
+    });
+}
+
+/// Each of them says what shows that it speaks v0.5.
+fn all_are_there(scene: &mut Scene, ids: &[ConnId]) {
+    for id in ids {
+        let mut bytes = Vec::new();
+        native::keepalive(&mut bytes);
+        scene.say(*id, &bytes);
+    }
+    scene.turn();
+}
+
+/// Chats of octets that come out as three each.
+fn worst_chats(count: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for _ in 0..count {
+        native::chat(&vec![0xff; 65_530], &mut bytes);
+    }
+    bytes
+}
+
+#[test]
+fn a_burst_of_octets_that_grow_does_not_cut_who_reads_a_portion_each_turn() {
+    const CHATS: usize = 15;
+    let mut scene = Scene::new(|settings| settings.bytes_per_s = None);
+    let ids = scene.dial(TCP, 5);
+    let (reader, speakers) = (ids[0], &ids[1..]);
+    all_are_there(&mut scene, &ids);
+    scene.change(|world| world.pipes.get_mut(&reader).unwrap().room = Some(KERNEL_BYTES));
+    for speaker in speakers {
+        scene.say(*speaker, &worst_chats(CHATS));
+    }
+    let all = speakers.len() * CHATS * 3 * 65_530;
+    let mut turns = 0;
+    while scene.is_open(reader) && scene.heard(reader).len() < all {
+        takes(&scene, reader);
+        scene.turn();
+        turns += 1;
+        assert!(turns < 1_000, "it hears {} bytes", scene.heard(reader).len());
+    }
+    assert_eq!(scene.change(|world| world.closed.clone()), [""; 0]);
+}
+
+#[test]
+fn who_reads_nothing_is_cut_and_holds_up_nobody() {
+    let mut scene = Scene::new(|settings| settings.bytes_per_s = None);
+    let ids = scene.dial(TCP, 3);
+    let (deaf, reader, speaker) = (ids[0], ids[1], ids[2]);
+    all_are_there(&mut scene, &ids);
+    scene.change(|world| world.pipes.get_mut(&deaf).unwrap().room = Some(KERNEL_BYTES));
+    scene.say(speaker, &worst_chats(15));
+    let begun = scene.change(|world| world.now);
+    let mut turns = 0;
+    while scene.heard(reader).len() < 15 * 3 * 65_530 {
+        scene.turn();
+        turns += 1;
+        assert!(turns < 1_000, "the others hear {} bytes", scene.heard(reader).len());
+    }
+    assert_eq!(scene.change(|world| world.closed.clone()), ["outbox_full"]);
+    assert_eq!(scene.change(|world| world.now), begun, "nobody waited");
+}

@@ -11,7 +11,7 @@ use proto::vocabulary::Error;
 use proto::{ErrorCode, Event, MessageId, Nick, RequestId, WallTime};
 
 use crate::Hub;
-use crate::connection::ConnId;
+use crate::connection::{ConnId, Connection};
 use crate::directs::Direct;
 use crate::outbox::Outbox;
 use crate::planted::Planted;
@@ -51,6 +51,7 @@ impl Hub {
             return Ok(());
         }
         let receivers = self.who_hears(id, draft.to)?;
+        self.may_take_more(&receivers, draft.to)?;
         let (time, to) = (self.wall, self.name_of(&receivers, draft.to));
         let stale = self.names.first_owner(draft.to).filter(|first| {
             let is_there = self.connections.get(*first).is_some_and(|who| who.phase.is_live());
@@ -81,6 +82,18 @@ impl Hub {
             return Err(Error::new(ErrorCode::NoSuchNick, text));
         }
         Ok(found)
+    }
+
+    /// Refuses a message to somebody who has too much waiting already: no other's burst cuts who it is for.
+    fn may_take_more(&self, receivers: &[ConnId], nick: &Nick) -> Result<(), Error> {
+        let Some(limit) = self.settings.outbox else { return Ok(()) };
+        let waits = receivers.iter().filter_map(|who| self.connections.get(*who));
+        let most = waits.map(never_skipped_bytes).max().unwrap_or(0);
+        if most <= limit / 2 {
+            return Ok(());
+        }
+        let text = format!("`{nick}` has {most} bytes waiting and takes no more now; try again.");
+        Err(Error::new(ErrorCode::LimitReached, text))
     }
 
     /// A nickname as its owner writes it.
@@ -121,6 +134,7 @@ impl Hub {
             self.counters.encoded_v05 += 1;
         }
         let (mut heard, bytes) = (receivers, frame.len());
+        self.portion.was_said(bytes);
         let last = heard.last().copied();
         heard.retain(|who| {
             assert_eq!(dialect_of(self, *who), Some(dialect), "one frame is for all of them");
@@ -206,5 +220,14 @@ impl Hub {
     fn is_shown_in(&self, no: RoomNo, id: ConnId) -> bool {
         let standing = self.rooms.get(no).and_then(|room| room.member(id));
         standing.map(|member| member.standing).is_some_and(Standing::is_shown)
+    }
+}
+
+/// What waits for a connection and can only be taken by it, or cuts it.
+fn never_skipped_bytes(connection: &Connection) -> usize {
+    if connection.dialect.is_v1() {
+        connection.private - connection.queue.private_written()
+    } else {
+        connection.queue.bytes()
     }
 }

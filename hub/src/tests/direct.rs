@@ -44,15 +44,15 @@ fn words(turn: &mut Turn, id: ConnId) -> Vec<String> {
 }
 
 #[test]
-fn a_receiver_that_reads_too_slowly_is_closed_and_the_sender_is_told() {
+fn a_receiver_that_reads_too_slowly_is_not_cut_for_it_and_the_sender_is_told() {
     let mut turn = Turn::new(Settings { outbox: Some(1_000), ..quiet() });
     let (ada, bob) = (turn.control("ada"), turn.control("bob"));
     let long = "x".repeat(600);
     turn.ask(ada, &post(1, r#""to":"bob""#, &long));
     turn.ask(ada, &post(2, r#""to":"bob""#, &long));
-    assert_eq!(words(&mut turn, ada), ["ok", "no_such_nick"]);
-    assert_eq!(turn.closed(bob), Some(CloseReason::OutboxFull));
-    let bob = turn.control("bob");
+    assert_eq!(words(&mut turn, ada), ["ok", "limit_reached"]);
+    assert_eq!(turn.closed(bob), None);
+    assert_eq!(words(&mut turn, bob), ["message"]);
     turn.ask(ada, &post(2, r#""to":"bob""#, &long));
     assert_eq!(words(&mut turn, ada), ["ok"], "what failed named no message");
     assert_eq!(words(&mut turn, bob), ["message"]);
@@ -251,4 +251,24 @@ fn a_control_connection_alone_is_nobody_to_write_to_or_to_look_up() {
     turn.ask(script, r#"{"request":"whois","id":"w","nick":"ada"}"#);
     let lines = turn.lines(script);
     assert!(lines.last().unwrap().contains(r#""nick":"ada""#), "{lines:?}");
+}
+
+#[test]
+fn a_burst_of_direct_messages_is_refused_and_does_not_cut_who_it_is_for() {
+    let mut turn = Turn::new(Settings { outbox: Some(8_000), ..quiet() });
+    let (ada, bob) = (turn.control("ada"), turn.control("bob"));
+    for number in 0..40 {
+        let text = "x".repeat(500);
+        turn.ask(ada, &post(number, r#""to":"bob""#, &text));
+    }
+    let said = words(&mut turn, ada);
+    let delivered = said.iter().filter(|word| *word == "ok").count();
+    assert!(
+        delivered > 4 && said[delivered..].iter().all(|word| word == "limit_reached"),
+        "{said:?}"
+    );
+    assert_eq!(turn.closed(bob), None);
+    assert_eq!(words(&mut turn, bob).len(), delivered);
+    turn.ask(ada, &post(99, r#""to":"bob""#, "now"));
+    assert_eq!(words(&mut turn, ada), ["ok"]);
 }

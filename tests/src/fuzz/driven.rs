@@ -309,9 +309,10 @@ impl<'a> Driven<'a> {
                     Effect::LogLevel(_) | Effect::Stop => {}
                 }
             }
+            self.hub.offered(self.now, &mut self.outbox);
             self.hub.settle(self.now, &mut self.outbox);
             self.outbox.flush.clear();
-            if self.outbox.effects.is_empty() {
+            if self.outbox.effects.is_empty() && !self.hub.is_said_full() {
                 break;
             }
         }
