@@ -196,8 +196,9 @@ impl Hub {
         }
     }
 
-    /// Blocks, each once, and private bytes have one budget. Past it the readers of the oldest blocks are left behind,
-    /// whatever their own queue, until there is some room again; then those with the most private bytes.
+    /// Blocks, each once, and private bytes have one budget. Past it whoever has the most private bytes goes, while these are more
+    /// than half of the budget: no reader of a block is to pay for them. Then the readers of the oldest blocks are left behind,
+    /// whatever their own queue, until there is some room again.
     pub(crate) fn limit_store(&mut self, out: &mut Outbox) {
         let Some(limit) = self.settings.store else { return };
         let total = self.blocks.bytes() + self.private_bytes;
@@ -205,16 +206,25 @@ impl Hub {
             return;
         }
         out.notice(Notice::MemoryPressure { bytes: total, limit });
-        let newest = self.oldest_to_free(total - limit / 8 * 7);
+        self.limit_private(limit, limit / 2, out);
+        let total = self.blocks.bytes() + self.private_bytes;
+        let newest = (total > limit).then(|| self.oldest_to_free(total - limit / 8 * 7)).flatten();
         if let Some(newest) = newest {
             for id in self.connections.ids() {
                 self.free_until(id, newest, out);
             }
         }
-        while self.blocks.bytes() + self.private_bytes > limit {
+        self.limit_private(limit, 0, out);
+        assert!(self.blocks.bytes() + self.private_bytes <= limit, "the budget is kept");
+    }
+
+    /// While all that waits is past its limit and private bytes are more than `share`, whoever has the most of them is closed.
+    fn limit_private(&mut self, limit: usize, share: usize, out: &mut Outbox) {
+        while self.blocks.bytes() + self.private_bytes > limit && self.private_bytes > share {
             let most = self.connections.iter().max_by_key(|connection| connection.private);
-            let id = most.expect("bytes wait for somebody").id;
-            self.close(id, CloseReason::MemoryBudget, out);
+            let most = most.expect("bytes wait for somebody");
+            assert!(most.private > 0, "the sum of private bytes is somebody's");
+            self.close(most.id, CloseReason::MemoryBudget, out);
         }
     }
 

@@ -240,6 +240,27 @@ fn past_the_store_budget_the_readers_of_the_oldest_block_go_first() {
     assert!(lines.iter().any(|line| line.contains("\"event\":\"gap\"")));
 }
 
+/// Who had an old message waiting was cut for what somebody else alone did not take.
+#[test]
+fn past_the_store_budget_the_largest_private_queue_goes_first_where_private_bytes_are_too_much() {
+    let mut turn = Turn::new(Settings { store: Some(20_000), outbox: None, ..quiet() });
+    let (speaker, slow) = (turn.native(), turn.native());
+    turn.say(speaker, &chat("an old message"));
+    let (ada, hoarder, small) = (turn.control("ada"), turn.control("bob"), turn.control("eve"));
+    let text = "x".repeat(1_000);
+    for number in 0..30 {
+        let to = if number == 0 { "eve" } else { "bob" };
+        let id = format!("00000000-0000-4000-8000-{number:012}");
+        turn.ask(ada, &format!(r#"{{"request":"post","id":"{id}","to":"{to}","text":"{text}"}}"#));
+        turn.lines(ada);
+        let memory = turn.hub.memory();
+        assert!(memory.blocks_bytes + memory.private_bytes <= 20_000);
+    }
+    assert_eq!(turn.closed(hoarder), Some(CloseReason::MemoryBudget));
+    assert_eq!((turn.closed(slow), turn.closed(small)), (None, None));
+    assert_eq!(turn.heard(slow).len(), 1);
+}
+
 #[test]
 fn leaving_a_room_while_being_skipped_tells_the_gap_first() {
     let mut turn = Turn::new(Settings { outbox: Some(2_000), ..quiet() });
