@@ -19,12 +19,16 @@ use proto::{Span, Transport};
 
 use crate::control::Control;
 use crate::driver::Stream;
+use crate::sys::set_unsent_max;
 
 /// Connections that wait while the loop is busy or the daemon starts.
 const BACKLOG: i32 = 4096;
 /// The kernel's memory for one connection's outgoing bytes; it would grow to megabytes. The kernel doubles it for its own use.
 pub(crate) const SEND_BUFFER_BYTES: usize = 64 * 1024;
-/// The same for incoming bytes: what a speaker that is not read can leave with us.
+/// How much of that may wait for the peer's window: the kernel says that there is room again when half of it is sent, and otherwise
+/// when a third of its buffer is, which a slow reader does not take in the time of a stall.
+const UNSENT_BYTES_MAX: u32 = 16 * 1024;
+/// The kernel's memory for one connection's incoming bytes: what a speaker that is not read can leave with us.
 const RECEIVE_BUFFER_BYTES: usize = 64 * 1024;
 /// How much longer than the stall limit the kernel waits for a peer's acknowledgment: chatd cuts first, and can say why.
 const USER_TIMEOUT_GRACE: Span = Span::from_secs(5);
@@ -152,6 +156,7 @@ impl Inherited {
         setsockopt(socket, TcpNoDelay, &true)?;
         setsockopt(socket, SndBuf, &SEND_BUFFER_BYTES)?;
         setsockopt(socket, RcvBuf, &RECEIVE_BUFFER_BYTES)?;
+        set_unsent_max(socket, UNSENT_BYTES_MAX)?;
         if let Some(timeout) = self.user_timeout_ms {
             setsockopt(socket, TcpUserTimeout, &timeout)?;
         }

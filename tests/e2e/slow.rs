@@ -1,8 +1,15 @@
 //! Slow receivers: a contiguous beginning, then a close (v0.5) or a gap (v1); the others miss nothing.
 
-use nix::sys::socket::{setsockopt, sockopt};
+use std::io::Read;
+use std::os::fd::AsRawFd;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use nix::sys::socket::{
+    AddressFamily, SockFlag, SockType, SockaddrStorage, connect, setsockopt, socket, sockopt,
+};
 use serde_json::json;
-use tests::{Daemon, Heard, Setup};
+use tests::{Daemon, Heard, Native, Setup};
 
 const MESSAGES: usize = 300;
 
@@ -97,4 +104,49 @@ fn a_peer_that_takes_nothing_is_closed_after_the_stall_limit() {
         ops.posts("lobby", &text(at));
     }
     daemon.logs(&["Slow", "stall"]);
+}
+
+/// How much the slow reader takes at once, and how often: 8 KiB in a second.
+const SIP_BYTES: usize = 2_048;
+const SIP_EVERY: Duration = Duration::from_millis(250);
+
+/// What the kernel calls room for more was a third of its buffer, so that who took less in the time of a stall looked as if it
+/// took nothing.
+#[test]
+fn a_peer_that_reads_slowly_but_steadily_is_not_cut_for_a_stall() {
+    let daemon =
+        Setup::new().config("[limits]\nstall = \"2s\"\n[keepalive]\nidle = \"60s\"").start();
+    // The window that a connection begins with is that of its buffer then.
+    let to = SockaddrStorage::from(daemon.address());
+    let fd = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).unwrap();
+    setsockopt(&fd, sockopt::RcvBuf, &4096).unwrap();
+    connect(fd.as_raw_fd(), &to).unwrap();
+    let mut slow = Native::over(fd.into());
+    slow.takes_nick("Slow");
+    let mut ops = daemon.control();
+    for at in 0..60 {
+        ops.posts("lobby", &text(at));
+    }
+    // Nothing is awaited here: the pace itself is what is tested, for three times the limit.
+    let (_never, pace) = mpsc::channel::<()>();
+    let (begun, mut bytes, mut sip) = (Instant::now(), Vec::new(), [0; SIP_BYTES]);
+    while begun.elapsed() < Duration::from_secs(6) {
+        let count = slow.stream().read(&mut sip).unwrap();
+        assert!(count > 0, "it was cut: {}", daemon.log());
+        bytes.extend(&sip[..count]);
+        let _ = pace.recv_timeout(SIP_EVERY);
+    }
+    assert_eq!(ops.asks("stats", json!({}))["stats"]["cut_slow"], 0);
+    let mut heard = 0;
+    while heard < 60 {
+        while let Ok(Some(Heard::Broadcast(_, text))) = tests::native::take_frame(&mut bytes) {
+            assert_eq!(number(&text), heard);
+            heard += 1;
+        }
+        if heard < 60 {
+            let count = slow.stream().read(&mut sip).unwrap();
+            assert!(count > 0, "it was cut after {heard}: {}", daemon.log());
+            bytes.extend(&sip[..count]);
+        }
+    }
 }

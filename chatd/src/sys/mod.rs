@@ -48,6 +48,17 @@ pub(crate) fn bytes_held(socket: &impl AsFd) -> nix::Result<u32> {
     Ok(u32::try_from(held).unwrap_or(0))
 }
 
+/// Sets how many bytes the kernel takes for a TCP peer that it cannot send yet. It says that there is room again when half of them
+/// are sent, however large its buffer is.
+pub(crate) fn set_unsent_max(socket: &impl AsFd, bytes: u32) -> nix::Result<()> {
+    let fd = socket.as_fd().as_raw_fd();
+    let length = libc::socklen_t::try_from(size_of_val(&bytes)).expect("it is 4 bytes");
+    let (place, option) = ((&raw const bytes).cast(), libc::TCP_NOTSENT_LOWAT);
+    // SAFETY: `fd` is open as long as `socket` is borrowed, and the kernel reads the `length` bytes of one integer.
+    let done = unsafe { libc::setsockopt(fd, libc::IPPROTO_TCP, option, place, length) };
+    Errno::result(done).map(drop)
+}
+
 /// The first descriptor behind standard input, output and error.
 const FIRST_GIVEN: RawFd = 3;
 
@@ -107,6 +118,23 @@ mod tests {
         assert_eq!(way.unacknowledged, 0);
         let (local, _) = UnixStream::pair().expect("a pair");
         assert_eq!(tcp_way(&local), Err(Errno::EOPNOTSUPP));
+    }
+
+    /// How many bytes are held that the kernel could not send yet does not depend on its buffer.
+    #[test]
+    fn what_cannot_be_sent_has_its_own_limit_which_accepted_sockets_inherit() {
+        let taken = |most: u32| {
+            let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+            set_unsent_max(&listener, most).expect("a socket option");
+            let address = listener.local_addr().expect("a port");
+            let _peer = TcpStream::connect(address).expect("it waits");
+            let (mut sender, _) = listener.accept().expect("it came");
+            sender.set_nonblocking(true).expect("a socket option");
+            std::iter::repeat_with(|| sender.write(&[0; 4096])).map_while(Result::ok).sum::<usize>()
+        };
+        assert!(taken(16 * 1024) < taken(u32::MAX));
+        let (local, _) = UnixStream::pair().expect("a pair");
+        assert!(set_unsent_max(&local, 1).is_err(), "it is an option of TCP");
     }
 
     #[test]
