@@ -125,3 +125,19 @@ fn a_log_that_nobody_reads_holds_nothing_up() {
         drop(kept);
     }
 }
+
+/// More chats than may be said at once, and both directions are closed while it may not speak.
+#[test]
+fn what_a_client_said_before_it_closed_is_heard_though_it_was_paused() {
+    const CHATS: usize = 60;
+    let daemon = Setup::new().start();
+    let mut ada = daemon.named("Ada");
+    let mut bob = daemon.named("Bob");
+    let chats: Vec<u8> =
+        (0..CHATS).flat_map(|at| tests::native::chat(at.to_string().as_bytes())).collect();
+    ada.sends(&chats);
+    drop(ada);
+    for at in 0..CHATS {
+        bob.hears_that("Ada", &at.to_string());
+    }
+}
