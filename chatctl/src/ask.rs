@@ -173,14 +173,14 @@ impl Context {
     }
 }
 
-/// A refusal as a failure. Who may not use a command is told so of the command, since that is what they typed.
+/// A refusal as a failure. Who may not use a request is told so of the command, since that is what they typed; what to do about it
+/// the server knows.
 fn refused(request: &str, refusal: Refusal) -> Failure {
     let mut failure = Failure::from(refusal);
-    let command = requests::administrators_command(request);
+    let command = requests::command_called_by(request);
     if let Some(command) = command.filter(|_| failure.exit == Exit::NotPermitted) {
-        failure.message = format!(
-            "only administrators may use `chatctl {command}`: call the control socket, as root or as the user that chatd runs as"
-        );
+        let command = format!("`chatctl {command}`");
+        failure.message = failure.message.replacen(&format!("`{request}`"), &command, 1);
     }
     failure
 }

@@ -35,10 +35,10 @@ pub const fn command_of(kind: RequestKind) -> Option<&'static str> {
     }
 }
 
-/// The command that sends the request of this name, where that is for administrators only.
-pub fn administrators_command(request: &str) -> Option<&'static str> {
+/// The command that sends the request of this name.
+pub fn command_called_by(request: &str) -> Option<&'static str> {
     let row = REQUESTS.iter().find(|row| row.name == request)?;
-    command_of(row.kind).filter(|_| row.permission == Permission::Admin)
+    command_of(row.kind)
 }
 
 /// Adds to the help of each command what the table says of its request.
@@ -59,6 +59,7 @@ pub fn described_by(kind: RequestKind) -> String {
         Permission::Anyone => "everybody",
         Permission::Watch => "all who may watch",
         Permission::Send => "all who may speak",
+        Permission::Talk => "all who may speak and watch",
         Permission::Admin => "administrators",
     };
     format!("Request: `{}`, for {may}: {}.", row.name, row.summary)
@@ -66,7 +67,7 @@ pub fn described_by(kind: RequestKind) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{administrators_command, command_of, described, described_by};
+    use super::{command_called_by, command_of, described, described_by};
     use crate::args::CommandLine;
     use clap::CommandFactory;
     use proto::REQUESTS;
@@ -89,10 +90,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_for_administrators_is_known_by_its_command() {
-        assert_eq!(administrators_command("connections"), Some("clients"));
-        assert_eq!(administrators_command("log_level"), Some("log-level"));
-        assert_eq!(administrators_command("post"), None);
-        assert_eq!(administrators_command("no_such"), None);
+    fn a_request_is_known_by_its_command() {
+        assert_eq!(command_called_by("connections"), Some("clients"));
+        assert_eq!(command_called_by("log_level"), Some("log-level"));
+        assert_eq!(command_called_by("nick"), None);
+        assert_eq!(command_called_by("no_such"), None);
     }
 }

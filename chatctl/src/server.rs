@@ -258,7 +258,7 @@ fn call_path(path: &Path, deadline: Now) -> Result<Client, NoCall> {
         Err(errno @ (Errno::EACCES | Errno::EPERM)) => {
             let (path, why) = (path.display(), errno.desc());
             let message = format!(
-                "may not open the control socket {path} ({why}); root and the user that chatd runs as may"
+                "may not open the control socket {path} ({why}); its mode and its folder decide who may"
             );
             Err(NoCall::Forbidden(Failure::new(Exit::NotPermitted, "forbidden", message)))
         }

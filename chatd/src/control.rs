@@ -4,75 +4,63 @@
 //! socket stale. The socket is bound under another name and renamed, so that it is there whole or not at all. Its mode comes from
 //! the umask at bind, not from a chmod after it.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::{Path, PathBuf};
 
 use hub::Peer;
 use mio::event::Source;
-use mio::net::{UnixListener, UnixStream};
+use mio::net::UnixListener;
 use nix::fcntl::{Flock, FlockArg};
-use nix::sys::socket::{getsockopt, setsockopt, sockopt};
+use nix::sys::socket::{setsockopt, sockopt};
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::Uid;
-use proto::Transport;
 
+use crate::callers::Callers;
 use crate::driver::Stream;
 use crate::listen::SEND_BUFFER_BYTES;
-use crate::users::Users;
 
 /// What the name of the socket has behind it while it is made.
 const FRESH: &str = "new";
 /// The longest path of a socket is 107 bytes, and it is made under a longer name.
 pub(crate) const PATH_BYTES_MAX: usize = 107 - (FRESH.len() + 1);
 
-/// What a caller is told who is neither root nor the daemon's user.
-const FORBIDDEN: &str = "{\"reply\":null,\"ok\":false,\"error\":\"forbidden\",\"message\":\"Only root and the user that \
-                         chatd runs as may use the control socket.\"}\n";
-
 /// See the module.
 pub struct Control {
     socket: UnixListener,
     /// The file that goes with the daemon; none where the socket was given.
     path: Option<PathBuf>,
-    own: Uid,
-    users: Users,
+    callers: Callers,
     /// Held as long as the socket is ours.
     _lock: Option<Flock<File>>,
 }
 
 impl Control {
-    /// Makes the socket at `path`. Its folder is made only where the place is the usual one: who names a place of their own may
+    /// Makes the socket at `path`, which those may open whom `mode` lets; what they may do there `callers` says. Its folder is made only where the place is the usual one: who names a place of their own may
     /// have mistyped it, and root can make folders anywhere.
     ///
     /// # Errors
     /// Another daemon has it, the path cannot be written, or is something else than a socket.
-    pub fn bind(path: &Path, is_usual: bool, users: Users) -> io::Result<Self> {
+    pub fn bind(path: &Path, is_usual: bool, mode: u32, callers: Callers) -> io::Result<Self> {
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             if is_usual {
-                make(folder)?;
+                make(folder, mode)?;
             }
             refuse_missing(folder)?;
             refuse_foreign(folder)?;
         }
         let lock = lock(path)?;
         refuse_live(path)?;
-        let socket = bind_and_rename(path)?;
-        Ok(Self {
-            socket,
-            path: Some(path.to_owned()),
-            own: Uid::effective(),
-            users,
-            _lock: Some(lock),
-        })
+        let socket = bind_and_rename(path, mode)?;
+        Ok(Self { socket, path: Some(path.to_owned()), callers, _lock: Some(lock) })
     }
 
     /// Takes over a socket that listens already and never blocks. Its file is whose who made it.
-    pub fn given(socket: std::os::unix::net::UnixListener, users: Users) -> Self {
+    pub fn given(socket: std::os::unix::net::UnixListener, callers: Callers) -> Self {
         let socket = UnixListener::from_std(socket);
-        Self { socket, path: None, own: Uid::effective(), users, _lock: None }
+        Self { socket, path: None, callers, _lock: None }
     }
 
     /// Where it is.
@@ -87,23 +75,10 @@ impl Control {
 
     /// Takes one waiting connection, and asks the kernel whose it is.
     pub(crate) fn accept(&mut self) -> io::Result<(Stream, Peer)> {
-        let (mut stream, _) = self.socket.accept()?;
+        let (stream, _) = self.socket.accept()?;
         // With the kernel's own size a slow reader is seen to take something only each 150 KiB.
         setsockopt(&stream, sockopt::SndBuf, &SEND_BUFFER_BYTES)?;
-        let uid = Uid::from_raw(getsockopt(&stream, sockopt::PeerCredentials)?.uid());
-        if !uid.is_root() && uid != self.own {
-            tell(&mut stream, FORBIDDEN);
-            let text = format!("the user with uid {uid} may not use the control socket");
-            return Err(io::Error::new(ErrorKind::PermissionDenied, text));
-        }
-        let peer = Peer {
-            transport: Transport::ControlSocket,
-            address: format!("uid {uid}").into(),
-            ip: None,
-            login: Some(self.users.name(uid.as_raw())),
-            admin: true,
-            exempt: true,
-        };
+        let peer = self.callers.peer(&stream)?;
         Ok((Stream::Unix(stream), peer))
     }
 
@@ -119,13 +94,16 @@ impl Drop for Control {
     }
 }
 
-/// Makes a folder below one that is there.
-fn make(folder: &Path) -> io::Result<()> {
-    match DirBuilder::new().mode(0o700).create(folder) {
+/// Makes a folder below one that is there. Where the daemon is the whole system's, others come to the socket in it as far as
+/// `mode` lets them; a user's own daemon is theirs alone.
+fn make(folder: &Path, mode: u32) -> io::Result<()> {
+    let is_for_all = mode & 0o077 != 0 && Uid::effective().is_root();
+    let folder_mode = if is_for_all { 0o755 } else { 0o700 };
+    match under_umask(0o777 & !folder_mode, || fs::create_dir(folder)) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
         // What lacks is named by the next look.
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        made => made,
+        done => done,
     }
 }
 
@@ -195,18 +173,23 @@ fn in_use(path: &Path) -> io::Error {
     io::Error::new(ErrorKind::AddrInUse, text)
 }
 
-fn bind_and_rename(path: &Path) -> io::Result<UnixListener> {
+fn bind_and_rename(path: &Path, mode: u32) -> io::Result<UnixListener> {
     let fresh = beside(path, FRESH);
     match fs::remove_file(&fresh) {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
         Ok(()) | Err(_) => {}
     }
-    let before = umask(Mode::from_bits_truncate(0o177));
-    let bound = UnixListener::bind(&fresh);
-    umask(before);
-    let socket = bound?;
+    let socket = under_umask(0o777 & !mode, || UnixListener::bind(&fresh))?;
     fs::rename(&fresh, path)?;
     Ok(socket)
+}
+
+/// Makes something that has its mode from its first moment on. The log thread makes no files meanwhile.
+fn under_umask<T>(mask: u32, make: impl FnOnce() -> T) -> T {
+    let before = umask(Mode::from_bits_truncate(mask));
+    let result = make();
+    umask(before);
+    result
 }
 
 fn beside(path: &Path, ending: &str) -> PathBuf {
@@ -216,17 +199,15 @@ fn beside(path: &Path, ending: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// Tells a caller the reason, if it takes one short write at once.
-fn tell(stream: &mut UnixStream, words: &str) {
-    let _ = stream.write(words.as_bytes());
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
     use std::os::unix::net::UnixListener as StdUnixListener;
+    use std::sync::Mutex;
 
     use super::*;
+    use crate::callers::Access;
+    use crate::users::Users;
 
     /// A folder of its own for each test, removed at its end.
     struct Folder(PathBuf);
@@ -246,31 +227,52 @@ mod tests {
         }
     }
 
+    /// The umask is the whole process's: while one test binds, others wait.
+    fn bind(path: &Path, is_usual: bool, mode: u32) -> io::Result<Control> {
+        static UMASK: Mutex<()> = Mutex::new(());
+        let _alone = UMASK.lock().expect("no test panics while it binds");
+        Control::bind(path, is_usual, mode, Callers::new(Users::default(), Access::default()))
+    }
+
     fn refusal(path: &Path) -> io::Error {
-        match Control::bind(path, false, Users::default()) {
+        match bind(path, false, 0o666) {
             Ok(_) => panic!("it was bound"),
             Err(error) => error,
         }
     }
 
     #[test]
-    fn a_stale_file_is_replaced_and_the_mode_is_the_owners_alone() {
+    fn a_stale_file_is_replaced() {
         let folder = Folder::new("stale");
         let path = folder.0.join("control");
         drop(StdUnixListener::bind(&path).expect("a socket that nobody serves"));
-        let control =
-            Control::bind(&path, false, Users::default()).expect("stale files are replaced");
-        let mode = fs::metadata(&path).expect("it is there").permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
+        let control = bind(&path, false, 0o600).expect("stale files are replaced");
         drop(control);
         assert!(!path.exists(), "it is gone with its daemon");
+    }
+
+    #[test]
+    fn the_mode_is_the_one_asked_for_whatever_the_umask() {
+        let folder = Folder::new("mode");
+        let path = folder.0.join("new/control");
+        let mode = |path: &Path| fs::metadata(path).expect("it is there").mode() & 0o777;
+        for wished in [0o600, 0o660, 0o666] {
+            let control = bind(&path, true, wished).expect("a fresh path");
+            assert_eq!(mode(&path), wished);
+            let is_for_all = wished != 0o600 && Uid::effective().is_root();
+            let folder = path.parent().expect("it has one");
+            assert_eq!(mode(folder), if is_for_all { 0o755 } else { 0o700 });
+            drop(control);
+            fs::remove_file(beside(&path, "lock")).expect("it was left");
+            fs::remove_dir(folder).expect("nothing else is in it");
+        }
     }
 
     #[test]
     fn a_live_daemons_socket_is_never_taken() {
         let folder = Folder::new("live");
         let path = folder.0.join("control");
-        let control = Control::bind(&path, false, Users::default()).expect("a fresh path");
+        let control = bind(&path, false, 0o666).expect("a fresh path");
         assert_eq!(refusal(&path).kind(), ErrorKind::AddrInUse);
         drop(control);
         let _other = StdUnixListener::bind(&path).expect("somebody without our lock");
@@ -284,10 +286,10 @@ mod tests {
         let said = refusal(&path).to_string();
         assert!(said.starts_with("there is no folder") && said.contains("/new;"), "{said}");
         assert!(!folder.0.join("new").exists(), "it was not made");
-        drop(Control::bind(&path, true, Users::default()).expect("the usual place is made"));
+        drop(bind(&path, true, 0o666).expect("the usual place is made"));
         // One folder and no more, there too.
         let deep = folder.0.join("a/b/control");
-        assert!(Control::bind(&deep, true, Users::default()).is_err());
+        assert!(bind(&deep, true, 0o666).is_err());
         assert!(!folder.0.join("a").exists());
     }
 
@@ -307,7 +309,7 @@ mod tests {
         all(0o777).expect("it is ours");
         assert_eq!(refusal(&path).kind(), ErrorKind::PermissionDenied);
         all(0o1777).expect("it is ours");
-        assert!(Control::bind(&path, false, Users::default()).is_ok());
+        assert!(bind(&path, false, 0o666).is_ok());
     }
 
     #[test]

@@ -12,6 +12,7 @@
 )]
 
 pub mod args;
+pub mod callers;
 pub mod clock;
 pub mod config;
 pub mod control;

@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd};
 
-use hub::Peer;
+use hub::{Peer, Rights};
 use mio::event::Source;
 use mio::net::TcpListener;
 use nix::sys::socket::sockopt::{
@@ -119,7 +119,7 @@ impl Listener {
                     address: address.to_string().into(),
                     ip: Some(address.ip()),
                     login: None,
-                    admin: false,
+                    rights: Rights::TALK,
                     exempt: exempt(address.ip()),
                 };
                 Ok((Stream::Tcp(stream), peer))

@@ -8,8 +8,10 @@ use std::path::PathBuf;
 
 use hub::{Hub, Level};
 use nix::errno::Errno;
+use nix::unistd::Uid;
 use proto::{MessageId, Now, Span};
 
+use crate::callers::Callers;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::control::Control;
@@ -100,6 +102,7 @@ pub fn run<L: Log>(
     let settings = config.settings(rlimit::connections(descriptors));
     let listeners = listeners(config, systemd.given, settings.stall, &mut log)?;
     say_where(&listeners);
+    tell_missing(config, &mut log);
     let capacity = rlimit::connections(descriptors);
     if let Some(wished) = config.connections().filter(|wished| *wished > capacity) {
         let text = format!(
@@ -153,19 +156,33 @@ fn listeners(
         let listener = Listener::given(socket, stall, exempt());
         listeners.push(listener.map_err(|error| RunError::System("a socket is given", error))?);
     }
-    let users = Users::of_this_machine();
+    let callers = Callers::new(Users::of_this_machine(), config.access.clone());
     let control = if let Some(socket) = given.control {
         if !config.control_is_usual {
             let path = config.control.display();
             log.line(Level::Warn, Kind::NotBound, format!("{path}: not made; {INSTEAD}"));
         }
-        Control::given(socket, users)
+        Control::given(socket, callers)
     } else {
-        Control::bind(&config.control, config.control_is_usual, users)
+        Control::bind(&config.control, config.control_is_usual, config.control_mode, callers)
             .map_err(|error| RunError::Control(config.control.clone(), error))?
     };
     listeners.push(Listener::Control(control));
     Ok(listeners)
+}
+
+/// Says which of the usual groups this machine lacks: a warning where others than the daemon's user may be expected to call.
+fn tell_missing<L: Log>(config: &Config, log: &mut L) {
+    if config.missing_groups.is_empty() {
+        return;
+    }
+    let level = if Uid::effective().is_root() { Level::Warn } else { Level::Info };
+    let missing = config.missing_groups.join(", ");
+    let text = format!(
+        "no such group on this machine: {missing}; nobody gets rights on the control socket by it (make it with groupadd and start \
+         again, or name others in [control])"
+    );
+    log.line(level, Kind::NoGroup, text);
 }
 
 /// What the log says of how many may be connected.

@@ -15,6 +15,7 @@ use crate::close::CloseReason;
 use crate::kept::Kept;
 use crate::queue::OutQueue;
 use crate::replay::Replays;
+use crate::rights::Rights;
 use crate::rooms::RoomNo;
 use crate::wheel::TimerId;
 
@@ -59,8 +60,8 @@ pub struct Peer {
     pub ip: Option<IpAddr>,
     /// On the control socket: the user's login name.
     pub login: Option<Nick>,
-    /// It may do everything.
-    pub admin: bool,
+    /// What it may do.
+    pub rights: Rights,
     /// It has no rate limits.
     pub exempt: bool,
 }
@@ -179,7 +180,7 @@ pub(crate) struct Connection {
     pub(crate) id: ConnId,
     pub(crate) phase: Phase,
     pub(crate) dialect: Dialect,
-    pub(crate) admin: bool,
+    pub(crate) rights: Rights,
     /// It is on the list of those to be flushed, or the caller knows that it has something to write.
     pub(crate) listed: bool,
     /// The peer ended its direction: once `kept` has no whole frame, it leaves.
@@ -241,7 +242,7 @@ impl Connection {
             id,
             phase,
             dialect,
-            admin: peer.admin,
+            rights: peer.rights,
             listed: false,
             ended: false,
             pause: Pause::No,
@@ -276,6 +277,13 @@ impl Connection {
     pub(crate) fn become_(&mut self, next: Phase) {
         assert!(self.phase.may_become(&next), "from {:?} to {next:?} is no life", self.phase);
         self.phase = next;
+    }
+
+    /// The login name of a control connection, where that is anybody's name here: who may neither send nor watch has none, and
+    /// keeps no message from whoever else is called so.
+    pub(crate) fn login(&self) -> Option<&Nick> {
+        let is_somebody = self.dialect == Dialect::Control && self.rights != Rights::NONE;
+        self.nick.as_ref().filter(|_| is_somebody)
     }
 
     /// Something was queued: true where the caller is to be told so.

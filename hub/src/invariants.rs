@@ -161,9 +161,7 @@ impl Hub {
 
     /// Each name has one owner, who has it.
     fn check_names(&self) {
-        let is_login = |connection: &&Connection| {
-            connection.nick.is_some() && connection.dialect == proto::Dialect::Control
-        };
+        let is_login = |connection: &&Connection| connection.login().is_some();
         let logins = self.connections.iter().filter(is_login).count();
         self.names.check_invariants(logins, |id| {
             let connection = self.connections.get(id).expect("a name's owner is there");

@@ -49,6 +49,7 @@ mod receive;
 mod recent;
 mod replay;
 mod requests;
+mod rights;
 mod rooms;
 mod settings;
 mod settle;
@@ -70,6 +71,7 @@ pub use outbox::{
 };
 pub use planted::Planted;
 pub use proto::Level;
+pub use rights::{Groups, Rights};
 pub use rooms::Ticket;
 pub use settings::{Anonymous, Quota, Settings};
 pub use stats::{Census, Memory};

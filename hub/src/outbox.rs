@@ -182,6 +182,15 @@ pub enum Notice {
         /// What, in words.
         what: Box<str>,
     },
+    /// A user of the control socket asked for what they may not.
+    Forbidden {
+        /// Over which connection.
+        id: ConnId,
+        /// Who.
+        by: Nick,
+        /// For what.
+        request: &'static str,
+    },
     /// A control connection asked the daemon to end.
     StopAsked {
         /// Which.
@@ -263,6 +272,7 @@ impl Notice {
             Self::MemoryPressure { .. } => "memory_pressure",
             Self::StoreRefused { .. } => "store_refused",
             Self::Administered { .. } => "administered",
+            Self::Forbidden { .. } => "forbidden",
             Self::StopAsked { .. } => "stop_asked",
             Self::Draining { .. } => "draining",
             Self::Closed { .. } => "closed",
@@ -276,9 +286,10 @@ impl Notice {
             | Self::Decided { .. }
             | Self::Named { .. }
             | Self::Paused { .. } => Level::Debug,
-            Self::Draining { .. } | Self::Administered { .. } | Self::StopAsked { .. } => {
-                Level::Info
-            }
+            Self::Draining { .. }
+            | Self::Administered { .. }
+            | Self::Forbidden { .. }
+            | Self::StopAsked { .. } => Level::Info,
             Self::Refused { .. } | Self::Skipped { .. } | Self::MemoryPressure { .. } => {
                 Level::Warn
             }
@@ -298,6 +309,7 @@ impl Notice {
             Self::Decided { id, .. } | Self::Paused { id } | Self::Skipped { id, .. } => of(id),
             Self::Named { id, nick }
             | Self::Administered { id, by: nick, .. }
+            | Self::Forbidden { id, by: nick, .. }
             | Self::StopAsked { id, by: nick } => Subject { nick: Some(nick), ..of(id) },
             Self::StoreRefused { room, .. } => Subject { room: Some(room), ..Subject::default() },
             Self::MemoryPressure { .. } | Self::Draining { .. } => Subject::default(),
@@ -351,6 +363,7 @@ impl fmt::Display for Notice {
                 write!(f, "message {seq} of {room} could not be stored")
             }
             Self::Administered { by, what, .. } => write!(f, "{by} {what}"),
+            Self::Forbidden { by, request, .. } => write!(f, "{by} may not use {request}"),
             Self::StopAsked { by, .. } => write!(f, "{by} asked the daemon to end"),
             Self::Draining { connections } => {
                 write!(f, "ending, {connections} connections are left")

@@ -127,7 +127,7 @@ impl Hub {
     /// A control connection that was counted has its id now, and its user's name is nobody's nickname from here on.
     pub(crate) fn control_is_here(&mut self, id: ConnId) {
         self.controls.is_here(id);
-        if let Some(login) = &self.connections.known(id).nick {
+        if let Some(login) = self.connections.known(id).login() {
             self.names.login_came(login);
         }
     }
@@ -137,7 +137,7 @@ impl Hub {
         match connection.dialect {
             proto::Dialect::Control => {
                 self.controls.leave(connection.id, connection.nick.as_ref());
-                if let Some(login) = &connection.nick {
+                if let Some(login) = connection.login() {
                     self.names.login_went(login);
                 }
             }

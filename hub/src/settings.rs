@@ -8,6 +8,7 @@ use proto::vocabulary::TAIL_ROOMS_MAX;
 use proto::{Level, RoomName, Span, WireLimits};
 
 use crate::planted::Planted;
+use crate::rights::Groups;
 
 /// What an undecided connection is held of the lobby at most, in bytes: what one block may have.
 pub(crate) const BACKLOG_BYTES_MAX: usize = BLOCK_BYTES_MAX;
@@ -150,6 +151,8 @@ pub struct Settings {
     pub rooms_joined: Option<usize>,
     /// Rooms that one connection may have made while nobody else is in them.
     pub rooms_made: Option<usize>,
+    /// Who on the control socket may do what, for those who may not.
+    pub groups: Groups,
     /// What is logged; administrators change it while the server runs.
     pub log_level: Level,
     /// The bug that is put in.
@@ -205,6 +208,7 @@ impl Default for Settings {
             rooms: Some(10_000),
             rooms_joined: Some(100),
             rooms_made: Some(15),
+            groups: Groups::default(),
             log_level: Level::Info,
             #[cfg(feature = "planted")]
             planted: None,

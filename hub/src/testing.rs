@@ -10,7 +10,7 @@ use proto::{Guid, MessageId, Nick, Now, Span, Transport, WallTime, native};
 
 use crate::{
     Answer, CloseReason, ConnId, Effect, HangUp, Hub, Level, Measured, Notice, Outbox, Peer,
-    Record, RefusalReason, Settings, StoreError,
+    Record, RefusalReason, Rights, Settings, StoreError,
 };
 
 /// What the store does.
@@ -94,7 +94,7 @@ impl Turn {
             address: "here:1".into(),
             ip: None,
             login: login.map(|login| Nick::parse(login).unwrap()),
-            admin: login == Some("root"),
+            rights: if login == Some("root") { Rights::ADMIN } else { Rights::TALK },
             exempt: false,
         };
         self.arrive(peer).unwrap()

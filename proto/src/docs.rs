@@ -23,6 +23,9 @@ pub fn request_table() -> String {
                 };
                 let _ = write!(fields, "{separator}{name}{mark}: {form}");
             }
+            if let Some(permission) = field.permission {
+                let _ = write!(fields, " ({})", permission.word());
+            }
         }
         let (name, may) = (row.name, row.permission.word());
         let _ =

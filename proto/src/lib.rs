@@ -41,7 +41,7 @@ pub use names::{
     RoomName, Skeleton, TOPIC_BYTES_MAX, is_printable,
 };
 pub use network::{BadNetwork, Network};
-pub use requests::{Permission, REQUESTS, Request, RequestKind};
+pub use requests::{Lacking, Permission, REQUESTS, Request, RequestKind};
 pub use session::{Item, Protocol, Session, Step, Transport, WireLimits};
 pub use time::{BadTime, Now, Span, WallTime};
 pub use vocabulary::{Error, ErrorCode};

@@ -1,7 +1,8 @@
 //! The table of requests: [`Request`], its parsing, its permissions, the documents and the tests' matrix are made from it.
 //!
 //! A request is one row: its name, who may use it, its fields, what it does, what its reply carries. Fields are in a table of
-//! their own, in [`crate::fields`]. A new row does not compile until the hub answers it.
+//! their own, in [`crate::fields`]; one that not everybody may use who may use the request says who. A new row does not compile
+//! until the hub answers it.
 
 use alloc::format;
 use alloc::string::String;
@@ -19,22 +20,25 @@ pub enum Permission {
     Anyone,
     /// Who may read: follow rooms, look things up.
     Watch,
-    /// Who may speak: have a name, be in rooms, send.
+    /// Who may speak: have a name, send.
     Send,
+    /// Who may do both, and so be in rooms.
+    Talk,
     /// Administrators.
     Admin,
 }
 
 impl Permission {
     /// Every permission.
-    pub const ALL: [Self; 4] = [Self::Anyone, Self::Watch, Self::Send, Self::Admin];
+    pub const ALL: [Self; 5] = [Self::Anyone, Self::Watch, Self::Send, Self::Talk, Self::Admin];
 
-    /// The permission as one word.
+    /// The permission in words.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Anyone => "anyone",
             Self::Watch => "watch",
             Self::Send => "send",
+            Self::Talk => "send and watch",
             Self::Admin => "admin",
         }
     }
@@ -47,6 +51,17 @@ pub struct RequestField {
     pub wire: &'static [(&'static str, &'static str)],
     /// Whether a request without it is refused.
     pub required: bool,
+    /// Who may use it, where that is more than the request needs.
+    pub permission: Option<Permission>,
+}
+
+/// What a request needs that the one who asks has not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lacking {
+    /// What is needed.
+    pub permission: Permission,
+    /// The field that it is needed for, where the request could be used without it.
+    pub field: Option<&'static str>,
 }
 
 /// A request of the vocabulary, as the documents show it.
@@ -67,7 +82,7 @@ pub struct RequestRow {
 }
 
 macro_rules! requests {
-    ($($kind:ident $name:literal $permission:ident [$($field:ident $($required:ident)?),*] $summary:literal => $reply:literal;)*) => {
+    ($($kind:ident $name:literal $permission:ident [$($field:ident $($required:ident)? $(: $may:ident)?),*] $summary:literal => $reply:literal;)*) => {
         /// Which request.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
         pub enum RequestKind {
@@ -99,6 +114,7 @@ macro_rules! requests {
                         fields: &[$(RequestField {
                             wire: <fields::$field as Field>::WIRE,
                             required: requests!(@required $($required)?),
+                            permission: requests!(@permission $($may)?),
                         }),*],
                         summary: $summary,
                         reply: $reply,
@@ -112,6 +128,20 @@ macro_rules! requests {
             pub const fn kind(&self) -> RequestKind {
                 match self {
                     $(Self::$kind { .. } => RequestKind::$kind,)*
+                }
+            }
+
+            /// What it needs that the one who asks has not, the first of it; nothing where it may be carried out.
+            pub fn lacks(&self, has: impl Fn(Permission) -> bool) -> Option<Lacking> {
+                match self {
+                    $(Self::$kind { $($field),* } => {
+                        let permission = Permission::$permission;
+                        if !has(permission) {
+                            return Some(Lacking { permission, field: None });
+                        }
+                        $(requests!(@lacks $field has $($required)? $(: $may)?);)*
+                        None
+                    })*
                 }
             }
         }
@@ -139,6 +169,15 @@ macro_rules! requests {
     (@take $field:ident $kind:ident $id:ident $raw:ident $limits:ident) => {
         <fields::$field as Field>::take($raw, $id, $limits)?
     };
+    (@lacks $field:ident $has:ident : $may:ident) => {
+        if $field.is_some() && !$has(Permission::$may) {
+            let field = Some(stringify!($field));
+            return Some(Lacking { permission: Permission::$may, field });
+        }
+    };
+    (@lacks $field:ident $has:ident $($required:ident)?) => { let _ = $field; };
+    (@permission $may:ident) => { Some(Permission::$may) };
+    (@permission) => { None };
     (@required required) => { true };
     (@required) => { false };
 }
@@ -157,11 +196,11 @@ requests! {
     Ping "ping" Anyone [] "asks for a reply and nothing else" => "";
     Nick "nick" Send [nick required]
         "takes a nickname; unique, without regard to case" => "nick, address, since";
-    Join "join" Send [room required, after]
+    Join "join" Talk [room required, after]
         "joins a room, which is made where there is none; `after` replays everything later than that first" =>
         "room, seq, members";
-    Leave "leave" Send [room required] "leaves a room" => "room";
-    Post "post" Send [target required, content required, own_id required, receipt, nick]
+    Leave "leave" Talk [room required] "leaves a room" => "room";
+    Post "post" Send [target required, content required, own_id required, receipt, nick: Admin]
         "sends a message to a room or to one nickname; the request's id is a UUID and becomes the message's" =>
         "room, seq, time; or to, time";
     Receipt "receipt" Send [message_id required]
@@ -178,7 +217,7 @@ requests! {
     Whois "whois" Watch [nick required]
         "who has a nickname; administrators see the address, too" =>
         "nick, since, connected, idle_ms, rooms, away, agent, protocol, address";
-    Topic "topic" Send [room required, topic]
+    Topic "topic" Watch [room required, topic: Send]
         "a room's topic; sets it where one is given, which only members may" => "room, topic, by, time";
     Away "away" Send [text]
         "whether one is away; sets it where a text is given, an empty one says that one is back" => "away";

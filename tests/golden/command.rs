@@ -4,7 +4,7 @@
 //! set KEY VALUE                     a setting, before anyone connects; VALUE `off` lifts a limit
 //! connect NAME [exempt]             a TCP connection, from 192.0.2.1
 //! connect NAME from ADDRESS
-//! control NAME LOGIN [admin]        a connection to the control socket
+//! control NAME LOGIN [RIGHTS]       a connection to the control socket: RIGHTS is `admin`, `send`, `watch` or `nothing`, without it both of the middle
 //! crowd NAME COUNT ROOM             TCP connections NAME1, NAME2, ... that say `hello` and join a room; what they hear is not shown
 //! NAME chat STRING                  v0.5 frames: Chat, SetNickname (request id: one byte, 16 times), Keepalive, any type
 //! NAME nick BYTE STRING
@@ -27,7 +27,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use hub::{Anonymous, HangUp, Measured, Quota, Settings};
+use hub::{Anonymous, HangUp, Measured, Quota, Rights, Settings};
 use proto::Span;
 use tests::native;
 
@@ -54,8 +54,10 @@ pub fn carry_out(world: &mut World, command: &str) {
         ["connect", name] => world.connect(name, HOME, false),
         ["connect", name, "exempt"] => world.connect(name, HOME, true),
         ["connect", name, "from", address] => world.connect(name, address.parse().unwrap(), false),
-        ["control", name, login] => world.connect_control(name, login, false),
-        ["control", name, login, "admin"] => world.connect_control(name, login, true),
+        ["control", name, login] => world.connect_control(name, login, Rights::TALK),
+        ["control", name, login, rights] => {
+            world.connect_control(name, login, self::rights(rights));
+        }
         ["crowd", name, count, room] => crowd(world, name, count.parse().unwrap(), room),
         ["store", "answers"] => world.store(StoreMood::Answers),
         ["store", "holds"] => world.store(StoreMood::Holds),
@@ -122,6 +124,16 @@ fn crowd(world: &mut World, name: &str, count: u32, room: &str) {
     }
 }
 
+fn rights(word: &str) -> Rights {
+    match word {
+        "admin" => Rights::ADMIN,
+        "send" => Rights::SEND,
+        "watch" => Rights::WATCH,
+        "nothing" => Rights::NONE,
+        _ => panic!("no such rights: {word}"),
+    }
+}
+
 /// What one of the sending commands sends.
 fn bytes(command: &[Token]) -> Vec<u8> {
     use Token::{Bytes, Word};
@@ -156,6 +168,10 @@ fn span(text: &str) -> Span {
         "m" => Span::from_secs(number * 60),
         unit => panic!("no such unit: {unit}"),
     }
+}
+
+fn words(list: &str) -> Vec<String> {
+    list.split(',').filter(|word| *word != "off").map(str::to_owned).collect()
 }
 
 fn set(settings: &mut Settings, key: &str, value: &str) {
@@ -194,6 +210,9 @@ fn set(settings: &mut Settings, key: &str, value: &str) {
         "stall" => settings.stall = time(),
         "charset" if value == "ascii" => settings.wire.charset = proto::Charset::Ascii,
         "charset" if value == "unicode" => settings.wire.charset = proto::Charset::Unicode,
+        "admin_groups" => settings.groups.admin = words(value),
+        "send_groups" => settings.groups.send = words(value),
+        "watch_groups" => settings.groups.watch = words(value),
         "anonymous" if value == "guest" => settings.anonymous = Anonymous::Guest,
         "anonymous" if value == "endpoint" => settings.anonymous = Anonymous::Endpoint,
         _ => panic!("no such setting: {key} {value}"),

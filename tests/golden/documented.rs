@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use hub::{ConnId, Effect, Hub, Outbox, Peer, Settings};
+use hub::{ConnId, Effect, Hub, Outbox, Peer, Rights, Settings};
 use proto::{MessageId, Now, Span, Transport, WallTime};
 use serde_json::Value;
 
@@ -37,7 +37,8 @@ impl Talk {
         let transport = if control { Transport::ControlSocket } else { Transport::Stream };
         let login = control.then(|| proto::Nick::parse(name).unwrap());
         let address = format!("192.0.2.1:{}", 1_001 + self.peers.len()).into_boxed_str();
-        let peer = Peer { transport, address, ip: None, login, admin: control, exempt: control };
+        let rights = if control { Rights::ADMIN } else { Rights::TALK };
+        let peer = Peer { transport, address, ip: None, login, rights, exempt: control };
         let id = self.hub.accept(peer, self.now, &mut self.outbox).unwrap();
         self.peers.insert(name.to_owned(), (id, Vec::new()));
         id

@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 
 use hub::{
-    Answer, ConnId, Effect, HangUp, Hub, Level, Measured, Notice, Outbox, Peer, Record, Settings,
+    Answer, ConnId, Effect, HangUp, Hub, Level, Measured, Notice, Outbox, Peer, Record, Rights,
+    Settings,
 };
 use proto::{MessageId, Now, Span, Transport, WallTime};
 
@@ -110,13 +111,13 @@ impl World {
                 address,
                 ip: Some(from),
                 login: None,
-                admin: false,
+                rights: Rights::TALK,
                 exempt,
             },
         );
     }
 
-    pub fn connect_control(&mut self, name: &str, login: &str, admin: bool) {
+    pub fn connect_control(&mut self, name: &str, login: &str, rights: Rights) {
         let login = Some(proto::Nick::parse(login).unwrap());
         let address = "control".into();
         self.accept(
@@ -126,8 +127,8 @@ impl World {
                 address,
                 ip: None,
                 login,
-                admin,
-                exempt: admin,
+                rights,
+                exempt: rights == Rights::ADMIN,
             },
         );
     }

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use chatd::turn::{Driver, ListenerId, Ready};
-use hub::{ConnId, Peer};
+use hub::{ConnId, Peer, Rights};
 use proto::{Now, Transport, WallTime};
 
 use crate::clock::MS;
@@ -99,7 +99,11 @@ impl Driver for SimDriver {
             address: format!("sim:{no}").into(),
             ip: world.address(no),
             login: login.map(|name| proto::Nick::parse(name).expect("a good name")),
-            admin: login.is_some() && client.asking.admin,
+            rights: if login.is_some() && client.asking.admin {
+                Rights::ADMIN
+            } else {
+                Rights::TALK
+            },
             exempt: client.exempt,
         };
         Ok((no, peer))

@@ -116,11 +116,12 @@ fn who_may_not_is_told_so() {
     let fake = Fake::new(|door| {
         let mut caller = door.open();
         let asked = caller.hear("kick");
-        caller.no(&asked, "forbidden", "Only administrators may use `kick`.");
+        caller.no(&asked, "forbidden", "Only administrators may use `kick`: join the group `ops`.");
     });
     let ran = fake.run(&["kick", "eve"], b"");
     assert_eq!(ran.code, Some(4), "{ran:?}");
-    assert!(ran.err.contains("administrators may use `chatctl kick`"), "{ran:?}");
+    let said = "Only administrators may use `chatctl kick`: join the group `ops`.";
+    assert!(ran.err.contains(said), "{ran:?}");
     // Of the request's name nobody who typed a command knows.
     let fake = Fake::new(|door| {
         let mut caller = door.open();

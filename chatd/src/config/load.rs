@@ -104,11 +104,8 @@ impl Settings {
         let value = kind.parse(text)?;
         let written = match kind {
             Kind::Switch | Kind::Burst => text.to_owned(),
-            Kind::Networks => {
-                let quoted: Vec<String> =
-                    text.split_whitespace().map(|network| format!("\"{network}\"")).collect();
-                format!("[{}]", quoted.join(", "))
-            }
+            Kind::Networks => list_written(text.split_whitespace()),
+            Kind::Groups => list_written(text.split_terminator('\n')),
             _ => format!("{text:?}"),
         };
         let setting = Setting { written, value, origin };
@@ -230,16 +227,29 @@ fn plain_value(value: &Spanned<DeValue<'_>>) -> Result<String, String> {
         DeValue::Integer(number) => Ok(number.to_string()),
         DeValue::Boolean(switch) => Ok(switch.to_string()),
         DeValue::Array(items) => {
-            let texts: Option<Vec<&str>> =
-                items.iter().map(|item| item.get_ref().as_str()).collect();
+            let texts: Option<Vec<String>> = items.iter().map(item_text).collect();
             texts
-                .map(|texts| texts.join(" "))
-                .ok_or_else(|| "a list here holds texts only".to_owned())
+                .map(|texts| texts.join("\n"))
+                .ok_or_else(|| "a list here holds texts and whole numbers only".to_owned())
         }
         DeValue::Float(_) | DeValue::Datetime(_) | DeValue::Table(_) => {
             Err("a value here is a text, a whole number, true, false or a list of texts".to_owned())
         }
     }
+}
+
+/// An item of a list, on a line of its own.
+fn item_text(item: &Spanned<DeValue<'_>>) -> Option<String> {
+    match item.get_ref() {
+        DeValue::String(text) => Some(text.to_string()),
+        DeValue::Integer(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+fn list_written<'a>(items: impl Iterator<Item = &'a str>) -> String {
+    let quoted: Vec<String> = items.map(|item| format!("{item:?}")).collect();
+    format!("[{}]", quoted.join(", "))
 }
 
 /// A default of the table without its quotes.

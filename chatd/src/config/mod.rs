@@ -2,6 +2,7 @@
 //!
 //! Nothing is bound or opened here but the files themselves. The keys are in one table; see [`table`].
 
+mod groups;
 mod load;
 mod print;
 mod table;
@@ -18,6 +19,7 @@ use proto::{Charset, Network, RoomName, Span, WireLimits};
 use self::load::{Origin, Setting, Settings};
 use self::table::Value;
 use crate::args::Args;
+use crate::callers::Access;
 use crate::control::PATH_BYTES_MAX;
 
 pub use self::load::ConfigError;
@@ -53,6 +55,12 @@ pub struct Config {
     pub control: PathBuf,
     /// Whether nobody chose where it is.
     pub control_is_usual: bool,
+    /// Who may open it.
+    pub control_mode: u32,
+    /// Whose members may do what there.
+    pub access: Access,
+    /// Groups of the defaults that there are not on this machine.
+    pub missing_groups: Vec<String>,
     /// How long TERM waits.
     pub shutdown_timeout: Span,
     /// Whether the flush paces itself.
@@ -63,6 +71,7 @@ pub struct Config {
     pub log_level: Level,
     /// How.
     pub log_format: LogFormat,
+    groups: hub::Groups,
     settings: Settings,
 }
 
@@ -90,6 +99,7 @@ impl Config {
 
     fn from_settings(settings: Settings) -> Result<Self, ConfigError> {
         check(&settings)?;
+        let groups = groups::find(&settings, groups::of_this_machine)?;
         let config = Self {
             listen: settings.listen.iter().filter_map(listener).collect(),
             listen_is_usual: settings
@@ -100,6 +110,13 @@ impl Config {
             control_is_usual: settings.get("control", "path").is_none_or(|setting| {
                 matches!(setting.origin, Origin::Default | Origin::Environment(_))
             }),
+            control_mode: match settings.get("control", "mode").map(|setting| &setting.value) {
+                Some(Value::Mode(mode)) => *mode,
+                _ => 0o600,
+            },
+            access: groups.access,
+            missing_groups: groups.missing,
+            groups: groups.named,
             shutdown_timeout: span(&settings, "server", "shutdown_timeout").unwrap_or_default(),
             pace: settings
                 .get("reactor", "pace")
@@ -179,6 +196,7 @@ impl Config {
             rooms: size(from, "limits", "rooms"),
             rooms_joined: size(from, "limits", "rooms_joined"),
             rooms_made: size(from, "limits", "rooms_made"),
+            groups: self.groups.clone(),
             log_level: self.log_level,
             ..hub::Settings::default()
         }
@@ -443,6 +461,8 @@ mod tests {
         let mut plain = hub::Settings::default();
         plain.server_name.clone_from(&settings.server_name);
         plain.connections = Some(100);
+        // Whether there are the usual groups is the machine's affair.
+        plain.groups.clone_from(&settings.groups);
         assert_eq!(format!("{settings:?}"), format!("{plain:?}"));
     }
 

@@ -32,6 +32,10 @@ pub(crate) enum Kind {
     ByteRate,
     /// A list of networks.
     Networks,
+    /// A list of groups, by name or number.
+    Groups,
+    /// Who may open a file, in octal digits.
+    Mode,
     /// An address and port.
     Address,
 }
@@ -46,6 +50,8 @@ pub(crate) enum Value {
     Rate(Option<u32>),
     Quota(Option<Quota>),
     Networks(Vec<Network>),
+    Groups(Vec<String>),
+    Mode(u32),
     Address(SocketAddr),
 }
 
@@ -111,6 +117,34 @@ pub(crate) const KEYS: &[Key] = &[
         "an address and port for clients; [[listen]] may be repeated",
     ),
     key("control", "path", Kind::Text, "", "the control socket"),
+    key(
+        "control",
+        "mode",
+        Kind::Mode,
+        "\"0666\"",
+        "who may open the control socket, in octal; what they may do there the groups decide",
+    ),
+    key(
+        "control",
+        "admin_groups",
+        Kind::Groups,
+        "[\"chatd-admin\"]",
+        "groups, by name or number, that may do everything over the control socket, as may root and the user that chatd runs as",
+    ),
+    key(
+        "control",
+        "send_groups",
+        Kind::Groups,
+        "[\"chat\"]",
+        "groups that may send over the control socket; who may send and watch may be in rooms",
+    ),
+    key(
+        "control",
+        "watch_groups",
+        Kind::Groups,
+        "[\"chat\"]",
+        "groups that may read over the control socket: follow rooms, look things up",
+    ),
     key(
         "names",
         "anonymous",
@@ -304,7 +338,6 @@ pub(crate) const KEYS: &[Key] = &[
 pub(crate) const UNBUILT: &[(&str, &[&str])] = &[
     ("server", &["motd"]),
     ("listen", &["protocols", "tls", "proxy_protocol"]),
-    ("control", &["mode", "admin_groups", "send_groups", "watch_groups"]),
     ("history", &["deliver", "max_age", "max_bytes", "search"]),
     ("log", &["addresses"]),
     ("rendezvous", &[]),
@@ -349,6 +382,8 @@ impl Kind {
                 .collect::<Result<_, _>>()
                 .map(Value::Networks)
                 .map_err(|error: BadNetwork| error.to_string()),
+            Self::Groups => value::groups(text).map(Value::Groups),
+            Self::Mode => value::mode(text).map(Value::Mode),
             Self::Address => value::address(text).map(Value::Address),
         }
     }

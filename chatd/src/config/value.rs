@@ -112,6 +112,41 @@ pub fn address(text: &str) -> Result<SocketAddr, String> {
     })
 }
 
+/// Groups by name or number, one a line: a name of another system may have spaces in it.
+///
+/// # Errors
+/// What is wrong with it, as a sentence's end.
+pub(crate) fn groups(text: &str) -> Result<Vec<String>, String> {
+    let mut groups = Vec::new();
+    for name in text.split('\n').filter(|_| !text.is_empty()) {
+        if name.trim().is_empty() || name.chars().any(char::is_control) {
+            return Err("a group has a name or a number; this one is empty or no text".to_owned());
+        }
+        groups.push(name.to_owned());
+    }
+    Ok(groups)
+}
+
+/// Who may open a file: `0666`.
+///
+/// # Errors
+/// What is wrong with it, as a sentence's end.
+pub(crate) fn mode(text: &str) -> Result<u32, String> {
+    let wrong =
+        || format!("'{text}' is no mode; write it as octal digits in quotes, such as \"0660\"");
+    // What TOML calls an octal number is fine, too.
+    let digits = text.strip_prefix("0o").unwrap_or(text);
+    if digits.len() > 4 || !digits.bytes().all(|digit| (b'0'..=b'7').contains(&digit)) {
+        return Err(wrong());
+    }
+    let mode =
+        u32::from_str_radix(digits, 8).ok().filter(|mode| *mode <= 0o777).ok_or_else(wrong)?;
+    if mode & 0o600 != 0o600 {
+        return Err(format!("'{text}' shuts out chatd's own user; write at least \"0600\""));
+    }
+    Ok(mode)
+}
+
 fn split(text: &str) -> (&str, &str) {
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(end);
@@ -132,6 +167,25 @@ mod tests {
         assert_eq!(byte_rate("256KiB/s"), Ok(262_144));
         assert_eq!(quota("1/s"), Ok(Quota { count: 1, span: Span::from_secs(1) }));
         assert_eq!(quota("5/min"), Ok(Quota { count: 5, span: Span::from_secs(60) }));
+    }
+
+    #[test]
+    fn a_mode_is_octal_and_lets_its_owner_in() {
+        assert_eq!((mode("0666"), mode("600"), mode("0o777")), (Ok(0o666), Ok(0o600), Ok(0o777)));
+        let wrong = "'rw' is no mode; write it as octal digits in quotes, such as \"0660\"";
+        assert_eq!(mode("rw").unwrap_err(), wrong);
+        for text in ["", "0888", "1777", "00666", "+666", "438"] {
+            assert!(mode(text).is_err(), "{text}");
+        }
+        let shut = "'0066' shuts out chatd's own user; write at least \"0600\"";
+        assert_eq!(mode("0066").unwrap_err(), shut);
+    }
+
+    #[test]
+    fn groups_are_one_a_line() {
+        assert_eq!(groups(""), Ok(Vec::new()));
+        assert_eq!(groups("chat\n100"), Ok(vec!["chat".to_owned(), "100".to_owned()]));
+        assert!(groups("chat\n\nops").is_err() && groups("a\tb").is_err());
     }
 
     #[test]

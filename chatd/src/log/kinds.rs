@@ -64,14 +64,17 @@ kinds! {
     NotBound "not_bound" "07004a8eefb8426f9b754de24a3fad67" "warn" []
         "something of the configuration is not listened on, since the service manager gave sockets" =>
         "set the addresses in the socket unit, and take them out of the configuration";
+    NoGroup "no_group" "4a197747be01463d8ea1d92e1e4f9408" "info, warn" []
+        "a group of `[control]` that is there by default is not on this machine: nobody has rights by it" =>
+        "make it with `groupadd` and start again, or name others";
     Accepted "accepted" "a19c8c5531114f7289086b8b8e84addf" "debug" [connection, peer]
         "a connection came" => "nothing";
     Refused "refused" "8f7fd69b534c4830a7c9303932eb8764" "warn" [peer, reason]
         "a connection was turned away: a limit, a ban, or the daemon ends" =>
         "look at `chatctl status`; raise the limit that `reason` names, or put the peer's network into `limits.exempt`";
-    Forbidden "forbidden" "c37242c24b074347b9389f46c41071fb" "warn" []
-        "a user of this machine has no right to the control socket" =>
-        "nothing, if that user is to have none";
+    Forbidden "forbidden" "c37242c24b074347b9389f46c41071fb" "info" [connection, nick]
+        "a user of the control socket asked for what they may not; `nick` is who" =>
+        "nothing, or add that user to the group that the refusal names";
     CannotAccept "cannot_accept" "58cd4e8d4b334a9aa8e5e1a0887ea8d8" "error" []
         "nobody can be taken in, mostly for want of descriptors; said every 10 s at most" =>
         "raise `LimitNOFILE=`, or lower `limits.connections`";
@@ -126,6 +129,7 @@ impl Kind {
             Notice::MemoryPressure { .. } => Self::MemoryPressure,
             Notice::StoreRefused { .. } => Self::StoreRefused,
             Notice::Administered { .. } => Self::Administered,
+            Notice::Forbidden { .. } => Self::Forbidden,
             Notice::StopAsked { .. } => Self::StopAsked,
             Notice::Draining { .. } => Self::Draining,
             Notice::Closed { .. } => Self::Closed,

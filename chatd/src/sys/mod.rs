@@ -7,6 +7,14 @@ use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::signal::{SigHandler, Signal, signal};
+use nix::unistd::Gid;
+
+/// Nearly everybody is in fewer groups than this, so that one question is enough.
+const GROUPS_USUAL: usize = 64;
+/// Nobody is in more groups: the kernel's own limit (`NGROUPS_MAX`).
+const GROUPS_MAX: usize = 65_536;
+/// Groups do not change once somebody has connected: the second question has the answer.
+const GROUPS_TRIES_MAX: usize = 2;
 
 /// Ignores a signal in the whole process.
 pub(crate) fn set_signal_ignored(which: Signal) -> nix::Result<()> {
@@ -93,6 +101,34 @@ fn is_only_thread() -> bool {
     std::fs::read_dir("/proc/self/task").is_ok_and(|threads| threads.count() == 1)
 }
 
+/// The groups that somebody at the other end of a local socket was in when it connected, besides its first one.
+pub(crate) fn peer_groups(socket: &impl AsFd) -> nix::Result<Vec<Gid>> {
+    let fd = socket.as_fd().as_raw_fd();
+    let mut groups: Vec<libc::gid_t> = vec![0; GROUPS_USUAL];
+    for _ in 0..GROUPS_TRIES_MAX {
+        let room = size_of_val(&groups[..]);
+        let mut length = libc::socklen_t::try_from(room).expect("a list of groups is short");
+        let place = groups.as_mut_ptr().cast();
+        // SAFETY: `fd` is open as long as `socket` is borrowed, and the kernel writes at most `length` bytes, which `groups` has.
+        let done = unsafe {
+            libc::getsockopt(fd, libc::SOL_SOCKET, libc::SO_PEERGROUPS, place, &raw mut length)
+        };
+        let count = usize::try_from(length).unwrap_or(0) / size_of::<libc::gid_t>();
+        match Errno::result(done) {
+            // There are more: the kernel says how many.
+            Err(Errno::ERANGE) if count > groups.len() && count <= GROUPS_MAX => {
+                groups.resize(count, 0);
+            }
+            Err(error) => return Err(error),
+            Ok(_) => {
+                groups.truncate(count);
+                return Ok(groups.into_iter().map(Gid::from_raw).collect());
+            }
+        }
+    }
+    Err(Errno::ERANGE)
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::{ErrorKind, Write};
@@ -135,6 +171,19 @@ mod tests {
         assert!(taken(16 * 1024) < taken(u32::MAX));
         let (local, _) = UnixStream::pair().expect("a pair");
         assert!(set_unsent_max(&local, 1).is_err(), "it is an option of TCP");
+    }
+
+    #[test]
+    fn the_kernel_tells_the_groups_of_a_local_peer_only() {
+        let (local, _peer) = UnixStream::pair().expect("a pair");
+        let mut told = peer_groups(&local).expect("we are at both ends");
+        let mut ours = nix::unistd::getgroups().expect("any process may ask");
+        told.sort_by_key(|group| group.as_raw());
+        ours.sort_by_key(|group| group.as_raw());
+        assert_eq!(told, ours);
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let told = peer_groups(&listener);
+        assert!(told.is_err(), "nobody is at the other end: {told:?}");
     }
 
     #[test]

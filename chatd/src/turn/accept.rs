@@ -73,9 +73,6 @@ impl<D: Driver, S: Store, L: Log> Server<D, S, L> {
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 self.listeners[listener.0] = Listening::Idle;
             }
-            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
-                self.log.line(Level::Warn, Kind::Forbidden, error.to_string());
-            }
             Err(error) if is_exhaustion(&error) => self.shed(listener, &error),
             Err(error) if is_passing(&error) => {}
             Err(error) => {
@@ -148,6 +145,7 @@ fn is_exhaustion(error: &io::Error) -> bool {
 fn is_passing(error: &io::Error) -> bool {
     let passing = [
         Errno::EINTR,
+        Errno::EPERM,
         Errno::ECONNABORTED,
         Errno::ECONNRESET,
         Errno::ENOTCONN,

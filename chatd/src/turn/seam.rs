@@ -48,7 +48,7 @@ pub trait Driver {
 
     /// Waits for at most `timeout`, for ever without one, and adds what happened to `ready`. Interrupted is nothing happened.
     fn poll(&mut self, timeout: Option<Duration>, ready: &mut Vec<Ready>) -> io::Result<()>;
-    /// Takes one waiting connection. `PermissionDenied`: there was one, and it has been told that it may not.
+    /// Takes one waiting connection.
     fn accept(&mut self, listener: ListenerId) -> io::Result<(Self::Stream, Peer)>;
     /// Watches a connection from now on, both directions at once, edge triggered.
     fn register(&mut self, stream: Self::Stream, id: ConnId) -> io::Result<()>;

@@ -8,7 +8,7 @@ use std::io::{self, ErrorKind, IoSlice};
 use std::rc::Rc;
 use std::time::Duration;
 
-use hub::{ConnId, Hub, Level, Measured, Notice, Peer, Settings};
+use hub::{ConnId, Hub, Level, Measured, Notice, Peer, Rights, Settings};
 use nix::errno::Errno;
 use proto::{MessageId, Nick, Now, Span, Transport, WallTime, native};
 
@@ -106,7 +106,7 @@ impl Driver for Script {
             address: "test".into(),
             ip: None,
             login,
-            admin: operator,
+            rights: if operator { Rights::ADMIN } else { Rights::TALK },
             exempt: operator,
         };
         Ok(((), peer))

@@ -9,7 +9,9 @@ use alloc::vec::Vec;
 use proto::encode::DIALECTS;
 use proto::reply::{Ban as BanRow, Reply};
 use proto::vocabulary::Error;
-use proto::{Banned, Dialect, ErrorCode, Event, Level, Nick, RequestId, Span, Whom, encode};
+use proto::{
+    Banned, Dialect, ErrorCode, Event, Level, Nick, Permission, RequestId, Span, Whom, encode,
+};
 
 use crate::Hub;
 use crate::bans::{BANS_MAX, Ban, End};
@@ -180,7 +182,7 @@ impl Hub {
         let controls = self.controls.ids().filter_map(|id| self.connections.get(id));
         let logins = controls.filter(|connection| {
             connection.phase != Phase::Closing
-                && connection.nick.as_ref().is_some_and(|login| login.key() == key)
+                && connection.login().is_some_and(|login| login.key() == key)
         });
         let mut found: Vec<ConnId> = logins.map(|connection| connection.id).collect();
         if found.is_empty() {
@@ -247,7 +249,7 @@ impl Hub {
 
     fn administrator(&self, id: ConnId) -> Nick {
         let connection = self.connections.get(id).expect("who asks is there");
-        assert!(connection.admin, "only administrators come here");
+        assert!(connection.rights.allow(Permission::Admin), "only administrators come here");
         connection.nick.clone().expect("administrators have a login name")
     }
 

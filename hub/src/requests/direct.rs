@@ -8,7 +8,7 @@ use core::mem;
 use proto::encode::{self, Content, Message, Place};
 use proto::reply::Reply;
 use proto::vocabulary::Error;
-use proto::{ErrorCode, Event, MessageId, Nick, RequestId, WallTime};
+use proto::{ErrorCode, Event, MessageId, Nick, Permission, RequestId, WallTime};
 
 use crate::Hub;
 use crate::connection::{ConnId, Connection};
@@ -73,12 +73,18 @@ impl Hub {
         Ok(())
     }
 
-    /// Whoever a message to this nickname reaches: those who leave get nothing new.
+    /// Whoever a message to this nickname reaches: those who leave get nothing new, and who may not watch hears nothing.
     fn who_hears(&self, author: ConnId, nick: &Nick) -> Result<Vec<ConnId>, Error> {
         let mut found = self.who_else_is_called(author, nick)?;
         found.retain(|who| self.connections.get(*who).is_some_and(|who| who.phase.is_live()));
         if found.is_empty() {
             let text = format!("`{nick}` is leaving; nothing was delivered.");
+            return Err(Error::new(ErrorCode::NoSuchNick, text));
+        }
+        let may_hear = |who: &Connection| who.rights.allow(Permission::Watch);
+        found.retain(|who| self.connections.get(*who).is_some_and(may_hear));
+        if found.is_empty() {
+            let text = format!("`{nick}` may send and not watch; nothing was delivered.");
             return Err(Error::new(ErrorCode::NoSuchNick, text));
         }
         Ok(found)

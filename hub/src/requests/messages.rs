@@ -75,12 +75,6 @@ impl Hub {
         out: &mut Outbox,
     ) -> Result<(), Error> {
         let connection = self.connections.get(id).expect("who asks is there");
-        if nick.is_some() && !connection.admin {
-            return Err(Error::new(
-                ErrorCode::Forbidden,
-                "Only administrators may speak as somebody else.",
-            ));
-        }
         let from = nick.or_else(|| connection.nick.clone());
         let from =
             from.ok_or_else(|| Error::new(ErrorCode::NoNickname, "The connection has no name."))?;

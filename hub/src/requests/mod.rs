@@ -34,30 +34,16 @@ impl Hub {
         what: Request<'_>,
         out: &mut Outbox,
     ) {
-        let done = self.permit(id, what.kind().row().permission, &what);
-        let done = done.and_then(|()| self.carry_out(id, request, what, out));
+        let name = what.kind().row().name;
+        let permitted = self.permit(id, &what);
+        if permitted.is_err()
+            && let Some(by) = self.caller(id)
+        {
+            out.notice(Notice::Forbidden { id, by, request: name });
+        }
+        let done = permitted.and_then(|()| self.carry_out(id, request, what, out));
         if let Err(error) = done {
             self.refuse(id, Some(request), &error, out);
-        }
-    }
-
-    /// The one place that decides who may do what: the table of requests says what is needed for it.
-    fn permit(&self, id: ConnId, needed: Permission, what: &Request<'_>) -> Result<(), Error> {
-        let connection = self.connections.get(id).expect("who asks is there");
-        if connection.phase == Phase::Native && !matches!(what, Request::Hello { .. }) {
-            let text = "Say `hello` first: then the connection speaks v1.";
-            return Err(Error::new(ErrorCode::BadRequest, text));
-        }
-        match needed {
-            Permission::Anyone | Permission::Watch | Permission::Send => Ok(()),
-            Permission::Admin if connection.admin => Ok(()),
-            Permission::Admin => {
-                let text = format!(
-                    "Only administrators may use `{}`; they do it over the control socket.",
-                    what.kind().row().name
-                );
-                Err(Error::new(ErrorCode::Forbidden, text))
-            }
         }
     }
 
@@ -307,7 +293,7 @@ impl Hub {
         request: &RequestId,
         out: &mut Outbox,
     ) -> Result<(), Error> {
-        let is_admin = self.connections.known(id).admin;
+        let is_admin = self.connections.known(id).rights.allow(Permission::Admin);
         let stats = if is_admin { self.stats_with_names() } else { self.stats() };
         let bytes = self.encoded_reply(id, request, &Reply::Stats { stats })?;
         self.push_private(id, bytes, out);

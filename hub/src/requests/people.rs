@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use proto::reply::{Reply, Whois};
 use proto::vocabulary::Error;
-use proto::{Dialect, ErrorCode, Nick, RequestId};
+use proto::{Dialect, ErrorCode, Nick, Permission, RequestId};
 
 use crate::Hub;
 use crate::connection::ConnId;
@@ -75,7 +75,8 @@ impl Hub {
         let found = self.who_else_is_called(id, nick)?;
         let found = found.iter().filter_map(|who| self.connections.get(*who));
         let who = found.max_by_key(|who| who.last_said).expect("whoever is found is there");
-        let sees_addresses = self.connections.get(id).is_some_and(|asker| asker.admin);
+        let sees_addresses =
+            self.connections.get(id).is_some_and(|asker| asker.rights.allow(Permission::Admin));
         let shown =
             who.rooms.iter().map(|no| self.rooms.known(*no)).filter(|room| {
                 room.member(who.id).is_some_and(|member| member.standing.is_shown())

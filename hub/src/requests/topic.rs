@@ -5,7 +5,7 @@ use alloc::format;
 
 use proto::reply::Reply;
 use proto::vocabulary::Error;
-use proto::{ErrorCode, Nick, RequestId, RoomName};
+use proto::{ErrorCode, Nick, Permission, RequestId, RoomName};
 
 use crate::Hub;
 use crate::connection::ConnId;
@@ -52,7 +52,7 @@ impl Hub {
         let room = self.rooms.known(no);
         let connection = self.connections.get(id).expect("who asks is there");
         let is_in = room.member(id).is_some_and(|member| member.standing.is_shown());
-        if !is_in && !connection.admin {
+        if !is_in && !connection.rights.allow(Permission::Admin) {
             let text = format!(
                 "Only members set the topic of room `{}`; join it first.",
                 room.name.as_str()

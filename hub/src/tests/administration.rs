@@ -9,7 +9,9 @@ use std::vec::Vec;
 use proto::Transport;
 
 use crate::testing::{Turn, chat, keepalive, nick, quiet, spoken};
-use crate::{CloseReason, ConnId, HangUp, Level, Measured, Notice, Peer, RefusalReason, Settings};
+use crate::{
+    CloseReason, ConnId, HangUp, Level, Measured, Notice, Peer, RefusalReason, Rights, Settings,
+};
 
 fn at(address: &str) -> Peer {
     Peer {
@@ -17,7 +19,7 @@ fn at(address: &str) -> Peer {
         address: format!("{address}:1").into(),
         ip: Some(address.parse().unwrap()),
         login: None,
-        admin: false,
+        rights: Rights::TALK,
         exempt: true,
     }
 }

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use proto::{Span, Transport};
 
 use crate::testing::{StoreMode, Turn, chat, keepalive, nick};
-use crate::{ConnId, HangUp, Peer, Quota, Settings};
+use crate::{ConnId, HangUp, Peer, Quota, Rights, Settings};
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
@@ -136,7 +136,7 @@ fn at(place: u8) -> Peer {
         address: format!("{ip}:1").into(),
         ip: Some(ip),
         login: None,
-        admin: false,
+        rights: Rights::TALK,
         exempt: false,
     }
 }

@@ -5,7 +5,7 @@ extern crate std;
 use proto::Span;
 
 use crate::testing::{StoreMode, Turn, chat, keepalive, quiet};
-use crate::{CloseReason, HangUp, Notice, Settings};
+use crate::{CloseReason, HangUp, Notice, Rights, Settings};
 
 fn strict() -> Settings {
     Settings { messages_per_s: None, bytes_per_s: None, ..Settings::default() }
@@ -248,7 +248,7 @@ fn nobody_is_accepted_while_the_server_ends() {
         address: "x".into(),
         ip: None,
         login: None,
-        admin: false,
+        rights: Rights::TALK,
         exempt: false,
     };
     assert!(turn.hub.accept(peer, turn.now, &mut out).is_err());

@@ -19,7 +19,7 @@ fn many(turn: &mut Turn, count: usize) -> Vec<ConnId> {
             address: format!("{address}:1").into(),
             ip: Some(address.parse().unwrap()),
             login: None,
-            admin: false,
+            rights: crate::Rights::TALK,
             exempt: true,
         };
         let id = turn.arrive(peer).unwrap();

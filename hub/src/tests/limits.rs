@@ -10,7 +10,7 @@ use proto::{Nick, Span, Transport};
 
 use crate::hits::Limit;
 use crate::testing::{StoreMode, Turn, chat, nick, quiet};
-use crate::{Peer, Quota, Settings};
+use crate::{Peer, Quota, Rights, Settings};
 
 fn peer(login: Option<&str>, ip: Option<&str>) -> Peer {
     Peer {
@@ -18,7 +18,7 @@ fn peer(login: Option<&str>, ip: Option<&str>) -> Peer {
         address: "here:1".into(),
         ip: ip.map(|ip| ip.parse().unwrap()),
         login: login.map(|login| Nick::parse(login).unwrap()),
-        admin: login == Some("root"),
+        rights: if login == Some("root") { Rights::ADMIN } else { Rights::TALK },
         exempt: login == Some("root"),
     }
 }

@@ -6,7 +6,7 @@ use std::string::String;
 use std::vec::Vec;
 
 use crate::testing::{StoreMode, Turn, chat, keepalive, nick, quiet};
-use crate::{CloseReason, HangUp, Notice, RefusalReason, Settings};
+use crate::{CloseReason, HangUp, Notice, RefusalReason, Rights, Settings};
 
 #[test]
 fn nothing_is_sent_on_connect_and_no_nickname_is_needed() {
@@ -244,7 +244,7 @@ fn there_is_a_most_of_connections() {
         transport: proto::Transport::Stream,
         address: "x".into(),
         login: None,
-        admin: false,
+        rights: Rights::TALK,
         exempt: false,
         ip: None,
     };

@@ -8,7 +8,7 @@ use std::vec::Vec;
 use proto::{Nick, Span, Transport};
 
 use crate::testing::{StoreMode, Turn, chat, keepalive, nick, quiet};
-use crate::{CloseReason, ConnId, HangUp, Notice, Peer, Quota, RefusalReason, Settings};
+use crate::{CloseReason, ConnId, HangUp, Notice, Peer, Quota, RefusalReason, Rights, Settings};
 
 fn at(address: &str) -> Peer {
     Peer {
@@ -16,7 +16,7 @@ fn at(address: &str) -> Peer {
         address: std::format!("{address}:1").into(),
         ip: Some(address.parse().unwrap()),
         login: None,
-        admin: false,
+        rights: Rights::TALK,
         exempt: false,
     }
 }
@@ -27,7 +27,7 @@ fn user(login: &str, exempt: bool) -> Peer {
         address: "uid".into(),
         ip: None,
         login: Some(Nick::parse(login).unwrap()),
-        admin: exempt,
+        rights: if exempt { Rights::ADMIN } else { Rights::TALK },
         exempt,
     }
 }

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use hub::{
-    Anonymous, Answer, ConnId, Effect, HangUp, Hub, Outbox, Peer, Quota, Settings, StoreError,
+    Anonymous, Answer, ConnId, Effect, HangUp, Hub, Outbox, Peer, Quota, Rights, Settings,
+    StoreError,
 };
 use proto::requests::REQUESTS;
 use proto::{Charset, MessageId, Now, Span, Transport, WallTime};
@@ -166,7 +167,7 @@ impl<'a> Driven<'a> {
             address: format!("{ip}:{from}").into(),
             ip: (!control).then_some(ip),
             login: control.then(|| proto::Nick::parse(login).unwrap()),
-            admin: control && login == "root",
+            rights: if control && login == "root" { Rights::ADMIN } else { Rights::TALK },
             exempt: from & 64 != 0,
         };
         if let Ok(id) = self.hub.accept(peer, self.now, &mut self.outbox) {
