@@ -70,42 +70,47 @@ fn what_is_no_socket_is_left_alone() {
 }
 
 #[test]
-fn it_is_the_owners_alone_and_goes_with_the_daemon() {
-    let mut daemon = Daemon::start();
-    let path = daemon.control_path().to_owned();
-    let metadata = fs::metadata(&path).unwrap();
-    assert!(metadata.file_type().is_socket());
-    assert_eq!(metadata.permissions().mode() & 0o777, 0o600);
-    daemon.signal(Signal::SIGTERM);
-    assert!(daemon.ends().success());
-    assert!(!path.exists());
+fn its_mode_is_the_one_asked_for_and_it_goes_with_the_daemon() {
+    for (config, mode) in [("", 0o666), ("[control]\nmode = \"0600\"\n", 0o600)] {
+        let mut daemon = Setup::new().config(config).start();
+        let path = daemon.control_path().to_owned();
+        let metadata = fs::metadata(&path).unwrap();
+        assert!(metadata.file_type().is_socket());
+        assert_eq!(metadata.permissions().mode() & 0o777, mode);
+        daemon.signal(Signal::SIGTERM);
+        assert!(daemon.ends().success());
+        assert!(!path.exists());
+    }
 }
 
 #[test]
-fn others_are_refused() {
+fn whom_the_mode_keeps_out_is_told_so() {
     if !nix::unistd::geteuid().is_root() {
         left_out("other users at the control socket: only root can become another user");
         return;
     }
-    let daemon = Daemon::start();
+    let daemon = Setup::new().config("[control]\nmode = \"0600\"\n").start();
     fs::set_permissions(daemon.folder().path(), fs::Permissions::from_mode(0o755)).unwrap();
-    let tool = daemon.folder().join("chatctl");
-    fs::copy(binaries::chatctl(), &tool).unwrap();
-    let as_nobody = || {
-        let mut command = Command::new(&tool);
-        tests::daemon::at_home(&mut command, daemon.folder());
-        command.arg("-s").arg(daemon.control_path()).arg("ping").uid(65_534).gid(65_534);
-        program::run(&mut command, &[])
-    };
-    assert_eq!(as_nobody().status.code(), Some(4), "the file's mode refuses");
-
-    // Whoever opens the file has gained nothing: the daemon asks the kernel who calls.
-    fs::set_permissions(daemon.control_path(), fs::Permissions::from_mode(0o666)).unwrap();
-    let refused = as_nobody();
+    let tool = daemon.folder().give("chatctl", &binaries::chatctl());
+    let mut command = Command::new(&tool);
+    tests::daemon::at_home(&mut command, daemon.folder());
+    command.arg("-s").arg(daemon.control_path()).arg("ping").uid(65_534).gid(65_534);
+    let refused = program::run(&mut command, &[]);
     let said = String::from_utf8_lossy(&refused.stderr);
     assert_eq!(refused.status.code(), Some(4), "{said}");
-    daemon.logs(&["forbidden", "65534"]);
+    assert!(said.contains("may not open the control socket"), "{said}");
     assert_eq!(daemon.control().asks("ping", json!({}))["ok"], true);
+}
+
+#[test]
+fn a_group_that_is_not_there_is_a_warning_by_default_and_an_error_where_it_was_chosen() {
+    let refused = Setup::new().config("[control]\nsend_groups = [\"no-such-group\"]\n").run();
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(78), "{said}");
+    assert!(said.contains("chatd.toml:2") && said.contains("'no-such-group'"), "{said}");
+    if nix::unistd::Group::from_name("chatd-admin").unwrap().is_none() {
+        Daemon::start().logs(&["no such group", "chatd-admin"]);
+    }
 }
 
 #[test]

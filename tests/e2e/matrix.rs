@@ -1,40 +1,9 @@
 //! Every request of the vocabulary, over the control socket and over TCP: what works where, and what is said where it does not.
 
 use proto::{Permission, REQUESTS, RequestKind};
-use serde_json::{Value, json};
+use serde_json::json;
+use tests::roles::{UUID, fields};
 use tests::{Control, Daemon, Setup, V1Client};
-
-const UUID: &str = "00000000-0000-4000-8000-00000000000";
-
-/// The fields of a request that is all right; each kind has its row, or this does not compile.
-fn fields(kind: RequestKind) -> Value {
-    match kind {
-        RequestKind::Hello => json!({"version": 1, "agent": "matrix"}),
-        RequestKind::Nick => json!({"nick": "Grace"}),
-        RequestKind::Join => json!({"room": "ops", "after": 0}),
-        RequestKind::Leave | RequestKind::Members => json!({"room": "ops"}),
-        RequestKind::Post => {
-            json!({"id": format!("{UUID}1"), "room": "ops", "text": "hi", "receipt": true})
-        }
-        RequestKind::Receipt => json!({"message_id": format!("{UUID}9")}),
-        RequestKind::Tail => json!({"rooms": ["ops"], "last": 3}),
-        RequestKind::History => json!({"room": "ops", "limit": 3}),
-        RequestKind::Whois => json!({"nick": "Witness"}),
-        RequestKind::Topic => json!({"room": "ops", "topic": "tonight"}),
-        RequestKind::Away => json!({"text": "lunch"}),
-        RequestKind::Rooms
-        | RequestKind::Ping
-        | RequestKind::Stats
-        | RequestKind::Connections
-        | RequestKind::Bans
-        | RequestKind::Stop => json!({}),
-        RequestKind::Kick => json!({"nick": "Victim", "reason": "noise"}),
-        RequestKind::Ban => json!({"nick": "Mallory", "seconds": 60, "reason": "noise"}),
-        RequestKind::Unban => json!({"nick": "Mallory"}),
-        RequestKind::Announce => json!({"text": "back at eight"}),
-        RequestKind::LogLevel => json!({"level": "debug"}),
-    }
-}
 
 /// The error of a request that has its fields, where the other side is what is missing.
 fn error_over_the_socket(kind: RequestKind) -> Option<&'static str> {
@@ -89,7 +58,7 @@ fn every_request_works_over_tcp_or_says_who_may_use_it() {
                 let text = reply["message"].as_str().unwrap();
                 assert!(text.contains("control socket"), "{}: {reply}", row.name);
             }
-            Permission::Anyone | Permission::Watch | Permission::Send => {
+            Permission::Anyone | Permission::Watch | Permission::Send | Permission::Talk => {
                 assert_eq!(reply["ok"], true, "{}: {reply}", row.name);
             }
         }
@@ -125,7 +94,7 @@ fn a_request_that_lacks_a_field_says_which() {
             // Over TCP nobody is told what an administrator's request lacks.
             let reply = match row.permission {
                 Permission::Admin => ops.asks(row.name, lacking),
-                Permission::Anyone | Permission::Watch | Permission::Send => {
+                Permission::Anyone | Permission::Watch | Permission::Send | Permission::Talk => {
                     ada.asks(row.name, lacking)
                 }
             };

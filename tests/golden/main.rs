@@ -15,6 +15,7 @@ mod covered;
 mod documented;
 mod fields;
 mod literal;
+mod rights;
 mod said;
 mod script;
 mod world;

@@ -22,7 +22,11 @@ pub struct Control {
 impl Control {
     /// Connects, and says nothing.
     pub fn connect(path: &Path) -> Self {
-        let stream = UnixStream::connect(path).unwrap();
+        Self::over(UnixStream::connect(path).unwrap())
+    }
+
+    /// Speaks over a connection that was made elsewhere.
+    pub fn over(stream: UnixStream) -> Self {
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         stream.set_write_timeout(Some(DEADLINE)).unwrap();
         Self { stream, kept: Vec::new(), events: VecDeque::new(), requests: 0 }

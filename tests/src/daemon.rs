@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Output, Stdio};
 
@@ -23,6 +24,7 @@ pub struct Setup {
     descriptors_max: Option<u32>,
     control: Option<PathBuf>,
     limits_addresses: bool,
+    run_by: Option<u32>,
 }
 
 impl Setup {
@@ -74,6 +76,13 @@ impl Setup {
         self
     }
 
+    /// Another user runs it, in a group of the same number: only root can arrange that.
+    #[must_use]
+    pub fn run_by(mut self, uid: u32) -> Self {
+        self.run_by = Some(uid);
+        self
+    }
+
     /// Starts it, and waits until it serves.
     pub fn start(self) -> Daemon {
         self.start_into(Stdio::piped())
@@ -110,6 +119,7 @@ impl Setup {
 
     fn command(self, folder: &Folder) -> Command {
         let mut command = match self.descriptors_max {
+            None if self.run_by.is_some() => Command::new(folder.give("chatd", &binaries::chatd())),
             None => Command::new(binaries::chatd()),
             Some(max) => {
                 let mut shell = Command::new("sh");
@@ -129,6 +139,10 @@ impl Setup {
         }
         command.arg("--control").arg(self.control.unwrap_or_else(|| folder.join("control")));
         command.args(&self.arguments);
+        if let Some(uid) = self.run_by {
+            command.uid(uid).gid(uid);
+            std::os::unix::fs::chown(folder.path(), Some(uid), Some(uid)).unwrap();
+        }
         command
     }
 }

@@ -3,6 +3,7 @@
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A folder that only this user may enter.
@@ -42,6 +43,14 @@ impl Folder {
     pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.join(name);
         fs::write(&path, content).unwrap();
+        path
+    }
+
+    /// Puts a copy of a program in it. Another process makes it: a copy of ours could still be open for writing in what another
+    /// test just started, and nobody can run it then.
+    pub fn give(&self, name: &str, program: &Path) -> PathBuf {
+        let path = self.join(name);
+        assert!(Command::new("cp").arg(program).arg(&path).status().unwrap().success());
         path
     }
 }

@@ -21,6 +21,7 @@ pub mod network;
 pub mod pcap;
 pub mod program;
 pub mod proxy;
+pub mod roles;
 pub mod v1;
 
 pub use control::Control;
