@@ -117,6 +117,7 @@ pub(super) fn notices() -> Vec<Notice> {
         Notice::MemoryPressure { bytes: 2, limit: 1 },
         Notice::StoreRefused { room: RoomName::parse("lobby").unwrap(), seq: proto::Seq(1) },
         Notice::Administered { id, by: by.clone(), what: "kicked Eve".into() },
+        Notice::Forbidden { id, by: by.clone(), request: "kick" },
         Notice::StopAsked { id, by },
         Notice::Draining { connections: 1 },
         closed(hub::CloseReason::PeerClosed),
