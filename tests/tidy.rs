@@ -307,14 +307,25 @@ fn the_protocol_documents_limits_are_the_defaults() {
     none(&complaints);
 }
 
+/// The file that packages install is the table's: everything in it is a comment, so that it changes nothing.
+#[test]
+fn the_shipped_configuration_is_every_key_at_its_default() {
+    let path = checkout().join("systemd/chatd.toml");
+    let printed = chatd::config::Config::print_default();
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::write(&path, &printed).unwrap();
+    }
+    assert_eq!(read(&path), printed, "UPDATE_GOLDEN=1 cargo test -p tests --test tidy rewrites it");
+}
+
 /// Every key of the configuration: its section, its name and its default, where that does not depend on the machine.
 fn defaults() -> Vec<(String, String, Option<String>)> {
     let printed = chatd::config::Config::print_default();
     let mut section = String::new();
     let mut all = Vec::new();
     for line in printed.lines() {
-        if line.starts_with('[') {
-            line.trim_matches(['[', ']']).clone_into(&mut section);
+        if line.trim_start_matches("# ").starts_with('[') {
+            line.trim_matches(['#', ' ', '[', ']']).clone_into(&mut section);
         } else if let Some((key, value)) = line.trim_start_matches("# ").split_once(" = ") {
             all.push((section.clone(), key.to_owned(), Some(value.trim_matches('"').to_owned())));
         } else if let Some(key) = line.strip_suffix(": depends on the machine") {

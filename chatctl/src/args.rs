@@ -3,7 +3,7 @@
 
 mod operate;
 
-pub use operate::{Announce, Ban, Clients, Kick, LogLevel, Unban, Weight, Whois};
+pub use operate::{Announce, Ban, Clients, DebugStall, Kick, LogLevel, Unban, Weight, Whois};
 
 use crate::moments;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -123,6 +123,9 @@ pub enum Command {
     Announce(Announce),
     /// What the daemon logs; changes it where a level is given
     LogLevel(LogLevel),
+    /// Let the daemon do nothing at all, 60 s at most: to see what watches it at work
+    #[command(hide = true)]
+    DebugStall(DebugStall),
     /// Let the daemon flush its queues and end, and wait until it has
     Stop,
 }

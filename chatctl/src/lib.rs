@@ -73,6 +73,7 @@ fn carry_out(context: &mut Context, command: &Command) -> Result<(), Failure> {
         Command::Bans => operate::bans(context),
         Command::Announce(args) => operate::announce(context, args),
         Command::LogLevel(args) => operate::log_level(context, args),
+        Command::DebugStall(args) => operate::debug_stall(context, args),
         Command::Stop => look::stop(context),
     }
 }

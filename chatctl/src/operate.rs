@@ -1,7 +1,7 @@
 //! The commands of those who look after a daemon: `whois`, `clients`, `kick`, `ban`, `unban`, `bans`, `announce`,
 //! `log-level`. Each is a request or a few, and a table or a line for people.
 
-use crate::args::{Announce, Ban, Clients, Kick, LogLevel, Unban, Whois};
+use crate::args::{Announce, Ban, Clients, DebugStall, Kick, LogLevel, Unban, Whois};
 use crate::ask::{Context, has_more, nick};
 use crate::client::Fields;
 use crate::clock;
@@ -9,7 +9,7 @@ use crate::failure::{Exit, Failure};
 use crate::look::bytes_shown;
 use crate::moments;
 use crate::table::{self, Lean};
-use proto::{Network, TOPIC_BYTES_MAX, is_printable};
+use proto::{Network, Span, TOPIC_BYTES_MAX, is_printable};
 use serde_json::Value;
 
 /// How many connections are asked for at once; the daemon may give fewer.
@@ -237,6 +237,15 @@ pub fn log_level(context: &mut Context, args: &LogLevel) -> Result<(), Failure> 
     let level = reply.get("level").and_then(Value::as_str).unwrap_or("?").to_owned();
     context.talk.line(&level)?;
     context.talk.flush()
+}
+
+/// `chatctl debug-stall`: the answer comes when it is over, so it is waited for longer.
+pub fn debug_stall(context: &mut Context, args: &DebugStall) -> Result<(), Failure> {
+    let seconds = args.span.as_millis().div_ceil(1_000);
+    let patience = context.flags.timeout.as_micros().saturating_add(args.span.as_micros());
+    context.flags.timeout = Span::from_micros(patience);
+    let reply = ask(context, "debug_stall", fields([("seconds", Value::from(seconds))]))?;
+    done(context, reply, |_| format!("the daemon did nothing for {seconds} s"))
 }
 
 /// Whom a ban is about: what looks like an address is one, unless there is a `@` before it. One that is mistyped must not

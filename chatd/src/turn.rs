@@ -412,6 +412,7 @@ impl<D: Driver, S: Store, L: Log> Server<D, S, L> {
                 Effect::Notice(notice) => self.log.notice(notice),
                 Effect::Measure(measure) => self.measure(&measure),
                 Effect::LogLevel(level) => self.log.set_level(level),
+                Effect::Stall(span) => self.driver.stall(span),
                 Effect::Stop => self.drain(),
             }
         }

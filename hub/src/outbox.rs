@@ -8,7 +8,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
-use proto::{Level, MessageId, Nick, Protocol, RequestId, RoomName, Seq, WallTime};
+use proto::{Level, MessageId, Nick, Protocol, RequestId, RoomName, Seq, Span, WallTime};
 
 use crate::close::CloseReason;
 use crate::connection::ConnId;
@@ -49,6 +49,8 @@ pub enum Effect {
     Measure(Measure),
     /// This is logged from now on, and what is heavier.
     LogLevel(Level),
+    /// Do nothing at all for so long, with everything that waits for it: a `debug_stall` request was accepted.
+    Stall(Span),
     /// A `stop` request was accepted: the daemon is to end as TERM ends it.
     Stop,
 }

@@ -291,6 +291,7 @@ fn cost(request: &Request<'_>) -> u64 {
         | Request::Bans {}
         | Request::Announce { .. }
         | Request::LogLevel { .. }
+        | Request::DebugStall { .. }
         | Request::Stop {} => 1,
     }
 }

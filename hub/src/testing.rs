@@ -246,6 +246,7 @@ impl Turn {
                 }
                 Effect::LogLevel(level) => self.level = Some(level),
                 Effect::Stop => self.stopped = true,
+                Effect::Stall(_) => {}
             }
             self.flush.append(&mut self.out.flush);
         }

@@ -233,6 +233,8 @@ requests! {
     Bans "bans" Admin [] "who is kept out" => "bans";
     Announce "announce" Admin [text required] "tells everybody something in the server's name" => "connections";
     LogLevel "log_level" Admin [level] "what is logged; sets it where a level is given" => "level";
+    DebugStall "debug_stall" Admin [duration required]
+        "lets the daemon do nothing at all for that long, 60 s at most: to see what watches it at work" => "";
     Stop "stop" Admin [] "ends the daemon as TERM does: says bye, empties the queues, closes" => "";
 }
 

@@ -76,7 +76,11 @@ impl Talk {
                         let answers = vec![hub::Measured::default(); measure.connections.len()];
                         self.hub.measured(&measure, &answers, self.now, &mut self.outbox);
                     }
-                    Effect::Resume(_) | Effect::Notice(_) | Effect::LogLevel(_) | Effect::Stop => {}
+                    Effect::Resume(_)
+                    | Effect::Notice(_)
+                    | Effect::LogLevel(_)
+                    | Effect::Stall(_)
+                    | Effect::Stop => {}
                 }
             }
             self.hub.offered(self.now, &mut self.outbox);

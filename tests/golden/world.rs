@@ -310,6 +310,10 @@ impl World {
                 Effect::LogLevel(level) => {
                     self.output.push(format!("the log is set to {}", level.word()));
                 }
+                Effect::Stall(span) => {
+                    self.output
+                        .push(format!("the daemon does nothing for {} ms", span.as_millis()));
+                }
                 Effect::Stop => self.output.push(String::from("the daemon is to stop")),
             }
             // What came of it is behind what was there.

@@ -103,3 +103,24 @@ fn whatever_else_ends_it_it_is_back() {
     let Some(said) = said else { return };
     assert_eq!(said, "1\nactive\n");
 }
+
+/// The loop feeds the watchdog: one that is stuck is ended, and started again for those who wait.
+#[test]
+fn a_stuck_loop_is_ended_by_the_watchdog_and_is_back() {
+    let said = boxed(
+        "install_chatd
+        sed -i 's/^WatchdogSec=.*/WatchdogSec=1/' /usr/lib/systemd/system/chatd.service
+        systemctl daemon-reload
+        systemctl start chatd.service
+        before=$(is MainPID)
+        chatctl debug-stall 30s >/dev/null 2>&1 && exit 1
+        await 'it is back' has NRestarts 1
+        chatctl -s tcp://127.0.0.1:33333 ping >/dev/null
+        [ $(is MainPID) != $before ]
+        is ActiveState
+        journalctl --quiet --output cat --unit chatd.service | grep -o 'Watchdog timeout' | head -n 1
+        logged 'lets the daemon do nothing for'",
+    );
+    let Some(said) = said else { return };
+    assert_eq!(said, "active\nWatchdog timeout\n");
+}

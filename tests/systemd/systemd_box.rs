@@ -39,6 +39,7 @@ install_chatd() {
     install -m 644 /src/systemd/chatd.service /src/systemd/*.socket /usr/lib/systemd/system/
     install -D -m 644 /src/systemd/sysusers.conf /usr/lib/sysusers.d/chatd.conf
     install -D -m 644 /src/systemd/tmpfiles.conf /usr/lib/tmpfiles.d/chatd.conf
+    install -D -m 644 /src/systemd/chatd.toml /etc/chatd/chatd.toml
     systemd-sysusers chatd.conf
     systemd-tmpfiles --create chatd.conf
     systemctl daemon-reload

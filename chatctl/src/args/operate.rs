@@ -95,6 +95,16 @@ pub struct LogLevel {
     pub level: Option<Weight>,
 }
 
+/// `chatctl debug-stall`.
+#[derive(Args, Debug)]
+#[command(before_help = "Examples:
+  chatctl debug-stall 20s               longer than the watchdog of chatd.service waits")]
+pub struct DebugStall {
+    /// How long, in whole seconds
+    #[arg(value_name = "SPAN", value_parser = moments::span)]
+    pub span: Span,
+}
+
 /// What the daemon can be told to log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Weight {

@@ -471,7 +471,11 @@ mod tests {
         let printed = Config::print_default();
         let uncommented: String = printed
             .lines()
-            .map(|line| line.strip_prefix("# ").filter(|rest| rest.contains(" = ")).unwrap_or(line))
+            .map(|line| {
+                line.strip_prefix("# ")
+                    .filter(|rest| rest.contains(" = ") || rest.starts_with('['))
+                    .unwrap_or(line)
+            })
             .fold(String::new(), |text, line| text + line + "\n");
         let config = load(&uncommented).unwrap();
         assert_eq!(

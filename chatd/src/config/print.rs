@@ -11,7 +11,8 @@ impl Config {
     pub fn print_default() -> String {
         let mut page = String::from("# chatd.toml: every key at its default.\n");
         let settings = Settings::new();
-        each_section(&mut page, |page, at| {
+        // A listener without its address is none, so that this section is a comment, too.
+        each_section(&mut page, "# [[listen]]", |page, at| {
             let key = &KEYS[at];
             let _ = writeln!(page, "\n# {}", key.doc);
             match settings.keys[at].as_ref() {
@@ -25,7 +26,7 @@ impl Config {
     /// Every key with its value and where that came from.
     pub fn print_effective(&self) -> String {
         let mut page = String::from("# chatd.toml: what is in effect.\n");
-        each_section(&mut page, |page, at| {
+        each_section(&mut page, "[[listen]]", |page, at| {
             let key = &KEYS[at];
             if key.section == "listen" {
                 for (number, setting) in self.settings.listen.iter().enumerate() {
@@ -53,13 +54,16 @@ fn line(page: &mut String, name: &str, setting: &Setting) {
     let _ = writeln!(page, "{value:<40} # {}", setting.origin);
 }
 
-fn each_section(page: &mut String, mut print: impl FnMut(&mut String, usize) -> std::fmt::Result) {
+fn each_section(
+    page: &mut String,
+    listen: &str,
+    mut print: impl FnMut(&mut String, usize) -> std::fmt::Result,
+) {
     let mut section = "";
     for (at, key) in KEYS.iter().enumerate() {
         if key.section != section {
             section = key.section;
-            let head =
-                if section == "listen" { "[[listen]]".to_owned() } else { format!("[{section}]") };
+            let head = if section == "listen" { listen.to_owned() } else { format!("[{section}]") };
             let _ = writeln!(page, "\n{head}");
         }
         let _ = print(page, at);

@@ -7,7 +7,7 @@ use std::io::{self, IoSlice};
 use std::time::Duration;
 
 use hub::{Answer, ConnId, Level, Measured, Notice, Peer, Record};
-use proto::{Now, WallTime};
+use proto::{Now, Span, WallTime};
 
 use crate::log::Kind;
 
@@ -68,6 +68,8 @@ pub trait Driver {
     fn tell_manager(&mut self, _words: &str) -> io::Result<()> {
         Ok(())
     }
+    /// Does nothing for so long, and lets everything wait. A driver whose time is not the world's has nothing to show.
+    fn stall(&mut self, _span: Span) {}
     /// Closes both directions, and forgets the connection.
     fn shutdown(&mut self, id: ConnId);
     /// The monotonic clock.

@@ -21,6 +21,9 @@ use crate::farewell::Farewell;
 use crate::outbox::{Effect, Notice, Outbox};
 use crate::planted::Planted;
 
+/// The longest that the daemon can be told to do nothing: watchdogs have less patience.
+const STALL_MAX: Span = Span::from_secs(60);
+
 impl Hub {
     pub(super) fn kick(
         &mut self,
@@ -173,6 +176,32 @@ impl Hub {
         }
         let level = self.settings.log_level.word();
         self.reply(id, request, &Reply::LogLevel { level }, out);
+    }
+
+    /// What a stuck loop looks like from outside can only be seen by one that is stuck.
+    pub(super) fn debug_stall(
+        &mut self,
+        id: ConnId,
+        request: &RequestId,
+        span: Span,
+        out: &mut Outbox,
+    ) -> Result<(), Error> {
+        if span == Span::default() || span > STALL_MAX {
+            let most = STALL_MAX.as_millis() / 1_000;
+            let text = format!("`seconds` is not within 1 and {most}.");
+            return Err(Error::new(ErrorCode::BadRequest, text));
+        }
+        let connection = self.connections.known(id);
+        if connection.dialect != Dialect::Control {
+            let text = "`debug_stall` is for the control socket only.";
+            return Err(Error::new(ErrorCode::Forbidden, text));
+        }
+        assert!(connection.admin, "the table lets nobody else come here");
+        assert!(span <= STALL_MAX, "it ends");
+        let seconds = span.as_millis() / 1_000;
+        self.administered(id, format!("lets the daemon do nothing for {seconds} s"), out);
+        out.effect(Effect::Stall(span));
+        self.reply_done(id, request, out)
     }
 
     /// Who is meant by `nick`: whoever has it as a login name on the control socket, as the kernel says; where nobody does, its

@@ -104,6 +104,7 @@ impl Hub {
                 self.log_level(id, request, level, out);
                 Ok(())
             }
+            Request::DebugStall { duration } => self.debug_stall(id, request, duration, out),
             Request::Stop {} => self.stop(id, request, out),
         }
     }

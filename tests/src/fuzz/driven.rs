@@ -307,7 +307,7 @@ impl<'a> Driven<'a> {
                         let answers = vec![hub::Measured::default(); measure.connections.len()];
                         self.hub.measured(&measure, &answers, self.now, &mut self.outbox);
                     }
-                    Effect::LogLevel(_) | Effect::Stop => {}
+                    Effect::LogLevel(_) | Effect::Stall(_) | Effect::Stop => {}
                 }
             }
             self.hub.offered(self.now, &mut self.outbox);
