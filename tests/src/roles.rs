@@ -37,6 +37,7 @@ pub fn fields(kind: RequestKind) -> Value {
         RequestKind::Unban => json!({"nick": "Mallory"}),
         RequestKind::Announce => json!({"text": "back at eight"}),
         RequestKind::LogLevel => json!({"level": "debug"}),
+        RequestKind::DebugStall => json!({"seconds": 1}),
     }
 }
 

@@ -196,7 +196,7 @@ impl Hub {
             let text = "`debug_stall` is for the control socket only.";
             return Err(Error::new(ErrorCode::Forbidden, text));
         }
-        assert!(connection.admin, "the table lets nobody else come here");
+        assert!(connection.rights.allow(Permission::Admin), "the table lets nobody else come here");
         assert!(span <= STALL_MAX, "it ends");
         let seconds = span.as_millis() / 1_000;
         self.administered(id, format!("lets the daemon do nothing for {seconds} s"), out);
