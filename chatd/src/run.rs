@@ -102,7 +102,6 @@ pub fn run<L: Log>(
     let settings = config.settings(rlimit::connections(descriptors));
     let listeners = listeners(config, systemd.given, settings.stall, &mut log)?;
     say_where(&listeners);
-    tell_missing(config, &mut log);
     let capacity = rlimit::connections(descriptors);
     if let Some(wished) = config.connections().filter(|wished| *wished > capacity) {
         let text = format!(
@@ -111,6 +110,7 @@ pub fn run<L: Log>(
         log.line(Level::Warn, Kind::Capacity, text);
     }
     log.line(Level::Info, Kind::Capacity, room_for(settings.connections, descriptors));
+    tell_missing(config, &mut log);
     let supervised =
         systemd.notify.as_ref().map(|notify| Supervised { watchdog: notify.watchdog() });
     let driver = MioDriver::new(listeners, signals, clock)
