@@ -126,6 +126,8 @@ pub enum Command {
     /// Let the daemon do nothing at all, 60 s at most: to see what watches it at work
     #[command(hide = true)]
     DebugStall(DebugStall),
+    /// Let the daemon read its configuration anew, and say what became of it
+    Reload,
     /// Let the daemon flush its queues and end, and wait until it has
     Stop,
 }

@@ -74,6 +74,7 @@ fn carry_out(context: &mut Context, command: &Command) -> Result<(), Failure> {
         Command::Announce(args) => operate::announce(context, args),
         Command::LogLevel(args) => operate::log_level(context, args),
         Command::DebugStall(args) => operate::debug_stall(context, args),
+        Command::Reload => operate::reload(context),
         Command::Stop => look::stop(context),
     }
 }

@@ -270,6 +270,12 @@ fn looks_like_an_address(text: &str) -> bool {
         && (text.contains(['/', ':']) || (text.contains('.') && text.chars().all(numeric)))
 }
 
+/// Has the configuration read anew; all of it holds, or nothing.
+pub fn reload(context: &mut Context) -> Result<(), Failure> {
+    let reply = ask(context, "reload", Fields::new())?;
+    done(context, reply, |_| "the configuration was read anew and holds".to_owned())
+}
+
 fn ask(context: &mut Context, request: &str, fields: Fields) -> Result<Fields, Failure> {
     let mut client = context.call()?;
     context.ask(&mut client, request, fields, &mut |_| Ok(()))

@@ -25,6 +25,7 @@ pub const fn command_of(kind: RequestKind) -> Option<&'static str> {
         RequestKind::Announce => Some("announce"),
         RequestKind::LogLevel => Some("log-level"),
         RequestKind::DebugStall => Some("debug-stall"),
+        RequestKind::Reload => Some("reload"),
         RequestKind::Stop => Some("stop"),
         // How commands begin, states of a connection, and answers to what it hears: no command is for one of these alone.
         RequestKind::Hello

@@ -200,7 +200,7 @@ pub(crate) struct Connection {
     pub(crate) gaps: u32,
     /// What it is still to be replayed.
     pub(crate) replays: Option<Box<Replays>>,
-    /// How many of its posts wait for the store and are owed a reply.
+    /// How many of its requests wait for somebody else, the store or a reload, and are owed a reply.
     pub(crate) owed: u32,
     /// How many frames of the lobby are held while it is undecided.
     pub(crate) held_frames: u32,

@@ -47,6 +47,7 @@ mod random;
 mod receipts;
 mod receive;
 mod recent;
+mod reload;
 mod replay;
 mod requests;
 mod rights;
@@ -99,6 +100,7 @@ use crate::quotas::Controls;
 use crate::random::Random;
 use crate::receipts::Receipts;
 use crate::recent::Recents;
+use crate::reload::Reloads;
 use crate::rooms::{Rooms, Standing};
 use crate::settings::LATE_MAX;
 use crate::stats::Counters;
@@ -129,6 +131,7 @@ pub struct Hub {
     recents: Recents,
     directs: Directs,
     receipts: Receipts,
+    reloads: Reloads,
     wheel: Wheel<Alarm>,
     store_queue: StoreQueue,
     /// Connections that wait for the store to have less to do.
@@ -185,6 +188,7 @@ impl Hub {
             recents: Recents::default(),
             directs: Directs::default(),
             receipts: Receipts::default(),
+            reloads: Reloads::default(),
             wheel,
             store_queue: StoreQueue::default(),
             behind_store: VecDeque::new(),

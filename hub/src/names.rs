@@ -52,9 +52,14 @@ impl Names {
             #[cfg(feature = "planted")]
             first: BTreeMap::new(),
         };
-        let server = Nick::parse_in(server.trim(), charset).ok();
-        names.server = server.map(|server| names.forms(&server));
+        names.reserve_for_server(server);
         names
+    }
+
+    /// The server is called so from now on; whoever has that name keeps it.
+    pub(crate) fn reserve_for_server(&mut self, server: &str) {
+        let server = Nick::parse_in(server.trim(), self.charset).ok();
+        self.server = server.map(|server| self.forms(&server));
     }
 
     /// Who has a name.

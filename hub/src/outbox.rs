@@ -51,6 +51,9 @@ pub enum Effect {
     LogLevel(Level),
     /// Do nothing at all for so long, with everything that waits for it: a `debug_stall` request was accepted.
     Stall(Span),
+    /// The configuration is to be read anew; what became of it comes back through [`Hub::reloaded`](crate::Hub::reloaded). One at a
+    /// time is asked for.
+    Reload,
     /// A `stop` request was accepted: the daemon is to end as TERM ends it.
     Stop,
 }

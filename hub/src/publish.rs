@@ -184,7 +184,7 @@ impl Hub {
         for (asker, request) in reply.map(|request| (author, request)).into_iter().chain(repeats) {
             let mut bytes = Vec::new();
             encode::reply(self.reply_dialect(asker), Some(&request), &done, &mut bytes);
-            self.answer_post(asker, bytes, out);
+            self.answer_owed(asker, bytes, out);
         }
         let message = Message {
             place: Place::Room { room: &name, seq },
@@ -223,14 +223,14 @@ impl Hub {
         for (asker, request) in asked.into_iter().chain(post.repeats) {
             let mut bytes = Vec::new();
             encode::refusal(self.reply_dialect(asker), Some(&request), &error, &mut bytes);
-            self.answer_post(asker, bytes, out);
+            self.answer_owed(asker, bytes, out);
         }
     }
 
-    /// Answers a post, if its author is still there; one that has ended its side may wait for nothing else.
-    fn answer_post(&mut self, asker: ConnId, bytes: Vec<u8>, out: &mut Outbox) {
+    /// Answers what a connection is owed an answer for, if it is still there; one that has ended its side may wait for nothing else.
+    pub(crate) fn answer_owed(&mut self, asker: ConnId, bytes: Vec<u8>, out: &mut Outbox) {
         let Some(connection) = self.connections.get_mut(asker) else { return };
-        connection.owed = connection.owed.checked_sub(1).expect("each post is answered once");
+        connection.owed = connection.owed.checked_sub(1).expect("what is owed is given once");
         if connection.phase.is_answered() {
             self.push_private(asker, bytes, out);
             self.check_left(asker, out);

@@ -292,6 +292,7 @@ fn cost(request: &Request<'_>) -> u64 {
         | Request::Announce { .. }
         | Request::LogLevel { .. }
         | Request::DebugStall { .. }
+        | Request::Reload {}
         | Request::Stop {} => 1,
     }
 }

@@ -30,6 +30,8 @@ pub(crate) struct Turn {
     pub(crate) flush: Vec<ConnId>,
     pub(crate) resumed: Vec<ConnId>,
     pub(crate) stopped: bool,
+    /// How often the configuration was to be read.
+    pub(crate) reloads: usize,
     /// What the kernel says of everybody.
     pub(crate) kernel: Measured,
     pub(crate) level: Option<Level>,
@@ -64,6 +66,7 @@ impl Turn {
             flush: Vec::new(),
             resumed: Vec::new(),
             stopped: false,
+            reloads: 0,
             kernel: Measured::default(),
             level: None,
             frames: u32::MAX,
@@ -245,6 +248,7 @@ impl Turn {
                     self.hub.measured(&measure, &answers, self.now, &mut self.out);
                 }
                 Effect::LogLevel(level) => self.level = Some(level),
+                Effect::Reload => self.reloads += 1,
                 Effect::Stop => self.stopped = true,
                 Effect::Stall(_) => {}
             }

@@ -235,6 +235,8 @@ requests! {
     LogLevel "log_level" Admin [level] "what is logged; sets it where a level is given" => "level";
     DebugStall "debug_stall" Admin [duration required]
         "lets the daemon do nothing at all for that long, 60 s at most: to see what watches it at work" => "";
+    Reload "reload" Admin []
+        "reads the configuration anew, all or nothing; the reply comes when that is done, and tells why it failed" => "";
     Stop "stop" Admin [] "ends the daemon as TERM does: says bye, empties the queues, closes" => "";
 }
 

@@ -70,6 +70,7 @@ error_codes! {
     IdConflict "id_conflict" "another message has this id";
     RateLimited "rate_limited" "too many requests";
     StoreUnavailable "store_unavailable" "the message could not be stored, and was not sent";
+    BadConfiguration "bad_configuration" "the configuration is wrong, or cannot be had without a restart; everything is as it was";
     ShuttingDown "shutting_down" "the daemon is ending";
 }
 

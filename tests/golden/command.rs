@@ -21,6 +21,9 @@
 //! stored N | refused N              the store answers the N oldest that it holds
 //! kernel tells RTT BYTES SEGMENTS   what it says of everybody from now on: microseconds, unsent bytes, unacknowledged segments; or `-`
 //! advance SPAN                      1500ms, 5s, 2m
+//! reload                            the operator's wish by signal
+//! reloaded KEY VALUE                the configuration was read anew, and this setting is another
+//! reload fails STRING               it is wrong
 //! drain
 //! memory                            what the hub holds for others
 //! ```
@@ -72,6 +75,16 @@ pub fn carry_out(world: &mut World, command: &str) {
                 kernel_bytes: number(bytes),
                 under_way: number(segments),
             };
+        }
+        ["reload"] => world.reload(),
+        ["reloaded", key, value] => {
+            let mut settings = world.hub().settings().clone();
+            set(&mut settings, key, value);
+            world.reloaded(Ok(settings));
+        }
+        ["reload", "fails", _] => {
+            let why = bytes_of(&tokens[2]);
+            world.reloaded(Err(String::from_utf8(why).unwrap()));
         }
         ["drain"] => world.drain(),
         ["memory"] => memory(world),
@@ -148,6 +161,13 @@ fn bytes(command: &[Token]) -> Vec<u8> {
             native::frame(kind.parse().unwrap(), payload)
         }
         other => panic!("no such command: {other:?}"),
+    }
+}
+
+fn bytes_of(token: &Token) -> Vec<u8> {
+    match token {
+        Token::Bytes(bytes) => bytes.clone(),
+        Token::Word(word) => word.clone().into_bytes(),
     }
 }
 

@@ -80,6 +80,7 @@ impl Talk {
                     | Effect::Notice(_)
                     | Effect::LogLevel(_)
                     | Effect::Stall(_)
+                    | Effect::Reload
                     | Effect::Stop => {}
                 }
             }

@@ -239,6 +239,24 @@ impl World {
         self.turn();
     }
 
+    /// The operator's wish by signal.
+    pub fn reload(&mut self) {
+        let now = self.now;
+        let mut outbox = std::mem::take(&mut self.outbox);
+        self.hub().reload(now, &mut outbox);
+        self.outbox = outbox;
+        self.turn();
+    }
+
+    /// What became of the reload that was asked for first.
+    pub fn reloaded(&mut self, outcome: Result<Settings, String>) {
+        let now = self.now;
+        let mut outbox = std::mem::take(&mut self.outbox);
+        self.hub().reloaded(outcome, now, &mut outbox);
+        self.outbox = outbox;
+        self.turn();
+    }
+
     /// Time passes; every timer fires at its own moment.
     pub fn advance(&mut self, span: Span) {
         let end = self.now.after(span);
@@ -314,6 +332,7 @@ impl World {
                     self.output
                         .push(format!("the daemon does nothing for {} ms", span.as_millis()));
                 }
+                Effect::Reload => self.output.push(String::from("the configuration is to be read")),
                 Effect::Stop => self.output.push(String::from("the daemon is to stop")),
             }
             // What came of it is behind what was there.

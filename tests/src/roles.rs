@@ -31,6 +31,7 @@ pub fn fields(kind: RequestKind) -> Value {
         | RequestKind::Stats
         | RequestKind::Connections
         | RequestKind::Bans
+        | RequestKind::Reload
         | RequestKind::Stop => json!({}),
         RequestKind::Kick => json!({"nick": "Victim", "reason": "noise"}),
         RequestKind::Ban => json!({"nick": "Mallory", "seconds": 60, "reason": "noise"}),

@@ -100,6 +100,7 @@ impl Hub {
                 self.announce_all(id, request, &text, out);
                 Ok(())
             }
+            Request::Reload {} => self.reload_request(id, request, out),
             Request::LogLevel { level } => {
                 self.log_level(id, request, level, out);
                 Ok(())

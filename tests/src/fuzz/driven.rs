@@ -307,6 +307,10 @@ impl<'a> Driven<'a> {
                         let answers = vec![hub::Measured::default(); measure.connections.len()];
                         self.hub.measured(&measure, &answers, self.now, &mut self.outbox);
                     }
+                    Effect::Reload => {
+                        let why = Err(String::from("there is no configuration here"));
+                        self.hub.reloaded(why, self.now, &mut self.outbox);
+                    }
                     Effect::LogLevel(_) | Effect::Stall(_) | Effect::Stop => {}
                 }
             }
