@@ -63,6 +63,11 @@ impl Control {
         Self { socket, path: None, callers, _lock: None }
     }
 
+    /// Who comes from now on is called so and may do that; who is here may do what it could.
+    pub(crate) fn decide_anew(&mut self, callers: Callers) {
+        self.callers = callers;
+    }
+
     /// Where it is.
     pub fn path(&self) -> Option<PathBuf> {
         let given = || self.socket.local_addr().ok()?.as_pathname().map(Path::to_owned);

@@ -21,6 +21,7 @@ pub mod history;
 pub mod listen;
 pub mod log;
 mod pace;
+pub mod reload;
 mod reports;
 pub mod rlimit;
 pub mod run;

@@ -15,7 +15,7 @@ use nix::sys::socket::sockopt::{
 use nix::sys::socket::{
     AddressFamily, Backlog, SockFlag, SockType, SockaddrStorage, bind, listen, setsockopt, socket,
 };
-use proto::{Span, Transport};
+use proto::{Network, Span, Transport};
 
 use crate::control::Control;
 use crate::driver::Stream;
@@ -36,6 +36,12 @@ const USER_TIMEOUT_GRACE: Span = Span::from_secs(5);
 /// Decides whether an address has no rate limits.
 pub type Exempt = Box<dyn Fn(IpAddr) -> bool>;
 
+/// Peers from these networks have no rate limits.
+pub fn exempt(networks: &[Network]) -> Exempt {
+    let networks = networks.to_vec();
+    Box::new(move |ip| networks.iter().any(|network| network.contains(ip)))
+}
+
 /// What connections come from.
 pub enum Listener {
     /// A TCP port.
@@ -44,6 +50,8 @@ pub enum Listener {
         socket: TcpListener,
         /// Whose peers have no rate limits.
         exempt: Exempt,
+        /// The address that was asked for; none where the socket was given.
+        wished: Option<SocketAddr>,
         /// What those do not have that came before the listener had it; none when they are all taken.
         early: Option<Inherited>,
     },
@@ -68,7 +76,7 @@ impl Listener {
         bind(fd.as_raw_fd(), &SockaddrStorage::from(address))?;
         listen(&fd, Backlog::new(BACKLOG)?)?;
         let socket = TcpListener::from_std(std::net::TcpListener::from(fd));
-        Ok(Self::Tcp { socket, exempt, early: None })
+        Ok(Self::Tcp { socket, exempt, wished: Some(address), early: None })
     }
 
     /// Takes over a socket that listens already and never blocks.
@@ -83,7 +91,24 @@ impl Listener {
         let inherited = Inherited::new(stall);
         inherited.set(&socket)?;
         let socket = TcpListener::from_std(socket);
-        Ok(Self::Tcp { socket, exempt, early: Some(inherited) })
+        Ok(Self::Tcp { socket, exempt, wished: None, early: Some(inherited) })
+    }
+
+    /// From now on other peers have no rate limits, and who is accepted is cut by the kernel after another time.
+    pub(crate) fn decide_anew(&mut self, stall: Option<Span>, networks: Exempt) {
+        if let Self::Tcp { socket, exempt, .. } = self {
+            *exempt = networks;
+            // As long as it was is no harm: the hub cuts by its own time.
+            let _ = Inherited::new(stall).set(&*socket);
+        }
+    }
+
+    /// The address that was asked for.
+    pub(crate) const fn wished(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp { wished, .. } => *wished,
+            Self::Control(_) => None,
+        }
     }
 
     /// What epoll watches.
@@ -105,7 +130,7 @@ impl Listener {
     /// Takes one waiting connection.
     pub(crate) fn accept(&mut self) -> io::Result<(Stream, Peer)> {
         match self {
-            Self::Tcp { socket, exempt, early } => {
+            Self::Tcp { socket, exempt, early, .. } => {
                 let accepted = socket.accept();
                 if let (Ok((stream, _)), Some(inherited)) = (&accepted, &*early) {
                     inherited.set(stream)?;
@@ -157,9 +182,8 @@ impl Inherited {
         setsockopt(socket, SndBuf, &SEND_BUFFER_BYTES)?;
         setsockopt(socket, RcvBuf, &RECEIVE_BUFFER_BYTES)?;
         set_unsent_max(socket, UNSENT_BYTES_MAX)?;
-        if let Some(timeout) = self.user_timeout_ms {
-            setsockopt(socket, TcpUserTimeout, &timeout)?;
-        }
+        // 0 is the kernel's own.
+        setsockopt(socket, TcpUserTimeout, &self.user_timeout_ms.unwrap_or(0))?;
         Ok(())
     }
 }

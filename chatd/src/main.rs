@@ -36,7 +36,7 @@ fn main() -> ExitCode {
         Ok(systemd) => systemd,
         Err(error) => return complain(&error, BAD_CONFIGURATION),
     };
-    match serve(&config, systemd) {
+    match serve(&args, &config, systemd) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let run = error.downcast_ref::<RunError>();
@@ -64,8 +64,8 @@ fn complain(error: &dyn std::error::Error, status: u8) -> ExitCode {
 }
 
 /// Blocks the signals, then starts the log thread, which inherits that, and then everything else.
-fn serve(config: &Config, systemd: Systemd) -> Result<(), Box<dyn std::error::Error>> {
+fn serve(args: &Args, config: &Config, systemd: Systemd) -> Result<(), Box<dyn std::error::Error>> {
     let signals = Signals::block()?;
     let sink = Sink::start(config.log_level, config.log_format)?;
-    Ok(run(config, systemd, signals, sink)?)
+    Ok(run((args, config), systemd, signals, sink)?)
 }

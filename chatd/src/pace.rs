@@ -37,6 +37,11 @@ impl Pace {
         Self { enabled, state: State::Free, taken: None }
     }
 
+    /// Whether there are pauses from now on.
+    pub(crate) const fn set(&mut self, enabled: bool) {
+        self.enabled = enabled;
+    }
+
     /// A pass of the flush is over; with `whole`, nobody is left to be written, and so is the flush.
     pub(crate) fn flushed(&mut self, begun: Now, ended: Now, whole: bool) {
         let before = self.taken.unwrap_or_default().as_micros();

@@ -87,6 +87,13 @@ impl Reports {
         self.told = told;
     }
 
+    /// A reload was begun and has ended: the manager is told that the daemon is ready, again.
+    pub(crate) fn reloaded(&mut self) {
+        if self.told == Told::Ready {
+            self.told = Told::Nothing;
+        }
+    }
+
     /// There was no room for it.
     pub(crate) fn unsaid(&mut self, now: Now) {
         assert!(self.supervised.is_some(), "nobody else is told anything");

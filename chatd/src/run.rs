@@ -11,14 +11,16 @@ use nix::errno::Errno;
 use nix::unistd::Uid;
 use proto::{MessageId, Now, Span};
 
+use crate::args::Args;
 use crate::callers::Callers;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::control::Control;
 use crate::driver::MioDriver;
 use crate::history::MemoryStore;
-use crate::listen::{Exempt, Listener};
+use crate::listen::{Listener, exempt};
 use crate::log::Kind;
+use crate::reload::Reader;
 use crate::rlimit;
 use crate::signals::Signals;
 use crate::systemd::{Given, Systemd};
@@ -89,7 +91,7 @@ fn is_sandboxed(error: &io::Error) -> bool {
 /// # Errors
 /// Why it could not start. What goes wrong later with one peer is that peer's affair.
 pub fn run<L: Log>(
-    config: &Config,
+    (args, config): (&Args, &Config),
     systemd: Systemd,
     signals: Signals,
     mut log: L,
@@ -99,10 +101,11 @@ pub fn run<L: Log>(
         .map_err(|error| RunError::System("cannot read RLIMIT_NOFILE", error.into()))?;
     // Where it fails, the loop waits a little each time that the table grows.
     let _ = rlimit::reserve(descriptors);
-    let settings = config.settings(rlimit::connections(descriptors));
+    let capacity = rlimit::connections(descriptors);
+    let settings = config.settings(capacity);
+    let is_given = !systemd.given.chat.is_empty();
     let listeners = listeners(config, systemd.given, settings.stall, &mut log)?;
     say_where(&listeners);
-    let capacity = rlimit::connections(descriptors);
     if let Some(wished) = config.connections().filter(|wished| *wished > capacity) {
         let text = format!(
             "limits.connections is {wished}, but {descriptors} descriptors allow {capacity}: raise RLIMIT_NOFILE (LimitNOFILE=) for more"
@@ -115,7 +118,8 @@ pub fn run<L: Log>(
         systemd.notify.as_ref().map(|notify| Supervised { watchdog: notify.watchdog() });
     let driver = MioDriver::new(listeners, signals, clock)
         .map_err(|error| RunError::System("cannot set up epoll", error))?
-        .telling(systemd.notify);
+        .telling(systemd.notify)
+        .reading(Reader::new(args.clone(), config.clone(), capacity, is_given));
     let (seed, history) = chance(clock);
     let hub = Hub::new(settings, seed, history, clock.now());
     let tuning =
@@ -137,10 +141,7 @@ fn listeners(
     stall: Option<Span>,
     log: &mut impl Log,
 ) -> Result<Vec<Listener>, RunError> {
-    let exempt = || -> Exempt {
-        let networks = config.exempt.clone();
-        Box::new(move |ip| networks.iter().any(|network| network.contains(ip)))
-    };
+    let exempt = || exempt(&config.exempt);
     let mut listeners = Vec::new();
     if !given.chat.is_empty() && !config.listen_is_usual {
         let addresses: Vec<String> = config.listen.iter().map(SocketAddr::to_string).collect();

@@ -1,4 +1,5 @@
-//! TERM, INT and USR1 as a descriptor of the loop, by signalfd. PIPE is ignored: a write to a closed connection is an error, no death.
+//! TERM, INT, HUP and USR1 as a descriptor of the loop, by signalfd. PIPE is ignored: a write to a closed connection is an error, no
+//! death.
 
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 
@@ -10,6 +11,8 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 pub enum Asked {
     /// TERM or INT: the end.
     Stop,
+    /// HUP: the configuration is to be read anew.
+    Reload,
     /// USR1: what the daemon counts, in the log.
     Summary,
 }
@@ -29,6 +32,7 @@ impl Signals {
         let mut set = SigSet::empty();
         set.add(Signal::SIGTERM);
         set.add(Signal::SIGINT);
+        set.add(Signal::SIGHUP);
         set.add(Signal::SIGUSR1);
         set.thread_block()?;
         ignore_pipe()?;
@@ -40,8 +44,14 @@ impl Signals {
     /// Takes the next one that has come.
     pub fn take(&mut self) -> Option<Asked> {
         let info = self.descriptor.read_signal().ok()??;
-        let is_usr1 = i32::try_from(info.ssi_signo) == Ok(Signal::SIGUSR1 as i32);
-        Some(if is_usr1 { Asked::Summary } else { Asked::Stop })
+        let is = |signal| i32::try_from(info.ssi_signo) == Ok(signal as i32);
+        Some(if is(Signal::SIGHUP) {
+            Asked::Reload
+        } else if is(Signal::SIGUSR1) {
+            Asked::Summary
+        } else {
+            Asked::Stop
+        })
     }
 }
 

@@ -22,7 +22,7 @@ use proto::{Now, Span};
 
 pub use crate::reports::Supervised;
 
-pub use self::seam::{Driver, ListenerId, Log, Ready, Store};
+pub use self::seam::{Driver, ListenerId, Log, Ready, Reloaded, Store};
 
 use self::accept::Listening;
 use self::summary::summary;
@@ -229,7 +229,11 @@ impl<D: Driver, S: Store, L: Log> Server<D, S, L> {
                 }
                 Ready::Stop => self.stop(),
                 Ready::Summary => self.summarize(),
-                Ready::Waker => {}
+                Ready::Reload => {
+                    self.hub.reload(self.now, &mut self.outbox);
+                    self.drain_outbox();
+                }
+                Ready::Waker => self.take_reloaded(),
             }
         }
         self.ready = ready;
@@ -413,6 +417,7 @@ impl<D: Driver, S: Store, L: Log> Server<D, S, L> {
                 Effect::Measure(measure) => self.measure(&measure),
                 Effect::LogLevel(level) => self.log.set_level(level),
                 Effect::Stall(span) => self.driver.stall(span),
+                Effect::Reload => self.driver.reload(),
                 Effect::Stop => self.drain(),
             }
         }
@@ -443,6 +448,27 @@ impl<D: Driver, S: Store, L: Log> Server<D, S, L> {
         self.drain_outbox();
         answers.clear();
         self.answers = answers;
+    }
+
+    /// What was decided anew holds from here on, or everything is as it was.
+    fn take_reloaded(&mut self) {
+        while let Some(outcome) = self.driver.reloaded() {
+            let outcome = outcome.map(|reloaded| {
+                self.shutdown_timeout = reloaded.shutdown_timeout;
+                self.pace.set(reloaded.paced);
+                let mut words = reloaded.words;
+                words.insert(0, "the configuration was read anew and holds".to_owned());
+                self.log.line(Level::Info, Kind::Reloaded, words.join("; "));
+                reloaded.settings
+            });
+            if let Err(why) = &outcome {
+                let text = format!("the configuration stays as it was: {why}");
+                self.log.line(Level::Error, Kind::ReloadFailed, text);
+            }
+            self.reports.reloaded();
+            self.hub.reloaded(outcome, self.now, &mut self.outbox);
+            self.drain_outbox();
+        }
     }
 
     /// The operator's wish by signal: it begins the end, and the second time ends at once.

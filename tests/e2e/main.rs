@@ -18,6 +18,7 @@ mod hostile;
 mod limits;
 mod log;
 mod matrix;
+mod reload;
 mod roles;
 mod slow;
 mod timing;

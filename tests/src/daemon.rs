@@ -25,6 +25,7 @@ pub struct Setup {
     control: Option<PathBuf>,
     limits_addresses: bool,
     run_by: Option<u32>,
+    listens_by_file: bool,
 }
 
 impl Setup {
@@ -52,6 +53,13 @@ impl Setup {
     #[must_use]
     pub fn limits_addresses(mut self) -> Self {
         self.limits_addresses = true;
+        self
+    }
+
+    /// Listens where the configuration file says, which a reload may change; no flag is above it.
+    #[must_use]
+    pub fn listens_by_file(mut self) -> Self {
+        self.listens_by_file = true;
         self
     }
 
@@ -134,7 +142,7 @@ impl Setup {
         }
         let listen =
             if self.listen.is_empty() { vec!["127.0.0.1:0".to_owned()] } else { self.listen };
-        for address in &listen {
+        for address in listen.iter().filter(|_| !self.listens_by_file) {
             command.args(["--listen", address]);
         }
         command.arg("--control").arg(self.control.unwrap_or_else(|| folder.join("control")));

@@ -143,6 +143,32 @@ impl Config {
         Ok(config)
     }
 
+    /// Whether another configuration may take the place of this one while the daemon runs.
+    ///
+    /// # Errors
+    /// A key is another that holds for a daemon's whole life; or who listens is another, and that is the service manager's.
+    pub fn may_become(&self, other: &Self, is_given: bool) -> Result<(), String> {
+        let keys = table::KEYS.iter().zip(self.settings.keys.iter().zip(&other.settings.keys));
+        for (key, (now, then)) in keys.filter(|(key, _)| key.at_start) {
+            let value = |setting: &Option<Setting>| setting.as_ref().map(|is| is.value.clone());
+            if let Some(new) = then.as_ref().filter(|_| value(now) != value(then)) {
+                let was = now.as_ref().map_or("", |setting| &setting.written);
+                return Err(format!(
+                    "{}: {}.{} is {} and was {was}; that takes a restart",
+                    new.origin, key.section, key.name, new.written
+                ));
+            }
+        }
+        if is_given && self.listen != other.listen {
+            let origin = other.settings.listen.first().map(|setting| setting.origin.to_string());
+            return Err(format!(
+                "{}: [[listen]] is another, but chatd.socket listens for clients; use 'systemctl edit chatd.socket'",
+                origin.unwrap_or_default()
+            ));
+        }
+        Ok(())
+    }
+
     /// How many connections somebody asked for, where that is a number.
     pub fn connections(&self) -> Option<usize> {
         size(&self.settings, "limits", "connections")

@@ -14,7 +14,8 @@ impl Config {
         // A listener without its address is none, so that this section is a comment, too.
         each_section(&mut page, "# [[listen]]", |page, at| {
             let key = &KEYS[at];
-            let _ = writeln!(page, "\n# {}", key.doc);
+            let restart = if key.at_start { " (takes a restart)" } else { "" };
+            let _ = writeln!(page, "\n# {}{restart}", key.doc);
             match settings.keys[at].as_ref() {
                 Some(setting) => writeln!(page, "# {} = {}", key.name, setting.written),
                 None => writeln!(page, "# {}: depends on the machine", key.name),

@@ -64,6 +64,14 @@ pub(crate) struct Key {
     /// As it is written in the file; empty where it depends on the machine.
     pub(crate) default: &'static str,
     pub(crate) doc: &'static str,
+    /// It holds for a daemon's whole life: a reload does not change it.
+    pub(crate) at_start: bool,
+}
+
+impl Key {
+    const fn at_start(self) -> Self {
+        Self { at_start: true, ..self }
+    }
 }
 
 const fn key(
@@ -73,7 +81,7 @@ const fn key(
     default: &'static str,
     doc: &'static str,
 ) -> Key {
-    Key { section, name, kind, default, doc }
+    Key { section, name, kind, default, doc, at_start: false }
 }
 
 const TIME: Kind = Kind::Duration { off: true };
@@ -101,7 +109,7 @@ pub(crate) const KEYS: &[Key] = &[
         "",
         "how the server calls itself; by default the host's name",
     ),
-    key("server", "default_room", Kind::Text, "\"lobby\"", "the room of every v0.5 client"),
+    key("server", "default_room", Kind::Text, "\"lobby\"", "the room of every v0.5 client").at_start(),
     key(
         "server",
         "shutdown_timeout",
@@ -116,14 +124,15 @@ pub(crate) const KEYS: &[Key] = &[
         "\"127.0.0.1:33333\"",
         "an address and port for clients; [[listen]] may be repeated",
     ),
-    key("control", "path", Kind::Text, "", "the control socket"),
+    key("control", "path", Kind::Text, "", "the control socket").at_start(),
     key(
         "control",
         "mode",
         Kind::Mode,
         "\"0666\"",
         "who may open the control socket, in octal; what they may do there the groups decide",
-    ),
+    )
+    .at_start(),
     key(
         "control",
         "admin_groups",
@@ -158,7 +167,7 @@ pub(crate) const KEYS: &[Key] = &[
         Kind::Choice(&["ascii", "unicode"]),
         "\"ascii\"",
         "which characters nicknames have; with unicode letters of every script, and look-alikes have one owner",
-    ),
+    ).at_start(),
     key(
         "keepalive",
         "interval",
@@ -179,7 +188,7 @@ pub(crate) const KEYS: &[Key] = &[
         Kind::Choice(&["none"]),
         "\"none\"",
         "how durable an acknowledged message is",
-    ),
+    ).at_start(),
     key(
         "history",
         "recent",
@@ -187,7 +196,7 @@ pub(crate) const KEYS: &[Key] = &[
         "\"64MiB\"",
         "recent messages kept in memory, all rooms together; off: none",
     ),
-    key("reactor", "flush", Kind::Choice(&["epoll"]), "\"epoll\"", "how queues are written"),
+    key("reactor", "flush", Kind::Choice(&["epoll"]), "\"epoll\"", "how queues are written").at_start(),
     key(
         "reactor",
         "pace",
@@ -202,7 +211,8 @@ pub(crate) const KEYS: &[Key] = &[
         Kind::Choice(&LOG_FORMATS),
         "\"auto\"",
         "how it is logged; auto: to the journal where stderr is the journal's, else text",
-    ),
+    )
+    .at_start(),
     key(
         "limits",
         "connections",

@@ -7,30 +7,34 @@ use std::fs::File;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, AsRawFd};
+use std::sync::Arc;
 use std::time::Duration;
 
 use hub::{ConnId, Measured, Peer};
 use mio::event::{Event, Source};
 use mio::net::{TcpStream, UnixStream};
 use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Interest, Poll, Token, Waker};
 use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 use proto::{Now, Span, WallTime};
 
 use crate::clock::Clock;
 use crate::listen::Listener;
+use crate::reload::Reader;
 use crate::signals::{Asked, Signals};
 use crate::sys::{bytes_held, tcp_way};
 use crate::systemd::Notify;
-use crate::turn::{Driver, ListenerId, Ready};
+use crate::systemd::reloading;
+use crate::turn::{Driver, ListenerId, Ready, Reloaded};
 
 /// Events taken from the kernel at once.
 const EVENTS: usize = 1024;
 /// Tokens from here on are no connections: no generation reaches so far.
 const SIGNALS: Token = Token(usize::MAX);
 const TIMER: Token = Token(usize::MAX - 1);
-const LISTENERS: usize = usize::MAX - 1024;
+const WAKER: Token = Token(usize::MAX - 2);
+pub(super) const LISTENERS: usize = usize::MAX - 1024;
 /// epoll sleeps whole milliseconds; a shorter pause is the timer's.
 const EPOLL_STEP: Duration = Duration::from_millis(1);
 /// A pause up to this is timed exactly; a longer one may be a millisecond late.
@@ -105,15 +109,19 @@ const READS_AWAY_MAX: usize = 32;
 
 /// See the module.
 pub struct MioDriver {
-    poll: Poll,
+    pub(super) poll: Poll,
     events: Events,
-    listeners: Vec<Listener>,
+    /// Each at its place as long as it is there.
+    pub(super) listeners: Vec<Option<Listener>>,
     streams: Vec<Option<Stream>>,
     signals: Signals,
     timer: TimerFd,
     /// Kept so that there is one descriptor left when there are none.
     reserve: Option<File>,
     manager: Option<Notify>,
+    /// Wakes the loop for what another thread has.
+    waker: Arc<Waker>,
+    pub(super) reader: Option<Reader>,
     clock: Clock,
 }
 
@@ -122,15 +130,8 @@ impl MioDriver {
     ///
     /// # Errors
     /// Those of epoll and timerfd: the process has no descriptors left.
-    pub fn new(mut listeners: Vec<Listener>, signals: Signals, clock: Clock) -> io::Result<Self> {
+    pub fn new(listeners: Vec<Listener>, signals: Signals, clock: Clock) -> io::Result<Self> {
         let poll = Poll::new()?;
-        for (index, listener) in listeners.iter_mut().enumerate() {
-            poll.registry().register(
-                listener.source(),
-                Token(LISTENERS + index),
-                Interest::READABLE,
-            )?;
-        }
         poll.registry().register(
             &mut SourceFd(&signals.as_raw_fd()),
             SIGNALS,
@@ -145,17 +146,31 @@ impl MioDriver {
             TIMER,
             Interest::READABLE,
         )?;
-        Ok(Self {
+        let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
+        let mut driver = Self {
             poll,
             events: Events::with_capacity(EVENTS),
-            listeners,
+            listeners: Vec::new(),
             streams: Vec::new(),
             signals,
             timer,
             reserve: Some(reserve()?),
             manager: None,
+            waker,
+            reader: None,
             clock,
-        })
+        };
+        for listener in listeners {
+            driver.install(listener)?;
+        }
+        Ok(driver)
+    }
+
+    /// The same, with a configuration that can be read anew.
+    #[must_use]
+    pub fn reading(mut self, reader: Reader) -> Self {
+        self.reader = Some(reader);
+        self
     }
 
     /// The same, with a service manager to be told how it goes.
@@ -202,9 +217,11 @@ impl Driver for MioDriver {
                         ready.push(match asked {
                             Asked::Stop => Ready::Stop,
                             Asked::Summary => Ready::Summary,
+                            Asked::Reload => Ready::Reload,
                         });
                     }
                 }
+                WAKER => ready.push(Ready::Waker),
                 TIMER => {
                     // Set anew before the next pause; the edge has done its work.
                 }
@@ -218,7 +235,9 @@ impl Driver for MioDriver {
     }
 
     fn accept(&mut self, listener: ListenerId) -> io::Result<(Stream, Peer)> {
-        self.listeners[listener.0].accept()
+        // One that is no more has nobody waiting.
+        let listener = self.listeners.get_mut(listener.0).and_then(Option::as_mut);
+        listener.ok_or(ErrorKind::WouldBlock)?.accept()
     }
 
     fn register(&mut self, mut stream: Stream, id: ConnId) -> io::Result<()> {
@@ -247,7 +266,10 @@ impl Driver for MioDriver {
 
     fn shed(&mut self, listener: ListenerId) -> io::Result<()> {
         self.reserve = None;
-        let shed = self.listeners[listener.0].accept_and_close();
+        let listener = self.listeners.get_mut(listener.0).and_then(Option::as_mut);
+        let shed = listener
+            .ok_or_else(|| io::Error::from(ErrorKind::WouldBlock))
+            .and_then(Listener::accept_and_close);
         // Somebody else may have taken the descriptor; then there is none to shed with until one is free.
         self.reserve = reserve().ok();
         shed
@@ -279,6 +301,17 @@ impl Driver for MioDriver {
     #[allow(clippy::disallowed_methods, reason = "an operator asked for a loop that is stuck")]
     fn stall(&mut self, span: Span) {
         std::thread::sleep(Duration::from_micros(span.as_micros()));
+    }
+
+    fn reload(&mut self) {
+        // A manager that has no room for it hears of its end all the same.
+        let _ = self.tell_manager(&reloading(Clock::monotonic()));
+        self.reader.as_ref().expect("who may ask for it has one").begin(&self.waker);
+    }
+
+    fn reloaded(&mut self) -> Option<Result<Reloaded, String>> {
+        let read = self.reader.as_mut()?.take()?;
+        Some(read.and_then(|fresh| self.adopt(fresh)))
     }
 
     fn now(&self) -> Now {

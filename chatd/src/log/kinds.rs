@@ -103,6 +103,11 @@ kinds! {
     Draining "draining" "06aed89934bd49b1b5c07b3d74944340" "info" []
         "the daemon ends: nobody is taken in, and the queues are written for `server.shutdown_timeout` at most" =>
         "nothing";
+    Reloaded "reloaded" "95ba199ef4f20cc047c16ca4b0000bc9" "info" []
+        "the configuration was read anew and holds; who listens where since then" => "nothing";
+    ReloadFailed "reload_failed" "99a287348041dad2d0ade10dd5d4f018" "error" []
+        "the configuration was read anew and is wrong, or takes a restart; everything is as it was" =>
+        "mend what the line names with its file, and reload again";
     Summary "summary" "681a761cafbb473d9f2a678dc144538b" "info" []
         "what the daemon counts, since somebody asked for it by the signal USR1; written at any level" => "nothing";
     NoJournal "no_journal" "4042f10169f94e44b1bcc094d7ff435f" "warn" []

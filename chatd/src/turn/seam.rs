@@ -6,7 +6,7 @@
 use std::io::{self, IoSlice};
 use std::time::Duration;
 
-use hub::{Answer, ConnId, Level, Measured, Notice, Peer, Record};
+use hub::{Answer, ConnId, Level, Measured, Notice, Peer, Record, Settings};
 use proto::{Now, Span, WallTime};
 
 use crate::log::Kind;
@@ -37,8 +37,22 @@ pub enum Ready {
     Stop,
     /// The process was told to log what it counts.
     Summary,
+    /// The process was told to read its configuration anew.
+    Reload,
     /// Another thread has something for the loop.
     Waker,
+}
+
+/// What was decided anew, and is in effect for the sockets already.
+pub struct Reloaded {
+    /// For the hub.
+    pub settings: Settings,
+    /// For the turn.
+    pub paced: bool,
+    /// For the turn.
+    pub shutdown_timeout: Span,
+    /// What else is to be known: who listens where now, and where no more.
+    pub words: Vec<String>,
 }
 
 /// The sockets and the clock, as the turn needs them. Nothing here blocks but `poll`.
@@ -70,6 +84,12 @@ pub trait Driver {
     }
     /// Does nothing for so long, and lets everything wait. A driver whose time is not the world's has nothing to show.
     fn stall(&mut self, _span: Span) {}
+    /// Begins to read the configuration anew; [`Self::reloaded`] has the outcome after a [`Ready::Waker`].
+    fn reload(&mut self) {}
+    /// What became of it, once it is known. A driver without a configuration knows nothing.
+    fn reloaded(&mut self) -> Option<Result<Reloaded, String>> {
+        None
+    }
     /// Closes both directions, and forgets the connection.
     fn shutdown(&mut self, id: ConnId);
     /// The monotonic clock.
