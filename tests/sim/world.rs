@@ -15,6 +15,9 @@ use crate::rng::Rng;
 use crate::swarm::Plan;
 use crate::trace::{Kind, Trace};
 
+/// What the hub lets one user have at once on the control socket.
+const CONTROL_CONNECTIONS_BY_USER_MAX: usize = 16;
+
 /// The listener of TCP and the control socket, as the network numbers them.
 pub const TCP: usize = 0;
 /// See `TCP`.
@@ -384,7 +387,8 @@ impl World {
     /// The daemon refuses an accepted connection: it must be at its limit, or ending.
     pub fn refused(&mut self, no: usize) {
         let full = self.net.by_token.len() >= self.plan.limits.connections;
-        let limited = self.has_too_many(no) || self.comes_too_often(no);
+        let limited =
+            self.has_too_many(no) || self.comes_too_often(no) || self.user_has_too_many(no);
         let unwanted = self.phase == Phase::Stopping || self.oracle.may_be_kept_out(no);
         assert!(full || limited || unwanted, "#{no} was refused without a cause");
     }
@@ -413,6 +417,15 @@ impl World {
         let open = self.neighbours(no).filter(|other| self.net.links[*other].stage == Stage::Open);
         let open = open.count();
         self.plan.quotas.clients_per_ip.is_some_and(|most| open >= most as usize)
+    }
+
+    /// Whether a user's other control connections are as many as one user may have.
+    fn user_has_too_many(&self, no: usize) -> bool {
+        let login = |no: usize| self.oracle.voices[no].login.as_deref();
+        let others = (0..self.clients.len()).filter(|other| {
+            self.net.links[*other].stage == Stage::Open && login(*other) == login(no)
+        });
+        login(no).is_some() && others.count() >= CONTROL_CONNECTIONS_BY_USER_MAX
     }
 
     fn comes_too_often(&self, no: usize) -> bool {
