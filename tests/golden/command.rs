@@ -76,16 +76,7 @@ pub fn carry_out(world: &mut World, command: &str) {
                 under_way: number(segments),
             };
         }
-        ["reload"] => world.reload(),
-        ["reloaded", key, value] => {
-            let mut settings = world.hub().settings().clone();
-            set(&mut settings, key, value);
-            world.reloaded(Ok(settings));
-        }
-        ["reload", "fails", _] => {
-            let why = bytes_of(&tokens[2]);
-            world.reloaded(Err(String::from_utf8(why).unwrap()));
-        }
+        ["reload" | "reloaded", ..] => reload(world, &words, &tokens),
         ["drain"] => world.drain(),
         ["memory"] => memory(world),
         [name, "ends"] => world.hangs_up(name, HangUp::Eof),
@@ -161,6 +152,21 @@ fn bytes(command: &[Token]) -> Vec<u8> {
             native::frame(kind.parse().unwrap(), payload)
         }
         other => panic!("no such command: {other:?}"),
+    }
+}
+
+fn reload(world: &mut World, words: &[&str], tokens: &[Token]) {
+    match *words {
+        ["reload"] => world.reload(),
+        ["reloaded", key, value] => {
+            let mut settings = world.hub().settings().clone();
+            set(&mut settings, key, value);
+            world.reloaded(Ok(settings));
+        }
+        ["reload", "fails", _] => {
+            world.reloaded(Err(String::from_utf8(bytes_of(&tokens[2])).unwrap()));
+        }
+        _ => panic!("no such command: {words:?}"),
     }
 }
 
