@@ -158,6 +158,7 @@ pub fn ping(context: &mut Context) -> Result<(), Failure> {
 /// another one can be started.
 pub fn stop(context: &mut Context) -> Result<(), Failure> {
     let mut client = context.call()?;
+    let is_managed = client.is_managed();
     context.ask(&mut client, "stop", Fields::new(), &mut |_| Ok(()))?;
     context.talk.whisper("stopping", "the daemon is emptying its queues");
     let deadline = context.deadline();
@@ -170,6 +171,12 @@ pub fn stop(context: &mut Context) -> Result<(), Failure> {
             .step(now, Some(deadline), &[])
             .map_err(|error| Failure::unreachable(error.to_string()))?;
         while client.take().is_some() {}
+    }
+    if is_managed {
+        // A look whether it is gone would start it again.
+        let text = "the daemon has ended; systemd starts it again for the next who connects, until its sockets are stopped, too";
+        context.talk.say("stopped", text);
+        return Ok(());
     }
     while is_ending(context, deadline) {
         if clock::now() >= deadline {

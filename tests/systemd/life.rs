@@ -72,6 +72,25 @@ fn a_stop_says_bye_and_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_stop_by_chatctl_is_not_undone_by_its_own_look() {
+    let said = boxed(
+        "install_chatd
+        systemctl start chatd.service
+        before=$(is MainPID)
+        chatctl stop 2>&1
+        await 'it has ended' has ActiveState inactive
+        is Result
+        chatctl send lobby and it is back
+        [ \"$(is MainPID)\" != $before ]
+        is ActiveState; is NRestarts",
+    );
+    let Some(said) = said else { return };
+    let (stopped, after) = said.split_once('\n').unwrap();
+    assert!(stopped.contains("the daemon has ended; systemd starts it again"), "{stopped}");
+    assert_eq!(after, "success\nactive\n0\n");
+}
+
+#[test]
 fn a_bad_configuration_is_not_tried_again() {
     let said = boxed(
         "install_chatd

@@ -15,6 +15,8 @@ pub use transport::{SocketTransport, Transport};
 
 use alive::{Alive, Sign};
 use nix::poll::{PollFd, PollFlags, PollTimeout};
+use nix::sys::socket::getsockopt;
+use nix::sys::socket::sockopt::PeerCredentials;
 use proto::{Now, Span};
 use serde_json::Value;
 use std::collections::VecDeque;
@@ -114,6 +116,16 @@ impl Client {
     /// How many requests wait for their replies.
     pub fn waiting(&self) -> usize {
         self.outstanding.len()
+    }
+
+    /// Whether a service manager listens for the daemon: then the socket is there without it, and who connects starts it.
+    pub fn is_managed(&self) -> bool {
+        // Over a Unix socket the kernel tells who listens; over TCP nobody can.
+        let Ok(listener) = getsockopt(&self.transport.descriptor(), PeerCredentials) else {
+            return false;
+        };
+        let name = std::fs::read_to_string(format!("/proc/{}/comm", listener.pid()));
+        name.is_ok_and(|name| name.trim_end() == "systemd")
     }
 
     /// Whether everything asked has been handed to the transport.
