@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::os::unix::process::parent_id;
 use std::path::PathBuf;
 
-use hub::{Hub, Level};
+use hub::{Hub, Level, Process};
 use nix::errno::Errno;
 use nix::unistd::Uid;
 use proto::{MessageId, Now, Span};
@@ -116,12 +116,14 @@ pub fn run<L: Log>(
     tell_missing(config, &mut log);
     let supervised =
         systemd.notify.as_ref().map(|notify| Supervised { watchdog: notify.watchdog() });
+    let process = this_process(&listeners, descriptors);
     let driver = MioDriver::new(listeners, signals, clock)
         .map_err(|error| RunError::System("cannot set up epoll", error))?
         .telling(systemd.notify)
         .reading(Reader::new(args.clone(), config.clone(), capacity, is_given));
     let (seed, history) = chance(clock);
-    let hub = Hub::new(settings, seed, history, clock.now());
+    let mut hub = Hub::new(settings, seed, history, clock.now());
+    hub.served_by(process);
     let tuning =
         Tuning { paced: config.pace, shutdown_timeout: config.shutdown_timeout, supervised };
     let mut server = Server::new(hub, driver, MemoryStore::default(), log, tuning);
@@ -184,6 +186,16 @@ fn tell_missing<L: Log>(config: &Config, log: &mut L) {
          again, or name others in [control])"
     );
     log.line(level, Kind::NoGroup, text);
+}
+
+/// What `stats` tells administrators of the process.
+fn this_process(listeners: &[Listener], descriptors: usize) -> Process {
+    let addresses = listeners.iter().filter_map(Listener::address);
+    Process {
+        pid: std::process::id(),
+        descriptors_max: descriptors,
+        listeners: addresses.map(|address| address.to_string()).collect(),
+    }
 }
 
 /// What the log says of how many may be connected.

@@ -33,6 +33,7 @@ mod former;
 mod hits;
 mod invariants;
 mod kept;
+mod lately;
 mod leave;
 mod lives;
 mod names;
@@ -75,7 +76,7 @@ pub use proto::Level;
 pub use rights::{Groups, Rights};
 pub use rooms::Ticket;
 pub use settings::{Anonymous, Quota, Settings};
-pub use stats::{Census, Memory};
+pub use stats::{Census, Memory, Process};
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -92,6 +93,7 @@ use crate::deadlines::Alarm;
 use crate::directs::Directs;
 use crate::farewell::Farewells;
 use crate::hits::Hits;
+use crate::lately::Lately;
 use crate::leave::Course;
 use crate::names::Names;
 use crate::portion::Portion;
@@ -110,6 +112,7 @@ use crate::wheel::Wheel;
 #[derive(Debug)]
 pub struct Hub {
     settings: Settings,
+    process: Process,
     rates: Rates,
     /// Names the sequence numbers of this server's memory.
     history: MessageId,
@@ -148,6 +151,7 @@ pub struct Hub {
     /// What was said since the last flush.
     portion: Portion,
     counters: Counters,
+    lately: Lately,
     hits: Hits,
     /// What the last command or timer made the server do: see `work`.
     work: usize,
@@ -199,6 +203,8 @@ impl Hub {
             kept_bytes: 0,
             portion: Portion::default(),
             counters: Counters::default(),
+            lately: Lately::new(now),
+            process: Process::default(),
             hits: Hits::default(),
             work: 0,
             frame: Vec::new(),

@@ -1,7 +1,10 @@
 //! What the hub counts, and what it holds.
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use proto::Span;
-use proto::reply::Stats;
+use proto::reply::{self, Stats};
 
 use crate::Hub;
 use crate::connection::Phase;
@@ -36,6 +39,17 @@ pub struct Census {
     pub messages: u64,
 }
 
+/// The process that serves, as those see it who look after it. The hub does nothing with it but tell it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Process {
+    /// Its number.
+    pub pid: u32,
+    /// How many descriptors it may have.
+    pub descriptors_max: usize,
+    /// The network addresses on which it listens.
+    pub listeners: Vec<String>,
+}
+
 /// What is counted from the start on.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
@@ -46,7 +60,6 @@ pub(crate) struct Counters {
     pub(crate) deliveries: u64,
     pub(crate) encoded_v05: u64,
     pub(crate) encoded_v1: u64,
-    pub(crate) turn_longest: Span,
     pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
 }
@@ -82,21 +95,33 @@ impl Hub {
             deliveries: counters.deliveries,
             encoded_v05: counters.encoded_v05,
             encoded_v1: counters.encoded_v1,
-            turn_longest_us: counters.turn_longest.as_micros(),
+            turns: self.lately.turns(),
+            recent: self.lately.recent(self.now, counters.messages, counters.deliveries),
             bytes_in: counters.bytes_in,
             bytes_out: counters.bytes_out,
             blocks: self.blocks.len(),
             block_bytes: self.blocks.bytes(),
             private_bytes: self.private_bytes,
+            store_bytes_max: self.settings.store,
+            kept_bytes: self.kept_bytes,
             recent_bytes: self.recents.bytes(),
             hits: self.hits.counts(),
             who: None,
+            process: None,
         }
     }
 
-    /// What the server counts, and who ran into a limit lately: for administrators, since addresses are in it.
+    /// What the server counts, who ran into a limit lately, and what process it is: for administrators, since addresses are in it.
     pub fn stats_with_names(&self) -> Stats<'_> {
-        Stats { who: Some(self.hits.named(self.now)), ..self.stats() }
+        let Process { pid, descriptors_max, listeners } = &self.process;
+        let process = reply::Process { pid: *pid, descriptors_max: *descriptors_max, listeners };
+        let who = self.hits.named(self.now);
+        Stats { who: Some(who), process: Some(process), ..self.stats() }
+    }
+
+    /// This process serves; told again when its listeners are others.
+    pub fn served_by(&mut self, process: Process) {
+        self.process = process;
     }
 
     /// How many there are; it costs nothing to ask.
@@ -110,7 +135,8 @@ impl Hub {
 
     /// A turn of the loop took so long, without its sleep.
     pub fn turned(&mut self, took: Span) {
-        self.counters.turn_longest = self.counters.turn_longest.max(took);
+        let Counters { messages, deliveries, .. } = self.counters;
+        self.lately.turned(self.now, took, messages, deliveries);
     }
 
     /// What the hub holds; the work grows with the number of connections.

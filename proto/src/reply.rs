@@ -1,5 +1,6 @@
 //! What `ok` replies carry, by request.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -149,7 +150,7 @@ pub enum Reply<'a> {
     /// To `stats`.
     Stats {
         /// What the server counts.
-        stats: Stats<'a>,
+        stats: Box<Stats<'a>>,
     },
 }
 
@@ -372,6 +373,48 @@ pub struct Hit<'a> {
     pub ago_ms: u64,
 }
 
+/// How long turns of the loop took, without its sleep, in microseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Turns {
+    /// How many turns there were.
+    #[serde(rename = "turns")]
+    pub count: u64,
+    /// Half of them took no longer; at most a quarter too much.
+    #[serde(rename = "turn_p50_us")]
+    pub p50_us: u64,
+    /// 99 of 100 took no longer; at most a quarter too much.
+    #[serde(rename = "turn_p99_us")]
+    pub p99_us: u64,
+    /// The longest, exactly.
+    #[serde(rename = "turn_longest_us")]
+    pub longest_us: u64,
+}
+
+/// What happened in the last minute.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Recent {
+    /// How long that minute was in milliseconds: 50 to 60 seconds, less at the start.
+    pub ms: u64,
+    /// Messages taken.
+    pub messages: u64,
+    /// Messages handed to receivers' queues.
+    pub deliveries: u64,
+    /// How long turns took.
+    #[serde(flatten)]
+    pub turns: Turns,
+}
+
+/// The process that serves: what only those need to know who look after it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Process<'a> {
+    /// Its number.
+    pub pid: u32,
+    /// How many descriptors it may have.
+    pub descriptors_max: usize,
+    /// The network addresses on which it listens.
+    pub listeners: &'a [String],
+}
+
 /// What the server counts. Counters begin at its start.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Stats<'a> {
@@ -407,8 +450,11 @@ pub struct Stats<'a> {
     pub encoded_v05: u64,
     /// Events encoded for v1: each once for all framings of it, where somebody hears it.
     pub encoded_v1: u64,
-    /// The longest turn of the loop since the start, without its sleep, in microseconds.
-    pub turn_longest_us: u64,
+    /// How long turns took since the start.
+    #[serde(flatten)]
+    pub turns: Turns,
+    /// What happened in the last minute.
+    pub recent: Recent,
     /// Bytes read from peers.
     pub bytes_in: u64,
     /// Bytes written to peers.
@@ -419,6 +465,10 @@ pub struct Stats<'a> {
     pub block_bytes: usize,
     /// Bytes queued for one connection only.
     pub private_bytes: usize,
+    /// The most bytes of blocks and of those queued for one connection, together, where that is limited: `store`.
+    pub store_bytes_max: Option<usize>,
+    /// Bytes of unfinished frames, and of those that quotas hold back.
+    pub kept_bytes: usize,
     /// Bytes of recent messages.
     pub recent_bytes: usize,
     /// How often limits were hit.
@@ -427,6 +477,9 @@ pub struct Stats<'a> {
     /// Who hit one lately, the latest first; administrators see it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub who: Option<Vec<Hit<'a>>>,
+    /// The process that serves; administrators see it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub process: Option<Process<'a>>,
 }
 
 #[cfg(test)]

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 
 use hub::{
-    Answer, ConnId, Effect, HangUp, Hub, Level, Measured, Notice, Outbox, Peer, Record, Rights,
-    Settings,
+    Answer, ConnId, Effect, HangUp, Hub, Level, Measured, Notice, Outbox, Peer, Process, Record,
+    Rights, Settings,
 };
 use proto::{MessageId, Now, Span, Transport, WallTime};
 
@@ -88,7 +88,10 @@ impl World {
     pub fn hub(&mut self) -> &mut Hub {
         if let Some(settings) = self.settings.take() {
             let history = MessageId::parse("00000000-0000-4000-8000-00000000000a").unwrap();
-            self.hub = Some(Hub::new(settings, SEED, history, self.now));
+            let mut hub = Hub::new(settings, SEED, history, self.now);
+            let listeners = vec!["127.0.0.1:33333".to_owned()];
+            hub.served_by(Process { pid: 1, descriptors_max: 1_024, listeners });
+            self.hub = Some(hub);
             self.tell_wall();
         }
         self.hub.as_mut().unwrap()

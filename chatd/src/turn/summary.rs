@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use proto::reply::{LimitHits, Stats};
+use proto::reply::{LimitHits, Recent, Stats, Turns};
 
 /// Writes fields as `name=value`. All fields of the type are named, so that a new one is met here.
 macro_rules! write_fields {
@@ -17,9 +17,20 @@ pub(super) fn summary(stats: &Stats<'_>) -> String {
     let mut line = String::from("counted:");
     write_fields!(line, stats => Stats {
         uptime_ms, connections_native, connections_v1, connections_control, connections_undecided, accepted, cut_slow, gaps, rooms,
-        messages, deliveries, encoded_v05, encoded_v1, turn_longest_us, bytes_in, bytes_out, blocks, block_bytes, private_bytes,
+        messages, deliveries, encoded_v05, encoded_v1, bytes_in, bytes_out, blocks, block_bytes, private_bytes, kept_bytes,
         recent_bytes
-    } and server, version, connections_max, hits, who);
+    } and server, version, turns, recent, connections_max, store_bytes_max, hits, who, process);
+    let Turns { count, p50_us, p99_us, longest_us } = stats.turns;
+    let _ = write!(
+        line,
+        " turns={count} turn_p50_us={p50_us} turn_p99_us={p99_us} turn_longest_us={longest_us}"
+    );
+    let Recent { ms, messages, deliveries, turns } = stats.recent;
+    let _ = write!(
+        line,
+        " recent.ms={ms} recent.messages={messages} recent.deliveries={deliveries} recent.turns={} recent.turn_longest_us={}",
+        turns.count, turns.longest_us
+    );
     if let Some(most) = stats.connections_max {
         let _ = write!(line, " connections_max={most}");
     }

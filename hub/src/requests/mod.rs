@@ -297,7 +297,7 @@ impl Hub {
     ) -> Result<(), Error> {
         let is_admin = self.connections.known(id).rights.allow(Permission::Admin);
         let stats = if is_admin { self.stats_with_names() } else { self.stats() };
-        let bytes = self.encoded_reply(id, request, &Reply::Stats { stats })?;
+        let bytes = self.encoded_reply(id, request, &Reply::Stats { stats: stats.into() })?;
         self.push_private(id, bytes, out);
         Ok(())
     }

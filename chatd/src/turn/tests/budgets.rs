@@ -38,7 +38,7 @@ impl Scene {
 
 /// The most of a turn, and that the longest of all was within what is promised.
 fn most(scene: &Scene, turns: &[usize]) -> usize {
-    let longest = scene.server.hub().stats().turn_longest_us;
+    let longest = scene.server.hub().stats().turns.longest_us;
     assert!(longest <= 10_000, "a turn of {longest} us");
     *turns.iter().max().unwrap()
 }
