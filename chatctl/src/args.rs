@@ -3,7 +3,9 @@
 
 mod operate;
 
-pub use operate::{Announce, Ban, Clients, DebugStall, Kick, LogLevel, Unban, Weight, Whois};
+pub use operate::{
+    Announce, Ban, Bounds, Check, Clients, DebugStall, Kick, LogLevel, Unban, Weight, Whois,
+};
 
 use crate::moments;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -105,6 +107,13 @@ pub enum Command {
     Topic(Topic),
     /// How the daemon is doing
     Status,
+    /// How the daemon is doing in one line and a status, for monitoring systems
+    Check(Check),
+    /// What could be wrong with the daemon and its machine, and what to do about it
+    #[command(
+        after_help = "Each line is `ok`, `warn` or `bad`. Exit status: 0 nothing is bad, 1 something is. It changes nothing, and needs no network."
+    )]
+    Doctor,
     /// Ask the daemon for a sign of life, and measure how long it takes
     Ping,
     /// Who has a nickname
@@ -353,6 +362,7 @@ mod tests {
             "topic",
             "whois",
             "clients",
+            "check",
             "kick",
             "ban",
             "unban",
@@ -386,6 +396,10 @@ mod tests {
             "chatctl tail ops --since 1h --after 3",
             "chatctl tail ops -n 3 --since 1h",
             "chatctl kick",
+            "chatctl check --connections 80",
+            "chatctl check --connections 95,80",
+            "chatctl check --queue 80,101",
+            "chatctl check --turn 5ms,10ms",
             "chatctl announce",
             "chatctl log-level loud",
             "chatctl send lobby hello -l",

@@ -8,8 +8,10 @@
 pub mod args;
 pub mod ask;
 pub mod catching;
+pub mod check;
 pub mod client;
 pub mod clock;
+pub mod doctor;
 pub mod failure;
 pub mod history;
 pub mod input;
@@ -21,6 +23,7 @@ pub mod resolve;
 pub mod send;
 pub mod server;
 pub mod signals;
+pub mod status;
 pub mod table;
 pub mod tail;
 pub mod talk;
@@ -44,26 +47,33 @@ pub fn run(line: &[OsString]) -> u8 {
         Err(error) => return usage::misunderstood(line, error),
     };
     let talk = Talk::new(&command_line.global);
+    let (is_check, is_json) = (matches!(command_line.command, Command::Check(_)), talk.is_json());
     let (failure, talk) = match Context::new(command_line.global, talk) {
         Ok(mut context) => match carry_out(&mut context, &command_line.command) {
-            Ok(()) => return failure::Exit::Done.code(),
+            Ok(status) => return status,
             Err(failure) => (failure, context.talk),
         },
         Err(pair) => pair,
     };
+    if is_check {
+        return check::failed(&failure, is_json);
+    }
     talk.fail(&failure);
     failure.exit.code()
 }
 
-fn carry_out(context: &mut Context, command: &Command) -> Result<(), Failure> {
+/// Carries out a command; what the process is to end with where nothing failed.
+fn carry_out(context: &mut Context, command: &Command) -> Result<u8, Failure> {
     match command {
+        Command::Check(args) => return check::check(context, args),
         Command::Send(args) => send::send(context, args),
         Command::Tail(args) => tail::tail(context, args),
         Command::History(args) => history::history(context, args),
         Command::Who(args) => look::who(context, args),
         Command::Rooms => look::rooms(context),
         Command::Topic(args) => topic::topic(context, args),
-        Command::Status => look::status(context),
+        Command::Doctor => doctor::doctor(context),
+        Command::Status => status::status(context),
         Command::Ping => look::ping(context),
         Command::Whois(args) => operate::whois(context, args),
         Command::Clients(args) => operate::clients(context, args),
@@ -76,5 +86,6 @@ fn carry_out(context: &mut Context, command: &Command) -> Result<(), Failure> {
         Command::DebugStall(args) => operate::debug_stall(context, args),
         Command::Reload => operate::reload(context),
         Command::Stop => look::stop(context),
-    }
+    }?;
+    Ok(failure::Exit::Done.code())
 }

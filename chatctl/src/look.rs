@@ -1,4 +1,4 @@
-//! The commands that ask once and print the answer: `who`, `rooms`, `status`, `ping`, `stop`.
+//! The commands that ask once and print the answer: `who`, `rooms`, `ping`, `stop`.
 
 use crate::args::Who;
 use crate::ask::{Context, of_room, room};
@@ -7,7 +7,6 @@ use crate::clock;
 use crate::failure::Failure;
 use crate::moments;
 use crate::server::pause;
-use crate::visible;
 use proto::{Now, Span};
 use serde_json::{Value, json};
 
@@ -73,68 +72,6 @@ pub fn rooms(context: &mut Context) -> Result<(), Failure> {
         ))?;
     }
     context.talk.flush()
-}
-
-/// `chatctl status`: what the daemon counts, a line each.
-pub fn status(context: &mut Context) -> Result<(), Failure> {
-    let mut client = context.connect()?;
-    let hello = context.greet(&mut client)?;
-    let reply = context.ask(&mut client, "stats", Fields::new(), &mut |_| Ok(()))?;
-    let mut stats = reply.get("stats").and_then(Value::as_object).cloned().unwrap_or_default();
-    let history = hello.get("history").and_then(Value::as_str);
-    if context.talk.is_json() {
-        if let Some(history) = history {
-            stats.insert("history".to_owned(), Value::from(history));
-        }
-        context.talk.object(&Value::Object(stats).to_string())?;
-        return context.talk.flush();
-    }
-    context.talk.line(&format!("{:22} {}", "address", context.server))?;
-    if let Some(durability) = hello.get("durability").and_then(Value::as_str) {
-        context.talk.line(&format!("{:22} {durability}", "durability"))?;
-    }
-    if let Some(history) = history {
-        context.talk.line(&format!("{:22} {history}", "history"))?;
-    }
-    for (name, value) in in_order(&stats) {
-        let is_hits = name.starts_with("paused_") || name.starts_with("refused_");
-        if name == "who" || (is_hits && *value == 0) {
-            continue;
-        }
-        let (name, value) = match value {
-            Value::Number(number) if name == "uptime_ms" => {
-                let seconds = number.as_u64().unwrap_or(0) / 1_000;
-                ("uptime".to_owned(), moments::span_shown(seconds.max(1) * 1_000_000))
-            }
-            Value::Number(number) if name.ends_with("_bytes") || name.starts_with("bytes_") => {
-                (name.replace('_', " "), bytes_shown(number.as_u64().unwrap_or(0)))
-            }
-            Value::Null => (name.replace('_', " "), "off".to_owned()),
-            Value::String(text) => (name.replace('_', " "), text.clone()),
-            other => (name.replace('_', " "), other.to_string()),
-        };
-        context.talk.line(&format!("{name:22} {value}"))?;
-    }
-    for hit in stats.get("who").and_then(Value::as_array).into_iter().flatten() {
-        context.talk.line(&hit_shown(hit))?;
-    }
-    context.talk.flush()
-}
-
-/// Somebody who ran into a limit lately, and which.
-fn hit_shown(hit: &Value) -> String {
-    let text = |field: &str| visible::line(hit[field].as_str().unwrap_or("?"));
-    let number = |field: &str| hit[field].as_u64().unwrap_or(0);
-    let (limit, who) = (format!("hit {}", text("limit").replace('_', " ")), text("who"));
-    let times = match number("times") {
-        1 => "once".to_owned(),
-        times => format!("{times} times"),
-    };
-    let ago = match number("ago_ms") {
-        0 => "just now".to_owned(),
-        millis => format!("{} ago", moments::span_shown(millis.saturating_mul(1_000))),
-    };
-    format!("{limit:22} {who}, {times}, {ago}")
 }
 
 /// `chatctl ping`: the time of one round trip on an open connection.
@@ -221,24 +158,6 @@ fn names(entries: &[Value], name: &str) -> Vec<String> {
     entries.iter().filter_map(|entry| entry[name].as_str()).map(str::to_owned).collect()
 }
 
-/// The statistics in the order in which a person reads them; what is not known comes last, by name.
-fn in_order(stats: &Fields) -> Vec<(&String, &Value)> {
-    const FIRST: [&str; 8] = [
-        "server",
-        "version",
-        "uptime_ms",
-        "connections_native",
-        "connections_control",
-        "connections_undecided",
-        "connections_max",
-        "rooms",
-    ];
-    let place = |name: &str| FIRST.iter().position(|known| *known == name).unwrap_or(FIRST.len());
-    let mut all: Vec<_> = stats.iter().collect();
-    all.sort_by_key(|(name, _)| place(name));
-    all
-}
-
 /// A size as a person reads it.
 pub fn bytes_shown(bytes: u64) -> String {
     match bytes {
@@ -251,26 +170,7 @@ pub fn bytes_shown(bytes: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{bytes_shown, hit_shown, in_order};
-
-    #[test]
-    fn statistics_begin_with_what_one_looks_for() {
-        let value = serde_json::json!({"accepted": 1, "rooms": 2, "uptime_ms": 3, "version": "1"});
-        let order: Vec<_> = in_order(value.as_object().expect("an object"))
-            .into_iter()
-            .map(|(name, _)| name.as_str())
-            .collect();
-        assert_eq!(order, ["version", "uptime_ms", "rooms", "accepted"]);
-    }
-
-    #[test]
-    fn who_hits_a_limit_is_one_line_whatever_the_name() {
-        let hit = serde_json::json!({"limit": "accept_rate", "who": "192.0.2.1", "times": 7, "ago_ms": 2_500});
-        assert_eq!(hit_shown(&hit), "hit accept rate        192.0.2.1, 7 times, 2.5 s ago");
-        let hit =
-            serde_json::json!({"limit": "fanout", "who": "a\u{1b}[2J\nb", "times": 1, "ago_ms": 1});
-        assert!(!hit_shown(&hit).contains(['\u{1b}', '\n']));
-    }
+    use super::bytes_shown;
 
     #[test]
     fn sizes_read_easily() {

@@ -89,6 +89,17 @@ impl Server {
         self.places.iter().any(|place| matches!(place, Place::Tcp(..)))
     }
 
+    /// The control sockets among the places; the one that was reached last, where one was.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        let reached = self.reached.get();
+        let places = self.places.iter().enumerate();
+        let tried = places.filter(move |(number, _)| reached.is_none_or(|last| *number <= last));
+        tried.filter_map(|(_, place)| match place {
+            Place::Path(path) => Some(path.as_path()),
+            Place::Tcp(..) => None,
+        })
+    }
+
     /// The places where a daemon's control socket is when nobody said where.
     pub fn usual() -> Self {
         let mut paths = Vec::new();

@@ -3,26 +3,18 @@
 //! Commands of later versions are known here, so that whoever reads of them somewhere is told where they are; and nothing
 //! that does harm is suggested to who mistyped something else.
 
+use crate::args::CommandLine;
+use crate::check;
 use crate::failure::{Exit, Failure};
 use crate::visible;
+use clap::CommandFactory;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use std::ffi::OsString;
 use std::io::Write;
 
 /// Commands that are designed and not built.
-const UNBUILT: [&str; 11] = [
-    "top",
-    "user",
-    "token",
-    "doctor",
-    "check",
-    "reload",
-    "completion",
-    "man",
-    "chat",
-    "meet",
-    "talk",
-];
+const UNBUILT: [&str; 9] =
+    ["top", "user", "token", "reload", "completion", "man", "chat", "meet", "talk"];
 
 /// Commands that nobody shall type since they were suggested.
 const HARMFUL: [&str; 5] = ["stop", "kick", "ban", "unban", "announce"];
@@ -36,6 +28,9 @@ pub fn misunderstood(line: &[OsString], mut error: clap::Error) -> u8 {
         return Exit::Done.code();
     }
     tame(&mut error);
+    if is_check(line) {
+        return check::failed(&Failure::usage(sentence(&error)), is_json);
+    }
     if let Some(failure) = unbuilt(&error) {
         let words = if is_json {
             visible::json(&failure.as_json())
@@ -52,6 +47,12 @@ pub fn misunderstood(line: &[OsString], mut error: clap::Error) -> u8 {
         let _ = error.print();
     }
     Exit::Usage.code()
+}
+
+/// Whether it was `check` that was not understood: whoever runs that reads one line and its own statuses.
+fn is_check(line: &[OsString]) -> bool {
+    let matches = CommandLine::command().ignore_errors(true).try_get_matches_from(line);
+    matches.is_ok_and(|matches| matches.subcommand_name() == Some("check"))
 }
 
 /// Takes suggestions away that would do harm.

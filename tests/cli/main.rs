@@ -10,6 +10,7 @@ mod cursor;
 mod looks;
 mod network;
 mod operate;
+mod seeing;
 mod send;
 mod tail;
 

@@ -27,6 +27,53 @@ pub struct Clients {
     pub slow: bool,
 }
 
+/// `chatctl check`.
+#[derive(Args, Debug)]
+#[command(
+    before_help = "Examples:
+  chatctl check                         one line and a status, as monitoring systems read them
+  chatctl -s unix:/run/chatd/control check --timeout 3s --connections 60,80",
+    after_help = "Exit status, in this command only: 0 ok, 1 warning, 2 critical (also: the daemon does not answer),
+3 unknown (also: wrong use). A figure past its bound alarms, one that is on it does not."
+)]
+pub struct Check {
+    /// Connections, in percent of `limits.connections`
+    #[arg(long, value_name = "WARN,CRIT", default_value = "80,95", value_parser = percents)]
+    pub connections: Bounds,
+    /// What waits to be written, in percent of `limits.store`
+    #[arg(long, value_name = "WARN,CRIT", default_value = "50,90", value_parser = percents)]
+    pub queue: Bounds,
+    /// The longest turn of the daemon's loop in the last minute, in milliseconds
+    #[arg(long, value_name = "WARN,CRIT", default_value = "50,250", value_parser = bounds)]
+    pub turn: Bounds,
+}
+
+/// From where on a figure alarms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Past it somebody should look.
+    pub warning: u64,
+    /// Past it somebody must act.
+    pub critical: u64,
+}
+
+fn bounds(text: &str) -> Result<Bounds, String> {
+    let numbers = text.split_once(',').and_then(|(warning, critical)| {
+        Some(Bounds { warning: warning.parse().ok()?, critical: critical.parse().ok()? })
+    });
+    numbers
+        .filter(|bounds| bounds.warning <= bounds.critical)
+        .ok_or_else(|| "write two numbers, the smaller first, like 80,95".to_owned())
+}
+
+fn percents(text: &str) -> Result<Bounds, String> {
+    let bounds = bounds(text)?;
+    if bounds.critical > 100 {
+        return Err("these are percents, 100 at most".to_owned());
+    }
+    Ok(bounds)
+}
+
 /// `chatctl kick`.
 #[derive(Args, Debug)]
 #[command(before_help = "Examples:

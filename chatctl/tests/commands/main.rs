@@ -9,6 +9,7 @@ mod network;
 mod operating;
 mod programs;
 mod receipts;
+mod seeing;
 
 use fake::{DEADLINE, Fake, Folder, command, ended, message, run};
 use serde_json::{Value, json};
@@ -218,12 +219,12 @@ fn what_is_not_built_says_so() {
 #[test]
 fn commands_to_come_are_known_and_none_of_harm_is_suggested() {
     let socket = Folder::new().socket();
-    for name in "top user token doctor check reload completion man chat meet talk".split(' ') {
+    for name in "top user token reload completion man chat meet talk".split(' ') {
         let ran = run(&socket, &[name, "--flag", "x"], b"");
         assert_eq!(ran.code, Some(2), "{ran:?}");
         assert_eq!(ran.err, format!("chatctl: `{name}` is not built yet in this version\n"));
     }
-    let ran = run(&socket, &["--json", "doctor"], b"");
+    let ran = run(&socket, &["--json", "top"], b"");
     let error: Value = serde_json::from_str(&ran.err).unwrap();
     assert_eq!(error["error"], "not_built_yet");
     for (typed, never) in [("stpo", "stop"), ("kik", "kick"), ("bann", "ban")] {
@@ -361,7 +362,7 @@ fn who_rooms_status_ping_and_stop_print_what_they_learn() {
         let asked = caller.hear("stats");
         caller.yes(
             &asked,
-            json!({"stats": {"rooms": 2, "uptime_ms": 61_000, "block_bytes": 65_536, "paused_bytes": 0,
+            json!({"stats": {"rooms": 2, "uptime_ms": 61_000, "kept_bytes": 65_536, "paused_bytes": 0,
                              "who": [{"limit": "bytes", "who": "Ada", "times": 2, "ago_ms": 3_000}]}}),
         );
     });
@@ -371,7 +372,7 @@ fn who_rooms_status_ping_and_stop_print_what_they_learn() {
         "history                11111111-1111-4111-8111-111111111111",
         "uptime                 1m 1s",
         "rooms                  2",
-        "block bytes            64 KiB",
+        "unfinished frames      64 KiB",
     ] {
         assert!(ran.out.lines().any(|said| said == line), "{line} {ran:?}");
     }
