@@ -456,6 +456,7 @@ impl<D: Driver, S: Store, L: Log> Server<D, S, L> {
             let outcome = outcome.map(|reloaded| {
                 self.shutdown_timeout = reloaded.shutdown_timeout;
                 self.pace.set(reloaded.paced);
+                self.hub.listens_on(reloaded.listeners);
                 let mut words = reloaded.words;
                 words.insert(0, "the configuration was read anew and holds".to_owned());
                 self.log.line(Level::Info, Kind::Reloaded, words.join("; "));

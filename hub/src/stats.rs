@@ -119,9 +119,14 @@ impl Hub {
         Stats { who: Some(who), process: Some(process), ..self.stats() }
     }
 
-    /// This process serves; told again when its listeners are others.
+    /// This process serves.
     pub fn served_by(&mut self, process: Process) {
         self.process = process;
+    }
+
+    /// It listens on these addresses from now on.
+    pub fn listens_on(&mut self, listeners: Vec<String>) {
+        self.process.listeners = listeners;
     }
 
     /// How many there are; it costs nothing to ask.

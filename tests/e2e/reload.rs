@@ -89,6 +89,9 @@ fn listeners_come_and_go_while_others_talk() {
     rewrite(&daemon, &file(&["127.0.0.2:0"], ""));
     assert_eq!(reload(&mut ops)["ok"], true);
     assert!(TcpStream::connect(daemon.address()).is_err(), "nobody listens there");
+    let stats = ops.asks("stats", json!({}));
+    let there = listens_since(&daemon, "127.0.0.2").to_string();
+    assert_eq!(stats["stats"]["process"]["listeners"], json!([there]), "{stats}");
     ada.chats("who came by it stays");
     bob.hears_that("Ada", "who came by it stays");
     carol.hears_that("Ada", "who came by it stays");

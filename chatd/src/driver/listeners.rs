@@ -51,7 +51,9 @@ impl MioDriver {
         }
         let (paced, shutdown_timeout) = (fresh.config.pace, fresh.config.shutdown_timeout);
         self.reader.as_mut().expect("it is still there").config = fresh.config;
-        Ok(Reloaded { settings, paced, shutdown_timeout, words })
+        let listeners = self.listeners.iter().flatten().filter_map(Listener::address);
+        let listeners = listeners.map(|address| address.to_string()).collect();
+        Ok(Reloaded { settings, paced, shutdown_timeout, listeners, words })
     }
 
     /// Returns what is to be said of it.

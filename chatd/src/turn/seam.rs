@@ -51,6 +51,8 @@ pub struct Reloaded {
     pub paced: bool,
     /// For the turn.
     pub shutdown_timeout: Span,
+    /// The network addresses on which it listens now.
+    pub listeners: Vec<String>,
     /// What else is to be known: who listens where now, and where no more.
     pub words: Vec<String>,
 }
