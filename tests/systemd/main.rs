@@ -8,6 +8,7 @@
 
 mod journal;
 mod life;
+mod reload;
 mod rights;
 mod sockets;
 mod systemd_box;
