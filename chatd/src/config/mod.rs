@@ -516,6 +516,11 @@ mod tests {
             refusal("[limits]\nmesage = 100\n"),
             "chatd.toml:2: unknown key 'limits.mesage'; did you mean 'limits.message'?"
         );
+        // A letter from one, two from the other that it begins like.
+        assert_eq!(
+            refusal("[limits]\nmesages = 100\n"),
+            "chatd.toml:2: unknown key 'limits.mesages'; did you mean 'limits.messages'?"
+        );
         assert_eq!(
             refusal("[http]\nweb = true\n"),
             "chatd.toml:1: 'http' is not built yet in this version; take it out"

@@ -451,11 +451,14 @@ pub(crate) fn find(section: &str, name: &str) -> Result<usize, String> {
     })
 }
 
-/// The name most like what was written, unless none is.
+/// The name from which the fewest letters differ, of several the one most like it; none where none is like it.
 fn nearest(wished: &str, names: impl Iterator<Item = String>) -> Option<String> {
     names
         .map(|name| (strsim::jaro_winkler(wished, &name), name))
         .filter(|(likeness, _)| *likeness > 0.7)
-        .max_by(|(a, _), (b, _)| a.total_cmp(b))
+        .min_by(|(a, one), (b, other)| {
+            let letters = |name: &str| strsim::osa_distance(wished, name);
+            letters(one).cmp(&letters(other)).then(b.total_cmp(a))
+        })
         .map(|(_, name)| name)
 }
