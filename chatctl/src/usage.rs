@@ -13,8 +13,7 @@ use std::ffi::OsString;
 use std::io::Write;
 
 /// Commands that are designed and not built.
-const UNBUILT: [&str; 9] =
-    ["top", "user", "token", "reload", "completion", "man", "chat", "meet", "talk"];
+const UNBUILT: [&str; 8] = ["top", "user", "token", "completion", "man", "chat", "meet", "talk"];
 
 /// Commands that nobody shall type since they were suggested.
 const HARMFUL: [&str; 5] = ["stop", "kick", "ban", "unban", "announce"];
