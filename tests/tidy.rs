@@ -364,6 +364,97 @@ fn has_value(cell: &str, value: &str) -> bool {
     })
 }
 
+/// The rows of the table in a section of docs/operating.md, their cells.
+fn operating_rows(heading: &str) -> Vec<Vec<String>> {
+    let page = read(&checkout().join("docs/operating.md"));
+    let (_, section) = page.split_once(&format!("\n## {heading}\n")).unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let rows = section.lines().filter(|line| line.starts_with("| `"));
+    let cells =
+        |row: &str| row.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect();
+    rows.map(cells).collect()
+}
+
+/// What stands between backticks.
+fn quoted(text: &str) -> Vec<String> {
+    text.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+/// The fields of an object, those of objects in it behind a dot, those of a list's behind `[]`.
+fn fields(of: &str, value: &serde_json::Value, all: &mut Vec<String>) {
+    match value {
+        serde_json::Value::Object(object) => {
+            for (name, value) in object {
+                let separator = if of.is_empty() { "" } else { "." };
+                fields(&format!("{of}{separator}{name}"), value, all);
+            }
+        }
+        serde_json::Value::Array(list) if list.iter().all(serde_json::Value::is_object) => {
+            let first = list.first().unwrap_or_else(|| panic!("{of} is empty in the example"));
+            fields(&format!("{of}[]"), first, all);
+        }
+        _ => all.push(of.to_owned()),
+    }
+}
+
+#[test]
+fn the_operators_page_tells_every_field_of_stats_and_no_other() {
+    let listeners = ["127.0.0.1:33333".to_owned()];
+    let stats = proto::reply::Stats {
+        who: Some(vec![proto::reply::Hit { limit: "messages", who: "Ada", times: 1, ago_ms: 0 }]),
+        process: Some(proto::reply::Process { pid: 1, descriptors_max: 1, listeners: &listeners }),
+        ..Default::default()
+    };
+    let source = read(&checkout().join("proto/src/reply.rs"));
+    let (_, block) = source.split_once("\npub struct Stats<'a> {\n").unwrap();
+    let left_out = block.split("\n}").next().unwrap().matches("skip_serializing_if").count();
+    assert_eq!(left_out, 2, "the example above is to have every field that may be left out");
+    let mut there = Vec::new();
+    fields("", &serde_json::to_value(&stats).unwrap(), &mut there);
+    let mut told: Vec<String> =
+        operating_rows("What `status` tells").iter().flat_map(|row| quoted(&row[0])).collect();
+    there.sort();
+    told.sort();
+    assert_eq!(told, there, "docs/operating.md's table of fields, and the fields of stats");
+}
+
+#[test]
+fn the_operators_page_has_every_limit_with_its_default() {
+    let there: Vec<(String, String)> = defaults()
+        .into_iter()
+        .filter(|(section, _, _)| section == "limits")
+        .map(|(_, key, value)| match value.as_deref() {
+            None => (key, "descriptors less 64".to_owned()),
+            Some("[]") => (key, "none".to_owned()),
+            Some(value) => (key, in_words(value)),
+        })
+        .collect();
+    let rows = operating_rows("Limits");
+    let told: Vec<(String, String)> =
+        rows.iter().map(|row| (quoted(&row[0]).concat(), row[1].clone())).collect();
+    assert_eq!(told, there, "docs/operating.md's limits, and the configuration's");
+}
+
+#[test]
+fn the_operators_page_names_the_keys_that_take_a_restart() {
+    let printed = chatd::config::Config::print_default();
+    let (mut section, mut takes, mut there) = (String::new(), false, Vec::new());
+    for line in printed.lines() {
+        if line.trim_start_matches("# ").starts_with('[') {
+            line.trim_matches(['#', ' ', '[', ']']).clone_into(&mut section);
+        } else if line.ends_with("(takes a restart)") {
+            takes = true;
+        } else if let Some((key, _)) = line.split_once(" = ").or_else(|| line.split_once(": "))
+            && std::mem::take(&mut takes)
+        {
+            there.push(format!("{section}.{}", key.trim_start_matches("# ")));
+        }
+    }
+    let page = read(&checkout().join("docs/operating.md"));
+    let (_, told) = page.split_once("<!-- keys that take a restart -->").unwrap();
+    assert_eq!(quoted(told.split("<!-- end -->").next().unwrap()), there);
+}
+
 #[test]
 fn links_lead_somewhere() {
     let mut complaints = Vec::new();

@@ -6,6 +6,7 @@
     reason = "a test that panics is a test that fails, and real processes live by the real clock"
 )]
 
+mod first_evening;
 mod journal;
 mod life;
 mod reload;
