@@ -23,7 +23,11 @@ fn main() -> ExitCode {
     }
     let config = match Config::load(&args) {
         Ok(config) => config,
-        Err(error) => return complain(&error, BAD_CONFIGURATION),
+        Err(error) => {
+            let status = complain(&error, BAD_CONFIGURATION);
+            Systemd::turn_away();
+            return status;
+        }
     };
     if args.print_config == Some(Print::Effective) {
         return print(&config.print_effective());

@@ -107,6 +107,29 @@ fn a_bad_configuration_is_not_tried_again() {
     assert_eq!(said, "exit-code\n78\n0\nactive\nactive\nactive\n");
 }
 
+/// Whoever waits had it started until its sockets were closed, and then nothing but `systemctl reset-failed` started it.
+#[test]
+fn who_connects_to_a_bad_configuration_does_not_close_the_ports() {
+    let said = boxed(
+        "install_chatd
+        printf '[limits]\\noutbix = \"1MiB\"\\n' >/etc/chatd/chatd.toml
+        systemctl start chatd.service && exit 1
+        chatctl ping 2>&1 && exit 1
+        chatctl -s tcp://127.0.0.1:33333 ping 2>/dev/null && exit 1
+        settled() { has ActiveState failed && has NRestarts 0; }
+        await 'it has failed' settled
+        systemctl is-active chatd.socket chatd-control.socket
+        echo >/etc/chatd/chatd.toml
+        systemctl start chatd.service
+        chatctl -s tcp://127.0.0.1:33333 ping >/dev/null
+        is ActiveState",
+    );
+    let Some(said) = said else { return };
+    let (told, rest) = said.split_once('\n').unwrap();
+    assert!(told.contains("see the daemon's log"), "{said}");
+    assert_eq!(rest, "active\nactive\nactive\n");
+}
+
 #[test]
 fn whatever_else_ends_it_it_is_back() {
     let said = boxed(

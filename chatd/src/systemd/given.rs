@@ -21,6 +21,8 @@ use crate::sys;
 const CHAT: &str = "chat";
 /// The name of the control socket.
 const CTL: &str = "ctl";
+/// As many may wait at a socket: chatd.socket's backlog. Whoever comes faster than they are let go does not keep us.
+const WAITING_MAX: usize = 4096;
 /// More than any sensible unit has.
 const DESCRIPTORS_MAX: u16 = 256;
 
@@ -63,6 +65,17 @@ impl Given {
             given.put(descriptor, name).map_err(|why| GivenError(format!("{place}, {why}")))?;
         }
         Ok(given)
+    }
+
+    /// Lets everybody go who waits, without a word: where nobody will serve them, each would have the daemon started again.
+    pub(super) fn turn_away(&self) {
+        let waiting = || 0..WAITING_MAX;
+        for socket in &self.chat {
+            waiting().take_while(|_| socket.accept().is_ok()).for_each(drop);
+        }
+        if let Some(socket) = &self.control {
+            waiting().take_while(|_| socket.accept().is_ok()).for_each(drop);
+        }
     }
 
     fn put(&mut self, descriptor: OwnedFd, name: Option<&str>) -> Result<(), String> {

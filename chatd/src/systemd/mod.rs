@@ -51,6 +51,14 @@ impl Systemd {
         let notify = socket.and_then(|socket| Notify::to(&socket, watchdog.as_deref()));
         Ok(Self { given, notify })
     }
+
+    /// The daemon cannot be started as it is configured: whoever waits at the sockets is let go. Otherwise the service manager would
+    /// start it for them until it gives up and closes the sockets, which somebody would have to open again.
+    pub fn turn_away() {
+        if let Ok(systemd) = Self::take() {
+            systemd.given.turn_away();
+        }
+    }
 }
 
 fn text(variable: Option<&OsString>) -> String {
