@@ -153,7 +153,11 @@ fn listeners(
     let own = if given.chat.is_empty() { &config.listen[..] } else { &[] };
     for address in own {
         let listener = Listener::tcp(*address, stall, exempt());
-        listeners.push(listener.map_err(|error| RunError::Listen(*address, error))?);
+        let listener = listener.map_err(|error| RunError::Listen(*address, error));
+        if listener.as_ref().is_err_and(RunError::is_configuration) {
+            given.turn_away();
+        }
+        listeners.push(listener?);
     }
     for socket in given.chat {
         let listener = Listener::given(socket, stall, exempt());

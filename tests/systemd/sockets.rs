@@ -84,3 +84,26 @@ fn a_socket_of_another_kind_is_refused_by_name() {
     let Some(said) = said else { return };
     assert_eq!(said, "78\n0\n");
 }
+
+/// Whoever asked over the control socket meanwhile had the service started until its sockets were closed.
+#[test]
+fn a_port_that_another_has_is_named_and_a_start_mends_it_when_it_is_free() {
+    let said = boxed(
+        "install_chatd
+        systemd-run --quiet --unit holder --property RuntimeDirectory=holder \\
+            /usr/bin/chatd --config /dev/null --control /run/holder/control
+        await 'the port is held' chatctl -s /run/holder/control --quiet ping >/dev/null 2>&1
+        systemctl start chatd.service && exit 1
+        logged 'let chatd.socket give them'
+        journalctl --quiet --output cat --unit chatd.socket | grep -o 'Address already in use' | head -n 1
+        chatctl ping 2>/dev/null && exit 1
+        await 'it has failed' has ActiveState failed
+        systemctl is-active chatd-control.socket
+        systemctl stop holder.service
+        systemctl start chatd.service
+        chatctl -s tcp://127.0.0.1:33333 ping >/dev/null
+        is ActiveState",
+    );
+    let Some(said) = said else { return };
+    assert_eq!(said, "Address already in use\nactive\nactive\n");
+}

@@ -68,7 +68,7 @@ impl Given {
     }
 
     /// Lets everybody go who waits, without a word: where nobody will serve them, each would have the daemon started again.
-    pub(super) fn turn_away(&self) {
+    pub(crate) fn turn_away(&self) {
         let waiting = || 0..WAITING_MAX;
         for socket in &self.chat {
             waiting().take_while(|_| socket.accept().is_ok()).for_each(drop);
