@@ -78,3 +78,28 @@ fn a_reload_under_the_drop_in_opens_and_closes_ports() {
     let Some(said) = said else { return };
     assert_eq!(said, "127.0.0.1:4444\n");
 }
+
+/// Here nobody is root: the daemon's own user asks.
+#[test]
+fn a_users_own_daemon_is_reloaded_by_its_unit() {
+    let said = boxed(
+        r#"install_chatd
+        install -D -m 644 /src/systemd/user/chatd.service /usr/lib/systemd/user/chatd.service
+        useradd --create-home eve
+        folder=/run/user/$(id -u eve)
+        systemctl start "user@$(id -u eve).service"
+        as_eve() { runuser -u eve -- env HOME=/home/eve XDG_RUNTIME_DIR="$folder" "$@"; }
+        as_eve systemctl --user enable --now chatd.service 2>/dev/null
+        as_eve mkdir -p /home/eve/.config/chatd
+        configure() { printf '[limits]\n%s\n' "$1" >/home/eve/.config/chatd/chatd.toml; }
+        configure 'message = 2'
+        as_eve systemctl --user reload chatd.service
+        as_eve chatctl send lobby hey 2>/dev/null && exit 1
+        configure 'mesage = 3'
+        as_eve systemctl --user reload chatd.service 2>/dev/null && exit 1
+        as_eve systemctl --user is-active chatd.service
+        as_eve chatctl send lobby hi"#,
+    );
+    let Some(said) = said else { return };
+    assert_eq!(said, "active\n");
+}
