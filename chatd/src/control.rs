@@ -101,7 +101,7 @@ impl Drop for Control {
 
 /// Makes a folder below one that is there. Where the daemon is the whole system's, others come to the socket in it as far as
 /// `mode` lets them; a user's own daemon is theirs alone.
-fn make(folder: &Path, mode: u32) -> io::Result<()> {
+pub(crate) fn make(folder: &Path, mode: u32) -> io::Result<()> {
     let is_for_all = mode & 0o077 != 0 && Uid::effective().is_root();
     let folder_mode = if is_for_all { 0o755 } else { 0o700 };
     match under_umask(0o777 & !folder_mode, || fs::create_dir(folder)) {
@@ -144,9 +144,8 @@ fn refuse_foreign(folder: &Path) -> io::Result<()> {
 
 /// Takes the lock beside the socket. The file stays: removing it would let two daemons hold two locks of one name.
 fn lock(path: &Path) -> io::Result<Flock<File>> {
-    let lock = beside(path, "lock");
-    let file =
-        OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(lock)?;
+    let mut options = OpenOptions::new();
+    let file = options.create(true).truncate(false).write(true).mode(0o600).open(lock_of(path))?;
     Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| {
         let live = nix::errno::Errno::EWOULDBLOCK;
         if error == live { in_use(path) } else { io::Error::from(error) }
@@ -195,6 +194,11 @@ fn under_umask<T>(mask: u32, make: impl FnOnce() -> T) -> T {
     let result = make();
     umask(before);
     result
+}
+
+/// The lock that goes with a socket.
+pub(crate) fn lock_of(path: &Path) -> PathBuf {
+    beside(path, "lock")
 }
 
 fn beside(path: &Path, ending: &str) -> PathBuf {

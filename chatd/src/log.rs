@@ -72,17 +72,17 @@ pub struct Sink {
 }
 
 impl Sink {
-    /// Starts the log thread.
+    /// Starts the log thread, of a daemon that left its terminal behind or of one that has it.
     ///
     /// # Errors
     /// The thread cannot be started.
-    pub fn start(level: Level, format: LogFormat) -> io::Result<Self> {
+    pub fn start(level: Level, format: LogFormat, is_daemon: bool) -> io::Result<Self> {
         let (queue, entries) = sync_channel(QUEUE_ENTRIES_MAX);
         let (ends, ended) = sync_channel(0);
         let lost = Arc::new(AtomicU64::new(0));
         let counted = Arc::clone(&lost);
         let work = move || {
-            let (outlet, complaint) = Outlet::choose(format);
+            let (outlet, complaint) = Outlet::choose(format, is_daemon);
             let pen = outlet.open(io::stderr);
             if let Some(text) = complaint {
                 pen.say(Level::Warn, Kind::NoJournal, &text, Clock::wall());

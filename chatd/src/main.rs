@@ -1,15 +1,17 @@
 //! The daemon's binary: arguments in, exit status out. Everything else is in the library.
 
+use std::error::Error;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use chatd::args::{Args, Print};
 use chatd::config::Config;
+use chatd::daemonized::{Side, Waiting, detach, lost_log, usual_pid_file};
+use chatd::identity::Identity;
 use chatd::log::{Sink, stderr_is_journals};
-use chatd::run::{RunError, run};
+use chatd::run::{Bound, RunError, run};
 use chatd::signals::Signals;
 use chatd::systemd::Systemd;
-use clap::Parser;
 
 /// The daemon could not start, or a system call failed that nothing works without.
 const FAILURE: u8 = 1;
@@ -17,7 +19,10 @@ const FAILURE: u8 = 1;
 const BAD_CONFIGURATION: u8 = 78;
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = match Args::take() {
+        Ok(args) => args,
+        Err(error) => return complain(&error, FAILURE),
+    };
     if args.print_config == Some(Print::Default) {
         return print(&Config::print_default());
     }
@@ -40,12 +45,17 @@ fn main() -> ExitCode {
         Ok(systemd) => systemd,
         Err(error) => return complain(&error, BAD_CONFIGURATION),
     };
-    match serve(&args, &config, systemd) {
-        Ok(()) => ExitCode::SUCCESS,
+    let mut waiting = Waiting::default();
+    match start(&args, config, systemd, &mut waiting) {
+        Ok(status) => ExitCode::from(status),
         Err(error) => {
             let run = error.downcast_ref::<RunError>();
             let is_configuration = run.is_some_and(RunError::is_configuration);
-            complain(&*error, if is_configuration { BAD_CONFIGURATION } else { FAILURE })
+            let status = if is_configuration { BAD_CONFIGURATION } else { FAILURE };
+            if waiting.failed(status, &error.to_string()) {
+                return ExitCode::from(status);
+            }
+            complain(&*error, status)
         }
     }
 }
@@ -60,16 +70,62 @@ fn print(text: &str) -> ExitCode {
 }
 
 /// Says what went wrong. Nobody may be there to read it; the exit status says it too.
-fn complain(error: &dyn std::error::Error, status: u8) -> ExitCode {
-    // The journal takes the priority from the line's beginning, see sd-daemon(3).
-    let priority = if stderr_is_journals() { "<3>" } else { "" };
-    let _ = writeln!(io::stderr(), "{priority}chatd: {error}");
+fn complain(error: &dyn Error, status: u8) -> ExitCode {
+    say(&error.to_string());
     ExitCode::from(status)
 }
 
-/// Blocks the signals, then starts the log thread, which inherits that, and then everything else.
-fn serve(args: &Args, config: &Config, systemd: Systemd) -> Result<(), Box<dyn std::error::Error>> {
-    let signals = Signals::block()?;
-    let sink = Sink::start(config.log_level, config.log_format)?;
-    Ok(run((args, config), systemd, signals, sink)?)
+/// A line on standard error.
+fn say(text: &str) {
+    // The journal takes the priority from the line's beginning, see sd-daemon(3).
+    let priority = if stderr_is_journals() { "<3>" } else { "" };
+    let _ = writeln!(io::stderr(), "{priority}chatd: {text}");
+}
+
+/// Binds everything, as who starts the daemon; then forks, if it is to; and serves. Returns the exit status.
+fn start(
+    args: &Args,
+    mut config: Config,
+    systemd: Systemd,
+    waiting: &mut Waiting,
+) -> Result<u8, Box<dyn Error>> {
+    if !args.daemon {
+        // First of all, so that who is told to end while it starts removes what it made.
+        let signals = Signals::block()?;
+        let bound = Bound::take(&config, systemd, None)?;
+        bound.say_where();
+        return serve(args, &config, bound, signals, waiting);
+    }
+    config.control = std::path::absolute(&config.control)?;
+    let identity = Identity::named(args)?;
+    let bound = Bound::take(&config, systemd, identity.as_ref())?;
+    let pid_file = args.pid_file.clone().unwrap_or_else(|| usual_pid_file(&config.control));
+    match detach(&pid_file, identity.as_ref(), waiting)? {
+        Side::Starter(status, text) => {
+            if status == 0 {
+                bound.say_where();
+                if let Some(advice) = lost_log(config.log_format) {
+                    say(advice);
+                }
+            } else {
+                say(&text);
+            }
+            bound.leave_to_child();
+            Ok(status)
+        }
+        Side::Daemon(_pid_file) => serve(args, &config, bound, Signals::block()?, waiting),
+    }
+}
+
+/// Starts the log thread, which inherits the blocked signals, and then everything else.
+fn serve(
+    args: &Args,
+    config: &Config,
+    bound: Bound,
+    signals: Signals,
+    waiting: &mut Waiting,
+) -> Result<u8, Box<dyn Error>> {
+    let sink = Sink::start(config.log_level, config.log_format, args.daemon)?;
+    run((args, config), bound, signals, sink, || waiting.ready())?;
+    Ok(0)
 }

@@ -1,8 +1,11 @@
 //! From a configuration to a running daemon: everything is bound, said, and then served until it is stopped.
+//!
+//! Binding is apart, since a daemon forks behind it: it makes no thread, and logs nothing yet.
 
 use std::fmt;
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::os::unix::net::UnixListener;
 use std::os::unix::process::parent_id;
 use std::path::PathBuf;
 
@@ -18,12 +21,13 @@ use crate::config::Config;
 use crate::control::Control;
 use crate::driver::MioDriver;
 use crate::history::MemoryStore;
+use crate::identity::{Identity, IdentityError};
 use crate::listen::{Listener, exempt};
 use crate::log::Kind;
 use crate::reload::Reader;
 use crate::rlimit;
 use crate::signals::Signals;
-use crate::systemd::{Given, Systemd};
+use crate::systemd::{Given, Notify, Systemd};
 use crate::turn::{Log, Server, Supervised, Tuning, Turn};
 use crate::users::Users;
 
@@ -37,6 +41,8 @@ pub enum RunError {
     Listen(SocketAddr, io::Error),
     /// The control socket cannot be made.
     Control(PathBuf, io::Error),
+    /// Nobody else can run it.
+    Identity(IdentityError),
     /// A system call failed without which nothing works.
     System(&'static str, io::Error),
 }
@@ -67,6 +73,7 @@ impl fmt::Display for RunError {
             Self::Control(path, error) => {
                 write!(f, "cannot make the control socket {}: {error}", path.display())
             }
+            Self::Identity(error) => error.fmt(f),
             Self::System(what, error) => write!(f, "{what}: {error}"),
         }
     }
@@ -86,26 +93,85 @@ fn is_sandboxed(error: &io::Error) -> bool {
     error.raw_os_error() == Some(Errno::EAFNOSUPPORT as i32)
 }
 
-/// Serves until the daemon is told to end. `signals` were blocked before any thread was started.
+/// Everything that the daemon listens on, and what else it has from before it serves.
+pub struct Bound {
+    listeners: Vec<Listener>,
+    notify: Option<Notify>,
+    /// The service manager gave the sockets for clients.
+    is_given: bool,
+    descriptors: usize,
+    /// What there was to log.
+    remarks: Vec<(Level, Kind, String)>,
+}
+
+impl Bound {
+    /// Binds what is configured and takes what was given. Ports are bound by whoever starts the daemon, the control socket by
+    /// `identity`, if there is one: from there on the process acts as that user.
+    ///
+    /// # Errors
+    /// The first thing that cannot be bound; or the process cannot be that user.
+    pub fn take(
+        config: &Config,
+        systemd: Systemd,
+        identity: Option<&Identity>,
+    ) -> Result<Self, RunError> {
+        let descriptors = rlimit::raise()
+            .map_err(|error| RunError::System("cannot read RLIMIT_NOFILE", error.into()))?;
+        let Systemd { mut given, notify } = systemd;
+        let stall = config.settings(rlimit::connections(descriptors)).stall;
+        let is_given = !given.chat.is_empty();
+        let mut remarks = Vec::new();
+        let mut listeners = tcp_listeners(config, &mut given, stall, &mut remarks)?;
+        listeners.push(control_listener(config, given.control, identity, &mut remarks)?);
+        Ok(Self { listeners, notify, is_given, descriptors, remarks })
+    }
+
+    /// One line for each address, on standard output: what a person or a script that started the daemon needs to know.
+    pub fn say_where(&self) {
+        let mut out = io::stdout().lock();
+        for listener in &self.listeners {
+            // Nobody may be there to read it; the daemon serves all the same.
+            let _ = match listener {
+                Listener::Tcp { .. } => match listener.address() {
+                    Some(address) => writeln!(out, "chatd: listening on {address}"),
+                    None => Ok(()),
+                },
+                Listener::Control(control) => {
+                    let path = control.path().unwrap_or_default();
+                    writeln!(out, "chatd: control socket {}", path.display())
+                }
+            };
+        }
+        let _ = out.flush();
+    }
+
+    /// Forgets everything, since a child of this process serves it: what would be removed and unlocked at the end is the child's.
+    pub fn leave_to_child(self) {
+        std::mem::forget(self);
+    }
+}
+
+/// Serves until the daemon is told to end. `signals` were blocked before any thread was started; `ready` is called when nothing can
+/// hinder it any more.
 ///
 /// # Errors
 /// Why it could not start. What goes wrong later with one peer is that peer's affair.
 pub fn run<L: Log>(
     (args, config): (&Args, &Config),
-    systemd: Systemd,
+    bound: Bound,
     signals: Signals,
     mut log: L,
+    ready: impl FnOnce(),
 ) -> Result<(), RunError> {
+    let Bound { listeners, notify, is_given, descriptors, remarks } = bound;
     let clock = Clock::start();
-    let descriptors = rlimit::raise()
-        .map_err(|error| RunError::System("cannot read RLIMIT_NOFILE", error.into()))?;
     // Where it fails, the loop waits a little each time that the table grows.
     let _ = rlimit::reserve(descriptors);
     let capacity = rlimit::connections(descriptors);
     let settings = config.settings(capacity);
-    let is_given = !systemd.given.chat.is_empty();
-    let listeners = listeners(config, systemd.given, settings.stall, &mut log)?;
-    say_where(&listeners);
+    for (level, kind, text) in remarks {
+        log.line(level, kind, text);
+    }
     if let Some(wished) = config.connections().filter(|wished| *wished > capacity) {
         let text = format!(
             "limits.connections is {wished}, but {descriptors} descriptors allow {capacity}: raise RLIMIT_NOFILE (LimitNOFILE=) for more"
@@ -114,12 +180,11 @@ pub fn run<L: Log>(
     }
     log.line(Level::Info, Kind::Capacity, room_for(settings.connections, descriptors));
     tell_missing(config, &mut log);
-    let supervised =
-        systemd.notify.as_ref().map(|notify| Supervised { watchdog: notify.watchdog() });
+    let supervised = notify.as_ref().map(|notify| Supervised { watchdog: notify.watchdog() });
     let process = this_process(&listeners, descriptors);
     let driver = MioDriver::new(listeners, signals, clock)
         .map_err(|error| RunError::System("cannot set up epoll", error))?
-        .telling(systemd.notify)
+        .telling(notify)
         .reading(Reader::new(args.clone(), config.clone(), capacity, is_given));
     let (seed, history) = chance(clock);
     let mut hub = Hub::new(settings, seed, history, clock.now());
@@ -127,6 +192,7 @@ pub fn run<L: Log>(
     let tuning =
         Tuning { paced: config.pace, shutdown_timeout: config.shutdown_timeout, supervised };
     let mut server = Server::new(hub, driver, MemoryStore::default(), log, tuning);
+    ready();
     loop {
         match server.turn() {
             Ok(Turn::Running) => {}
@@ -136,19 +202,20 @@ pub fn run<L: Log>(
     }
 }
 
-/// Everything that is listened on, the control socket last. What was given comes first: then nothing else of its kind is bound.
-fn listeners(
+/// Where clients connect. What was given comes first: then nothing else of its kind is bound.
+fn tcp_listeners(
     config: &Config,
-    given: Given,
+    given: &mut Given,
     stall: Option<Span>,
-    log: &mut impl Log,
+    remarks: &mut Vec<(Level, Kind, String)>,
 ) -> Result<Vec<Listener>, RunError> {
     let exempt = || exempt(&config.exempt);
     let mut listeners = Vec::new();
     if !given.chat.is_empty() && !config.listen_is_usual {
         let addresses: Vec<String> = config.listen.iter().map(SocketAddr::to_string).collect();
         let addresses = addresses.join(", ");
-        log.line(Level::Warn, Kind::NotBound, format!("{addresses}: not listened on; {INSTEAD}"));
+        let text = format!("{addresses}: not listened on; {INSTEAD}");
+        remarks.push((Level::Warn, Kind::NotBound, text));
     }
     let own = if given.chat.is_empty() { &config.listen[..] } else { &[] };
     for address in own {
@@ -159,23 +226,48 @@ fn listeners(
         }
         listeners.push(listener?);
     }
-    for socket in given.chat {
+    for socket in std::mem::take(&mut given.chat) {
         let listener = Listener::given(socket, stall, exempt());
         listeners.push(listener.map_err(|error| RunError::System("a socket is given", error))?);
     }
+    Ok(listeners)
+}
+
+/// The control socket, given or made by who runs the daemon.
+fn control_listener(
+    config: &Config,
+    given: Option<UnixListener>,
+    identity: Option<&Identity>,
+    remarks: &mut Vec<(Level, Kind, String)>,
+) -> Result<Listener, RunError> {
+    if let Some(identity) = identity {
+        if config.control_is_usual && given.is_none() {
+            identity.own(&config.control, config.control_mode).map_err(RunError::Identity)?;
+        }
+        identity.assume().map_err(RunError::Identity)?;
+    }
     let callers = Callers::new(Users::of_this_machine(), config.access.clone());
-    let control = if let Some(socket) = given.control {
+    let control = if let Some(socket) = given {
         if !config.control_is_usual {
             let path = config.control.display();
-            log.line(Level::Warn, Kind::NotBound, format!("{path}: not made; {INSTEAD}"));
+            remarks.push((Level::Warn, Kind::NotBound, format!("{path}: not made; {INSTEAD}")));
         }
         Control::given(socket, callers)
     } else {
         Control::bind(&config.control, config.control_is_usual, config.control_mode, callers)
-            .map_err(|error| RunError::Control(config.control.clone(), error))?
+            .map_err(|error| RunError::Control(config.control.clone(), blamed(error, identity)))?
     };
-    listeners.push(Listener::Control(control));
-    Ok(listeners)
+    Ok(Listener::Control(control))
+}
+
+/// Says whose permission it is that lacks, where that is not who started the daemon.
+fn blamed(error: io::Error, identity: Option<&Identity>) -> io::Error {
+    let Some(identity) = identity.filter(|_| error.raw_os_error() == Some(Errno::EACCES as i32))
+    else {
+        return error;
+    };
+    let name = identity.name();
+    io::Error::other(format!("{error}: its folder is to be one where {name} may write, see --user"))
 }
 
 /// Says which of the usual groups this machine lacks: a warning where others than the daemon's user may be expected to call.
@@ -208,25 +300,6 @@ fn room_for(connections: Option<usize>, descriptors: usize) -> String {
         Some(most) => format!("up to {most} connections, by {descriptors} descriptors"),
         None => format!("no limit of connections but that of {descriptors} descriptors"),
     }
-}
-
-/// One line for each address, on standard output: what a person or a script that started the daemon needs to know.
-fn say_where(listeners: &[Listener]) {
-    let mut out = io::stdout().lock();
-    for listener in listeners {
-        // Nobody may be there to read it; the daemon serves all the same.
-        let _ = match listener {
-            Listener::Tcp { .. } => match listener.address() {
-                Some(address) => writeln!(out, "chatd: listening on {address}"),
-                None => Ok(()),
-            },
-            Listener::Control(control) => {
-                let path = control.path().unwrap_or_default();
-                writeln!(out, "chatd: control socket {}", path.display())
-            }
-        };
-    }
-    let _ = out.flush();
 }
 
 /// The hub's seed, and a name for the history, from the kernel's random numbers; from the clock where there are none.

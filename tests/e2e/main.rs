@@ -10,6 +10,7 @@ mod addresses;
 mod bad_input;
 mod configuration;
 mod control_socket;
+mod daemonized;
 mod ending;
 mod faults;
 mod first_session;

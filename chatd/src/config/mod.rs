@@ -34,7 +34,8 @@ const SERVER_NAME_CHARS_MAX: usize = 64;
 /// How the log is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
-    /// To the journal where standard error is the journal's, as text where it is not.
+    /// To the journal where standard error is the journal's, as text where it is not. Behind `--daemon`: to the journal where there
+    /// is one.
     Auto,
     /// Lines for people.
     Text,
@@ -93,7 +94,7 @@ impl Config {
             }
         }
         put_flags(&mut settings, args)?;
-        put_machine(&mut settings)?;
+        put_machine(&mut settings, args)?;
         Self::from_settings(settings)
     }
 
@@ -284,13 +285,18 @@ fn files(args: &Args) -> Vec<(PathBuf, bool)> {
     if let Some(folder) = given_folder("CONFIGURATION_DIRECTORY") {
         return folder_files(&folder);
     }
-    if !Uid::effective().is_root() {
+    if !is_systems(args) {
         return user_folder()
             .map(|folder| (folder.join("chatd/chatd.toml"), false))
             .into_iter()
             .collect();
     }
     folder_files(Path::new("/etc/chatd"))
+}
+
+/// Whether it is the whole system's daemon and not a user's own. Root may have handed it to somebody since it was started.
+fn is_systems(args: &Args) -> bool {
+    args.started_by_root || Uid::effective().is_root()
 }
 
 /// `chatd.toml` in a folder, and the parts beside it by name.
@@ -347,7 +353,7 @@ fn put(
 }
 
 /// Fills in what depends on the machine and the user.
-fn put_machine(settings: &mut Settings) -> Result<(), ConfigError> {
+fn put_machine(settings: &mut Settings, args: &Args) -> Result<(), ConfigError> {
     let whole = |message| ConfigError { place: "this machine".to_owned(), message };
     if settings.listen.is_empty() {
         settings.set("listen", "addr", "127.0.0.1:33333", Origin::Default).map_err(whole)?;
@@ -358,22 +364,28 @@ fn put_machine(settings: &mut Settings) -> Result<(), ConfigError> {
         settings.set("server", "name", &name, Origin::Default).map_err(whole)?;
     }
     if settings.get("control", "path").is_none() {
-        let (path, origin) = default_control();
+        let (path, origin) = default_control(args);
         settings.set("control", "path", &path.to_string_lossy(), origin).map_err(whole)?;
     }
     Ok(())
 }
 
 /// Where the control socket is when nobody says: chatctl looks there, too.
-fn default_control() -> (PathBuf, Origin) {
+fn default_control(args: &Args) -> (PathBuf, Origin) {
     if let Some(folder) = given_folder("RUNTIME_DIRECTORY") {
         return (folder.join("control"), Origin::Environment("RUNTIME_DIRECTORY"));
     }
-    if let Some(folder) = std::env::var_os("XDG_RUNTIME_DIR").filter(|value| !value.is_empty()) {
+    // That folder is closed to whom root hands the daemon to.
+    let own = std::env::var_os("XDG_RUNTIME_DIR").filter(|_| args.user.is_none());
+    if let Some(folder) = own.filter(|value| !value.is_empty()) {
         return (Path::new(&folder).join("chatd/control"), Origin::Environment("XDG_RUNTIME_DIR"));
     }
-    let uid = Uid::effective();
-    let folder = if uid.is_root() { "/run/chatd".to_owned() } else { format!("/tmp/chatd-{uid}") };
+    let is_systems = is_systems(args);
+    let folder = if is_systems {
+        "/run/chatd".to_owned()
+    } else {
+        format!("/tmp/chatd-{}", Uid::effective())
+    };
     (Path::new(&folder).join("control"), Origin::Default)
 }
 
@@ -473,7 +485,7 @@ mod tests {
     fn load(text: &str) -> Result<Config, ConfigError> {
         let mut settings = Settings::new();
         settings.read(Path::new("chatd.toml"), text)?;
-        put_machine(&mut settings)?;
+        put_machine(&mut settings, &Args::default())?;
         Config::from_settings(settings)
     }
 

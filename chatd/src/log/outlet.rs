@@ -38,15 +38,19 @@ pub(super) enum Outlet {
 }
 
 impl Outlet {
-    /// What was asked for, or what comes next to it and why.
-    pub(super) fn choose(format: LogFormat) -> (Self, Option<String>) {
+    /// What was asked for, or what comes next to it and why. A daemon that left its terminal behind looks for a journal by itself.
+    pub(super) fn choose(format: LogFormat, is_daemon: bool) -> (Self, Option<String>) {
         let is_journals = journal::stderr_is_journals();
         match format {
             LogFormat::Text => (Self::Lines(Style::Text), None),
             LogFormat::Json => (Self::Lines(Style::Json), None),
-            LogFormat::Auto if !is_journals => (Self::Lines(Style::Text), None),
+            LogFormat::Auto if !is_journals && !is_daemon => (Self::Lines(Style::Text), None),
             LogFormat::Auto | LogFormat::Journal => match journal::layer() {
                 Ok(layer) => (Self::Journal(layer), None),
+                // Nobody asked for one.
+                Err(_) if format == LogFormat::Auto && !is_journals => {
+                    (Self::Lines(Style::Text), None)
+                }
                 Err(error) => {
                     let style = if is_journals { Style::Prefixed } else { Style::Text };
                     let text =
