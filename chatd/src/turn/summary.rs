@@ -34,6 +34,9 @@ pub(super) fn summary(stats: &Stats<'_>) -> String {
     if let Some(most) = stats.connections_max {
         let _ = write!(line, " connections_max={most}");
     }
+    if let Some(most) = stats.store_bytes_max {
+        let _ = write!(line, " store_bytes_max={most}");
+    }
     write_fields!(line, &stats.hits => LimitHits {
         paused_messages, paused_bytes, paused_fanout, paused_store, refused_connections, refused_clients_per_ip,
         refused_accept_rate, refused_control, refused_nick_changes, refused_rooms
