@@ -2,10 +2,13 @@
 //! look after a daemon are next door.
 
 mod operate;
+mod shell;
 
 pub use operate::{
     Announce, Ban, Bounds, Check, Clients, DebugStall, Kick, LogLevel, Unban, Weight, Whois,
 };
+
+pub use shell::{Complete, Completion, Shell};
 
 use crate::moments;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -139,6 +142,11 @@ pub enum Command {
     Reload,
     /// Let the daemon flush its queues and end, and wait until it has
     Stop,
+    /// Print what a shell needs to complete command lines, with the rooms and nicks there are
+    Completion(Completion),
+    /// What could stand where the cursor is: what the scripts of `completion` ask
+    #[command(name = "__complete", hide = true)]
+    Complete(Complete),
 }
 
 /// `chatctl send`.
@@ -368,6 +376,7 @@ mod tests {
             "unban",
             "announce",
             "log-level",
+            "completion",
         ] {
             let command = command.find_subcommand_mut(name).expect(name);
             assert!(command.render_help().to_string().starts_with("Examples:"), "{name}");

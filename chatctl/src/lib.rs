@@ -11,6 +11,7 @@ pub mod catching;
 pub mod check;
 pub mod client;
 pub mod clock;
+pub mod completion;
 pub mod doctor;
 pub mod failure;
 pub mod history;
@@ -46,7 +47,18 @@ pub fn run(line: &[OsString]) -> u8 {
         Ok(command_line) => command_line,
         Err(error) => return usage::misunderstood(line, error),
     };
-    let talk = Talk::new(&command_line.global);
+    let mut talk = Talk::new(&command_line.global);
+    // These two need no daemon, and say nothing of one that is named wrongly.
+    let printed = match &command_line.command {
+        Command::Completion(args) => Some(completion::script(&mut talk, args)),
+        Command::Complete(args) => {
+            Some(completion::complete(&mut talk, command_line.global.server.clone(), args))
+        }
+        _ => None,
+    };
+    if let Some(printed) = printed {
+        return printed.map_or_else(|failure| failure.exit.code(), |()| failure::Exit::Done.code());
+    }
     let (is_check, is_json) = (matches!(command_line.command, Command::Check(_)), talk.is_json());
     let (failure, talk) = match Context::new(command_line.global, talk) {
         Ok(mut context) => match carry_out(&mut context, &command_line.command) {
@@ -86,6 +98,7 @@ fn carry_out(context: &mut Context, command: &Command) -> Result<u8, Failure> {
         Command::DebugStall(args) => operate::debug_stall(context, args),
         Command::Reload => operate::reload(context),
         Command::Stop => look::stop(context),
+        Command::Completion(_) | Command::Complete(_) => unreachable!("`run` did it already"),
     }?;
     Ok(failure::Exit::Done.code())
 }

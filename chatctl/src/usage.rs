@@ -13,10 +13,10 @@ use std::ffi::OsString;
 use std::io::Write;
 
 /// Commands that are designed and not built.
-const UNBUILT: [&str; 8] = ["top", "user", "token", "completion", "man", "chat", "meet", "talk"];
+const UNBUILT: [&str; 7] = ["top", "user", "token", "man", "chat", "meet", "talk"];
 
-/// Commands that nobody shall type since they were suggested.
-const HARMFUL: [&str; 5] = ["stop", "kick", "ban", "unban", "announce"];
+/// Commands that nobody shall type since they were suggested: they do harm, or are for programs.
+const HARMFUL: [&str; 6] = ["stop", "kick", "ban", "unban", "announce", "__complete"];
 
 /// Help and version go to stdout; what cannot be understood is said on stderr.
 pub fn misunderstood(line: &[OsString], mut error: clap::Error) -> u8 {
