@@ -48,7 +48,7 @@ fn word(bytes: &[u8]) -> Detected {
         };
     }
     match rest {
-        [b' '] => Detected::Undecided,
+        [b' '] if HTTP_METHODS.contains(&word) => Detected::Undecided,
         [b' ', b'/' | b'*' | b'h', ..] if HTTP_METHODS.contains(&word) => {
             Detected::Foreign(Foreign::Http)
         }
@@ -76,8 +76,20 @@ mod tests {
         assert_eq!(detect(b":x NICK"), Detected::Foreign(Foreign::Irc));
         assert_eq!(detect(b"hello there"), Detected::Foreign(Foreign::BadHttp));
         assert_eq!(detect(b"AUTHENTICATEXX"), Detected::Foreign(Foreign::BadHttp));
+        assert_eq!(detect(b"hello "), Detected::Foreign(Foreign::BadHttp));
         assert_eq!(detect(b"{\"request\""), Detected::Foreign(Foreign::Unknown));
         assert_eq!(detect(b"\xff"), Detected::Foreign(Foreign::Unknown));
+    }
+
+    /// A word too long for any protocol was waited for once more, where its end came with it.
+    #[test]
+    fn a_word_too_long_is_no_http_however_it_is_cut() {
+        let line = b"ppppppsecondspppe ";
+        let seen = |cut: usize| detect(line.get(..cut).unwrap());
+        assert_eq!(seen(WORD_BYTES_MAX), Detected::Undecided);
+        for cut in WORD_BYTES_MAX + 1..=line.len() {
+            assert_eq!(seen(cut), Detected::Foreign(Foreign::BadHttp), "{cut}");
+        }
     }
 
     #[test]
