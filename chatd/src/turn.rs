@@ -411,6 +411,7 @@ impl<D: Driver, S: Store, L: Log> Server<D, S, L> {
                     self.posted += 1;
                     self.store.submit(record);
                 }
+                Effect::Fetch(fetch) => self.store.fetch(fetch),
                 Effect::Resume(id) => self.queue_read(id),
                 Effect::Close(id) => self.to_close.push_back(id),
                 Effect::Notice(notice) => self.log.notice(notice),
@@ -438,7 +439,15 @@ impl<D: Driver, S: Store, L: Log> Server<D, S, L> {
         self.hub.measured(measure, &answers, self.now, &mut self.outbox);
     }
 
+    /// What the store has found and decided since is an input like any other.
     fn take_answers(&mut self) {
+        while let Some(pruned) = self.store.pruned() {
+            self.hub.pruned(&pruned, self.now);
+        }
+        while let Some(fetched) = self.store.fetched() {
+            self.hub.fetched(fetched, self.now, &mut self.outbox);
+            self.drain_outbox();
+        }
         self.store.answers(&mut self.answers);
         if self.answers.is_empty() {
             return;

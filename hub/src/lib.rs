@@ -28,6 +28,7 @@ mod deadlines;
 mod decide;
 mod directs;
 mod farewell;
+mod fetch;
 mod flush;
 mod former;
 mod hits;
@@ -57,6 +58,7 @@ mod settings;
 mod settle;
 mod slow;
 mod stats;
+mod store;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -67,16 +69,17 @@ mod work;
 pub use close::CloseReason;
 pub use connection::{ConnId, Peer};
 pub use leave::HangUp;
-pub use outbox::{
-    Answer, Effect, Measure, Measured, Notice, Outbox, Record, Refusal, RefusalReason, StoreError,
-    Subject,
-};
+pub use outbox::{Effect, Measure, Measured, Notice, Outbox, Refusal, RefusalReason, Subject};
 pub use planted::Planted;
 pub use proto::Level;
 pub use rights::{Groups, Rights};
 pub use rooms::Ticket;
 pub use settings::{Anonymous, Quota, Settings};
 pub use stats::{Census, Memory, Process};
+pub use store::{
+    Answer, Durability, Fetch, FetchError, Fetched, KeptMessage, KeptRoom, Order, Outcome, Page,
+    PageWriter, Pruned, Record,
+};
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;

@@ -4,15 +4,14 @@
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
-use proto::{Level, MessageId, Nick, Protocol, RequestId, RoomName, Seq, Span, WallTime};
+use proto::{Level, Nick, Protocol, RequestId, RoomName, Seq, Span};
 
 use crate::close::CloseReason;
 use crate::connection::ConnId;
-use crate::rooms::Ticket;
+use crate::store::{Fetch, Record};
 
 /// What one input led to.
 #[derive(Debug, Default)]
@@ -38,6 +37,8 @@ impl Outbox {
 pub enum Effect {
     /// A post for the store; the answer comes back through [`Hub::stored`](crate::Hub::stored).
     Store(Record),
+    /// Past messages are wanted that are not in memory; they come back through [`Hub::fetched`](crate::Hub::fetched).
+    Fetch(Fetch),
     /// What was held back may go on: call [`Hub::receive`](crate::Hub::receive) with no bytes, then read again.
     Resume(ConnId),
     /// Close both directions, then tell [`Hub::reaped`](crate::Hub::reaped).
@@ -80,46 +81,6 @@ pub struct Measured {
     /// How many segments are under way to the peer: sent, and not acknowledged.
     pub under_way: Option<u32>,
 }
-
-/// A message on its way to the store.
-#[derive(Clone, Debug)]
-pub struct Record {
-    /// What the answer is to name.
-    pub ticket: Ticket,
-    /// Which room.
-    pub room: RoomName,
-    /// Its place in the room's order.
-    pub seq: Seq,
-    /// When it was taken; it never goes back within a room.
-    pub time: WallTime,
-    /// Its id.
-    pub message_id: MessageId,
-    /// Who said it.
-    pub from: Nick,
-    /// What was said, any bytes; shared with the room's recent messages.
-    pub content: Arc<[u8]>,
-}
-
-/// What the store says about one message.
-#[derive(Clone, Copy, Debug)]
-pub struct Answer {
-    /// Which message.
-    pub ticket: Ticket,
-    /// Whether it is stored.
-    pub outcome: Result<(), StoreError>,
-}
-
-/// The store did not take a message: it is not stored, now or later.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct StoreError;
-
-impl fmt::Display for StoreError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the message could not be stored")
-    }
-}
-
-impl core::error::Error for StoreError {}
 
 /// Something for the log. It never carries the content of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -14,11 +14,12 @@ use crate::Hub;
 use crate::close::CloseReason;
 use crate::connection::{ConnId, Pause};
 use crate::leave::Course;
-use crate::outbox::{Answer, Effect, Notice, Outbox, Record};
+use crate::outbox::{Effect, Notice, Outbox};
 use crate::receipts::Wanted;
 use crate::recent::{Known, Recent};
 use crate::rooms::{Excluded, Fate, Pending, Post, RoomNo, Ticket};
 use crate::settings::{STORE_QUEUE_BYTES_MAX, STORE_QUEUE_MESSAGES_MAX};
+use crate::store::{Answer, Outcome, Record};
 
 /// An empty queue of a room keeps room for so many.
 const QUEUE_KEPT: usize = 64;
@@ -87,7 +88,8 @@ impl Hub {
             let mut waiting = room.queue.iter_mut().filter_map(Pending::as_post);
             let Some(post) = waiting.find(|post| post.seq == seq) else { continue };
             if post.fate == Fate::Waiting {
-                post.fate = if answer.outcome.is_ok() { Fate::Stored } else { Fate::Refused };
+                post.fate =
+                    if answer.outcome == Outcome::Stored { Fate::Stored } else { Fate::Refused };
                 self.release_ready(no, out);
             }
         }

@@ -9,8 +9,8 @@ use std::vec::Vec;
 use proto::{Guid, MessageId, Nick, Now, Span, Transport, WallTime, native};
 
 use crate::{
-    Answer, CloseReason, ConnId, Effect, HangUp, Hub, Level, Measured, Notice, Outbox, Peer,
-    Record, RefusalReason, Rights, Settings, StoreError,
+    Answer, CloseReason, ConnId, Effect, HangUp, Hub, Level, Measured, Notice, Outbox, Outcome,
+    Peer, Record, RefusalReason, Rights, Settings,
 };
 
 /// What the store does.
@@ -162,7 +162,7 @@ impl Turn {
 
     /// The store answers its oldest messages.
     pub(crate) fn answer(&mut self, count: usize, stored: bool) {
-        let outcome = if stored { Ok(()) } else { Err(StoreError) };
+        let outcome = if stored { Outcome::Stored } else { Outcome::Refused };
         let answers: Vec<Answer> = self
             .held
             .drain(..count)
@@ -236,7 +236,7 @@ impl Turn {
         while let Some(effect) = self.out.effects.pop_front() {
             match effect {
                 Effect::Store(record) if self.store == StoreMode::AtOnce => {
-                    let answer = Answer { ticket: record.ticket, outcome: Ok(()) };
+                    let answer = Answer { ticket: record.ticket, outcome: Outcome::Stored };
                     self.hub.stored(&[answer], self.now, &mut self.out);
                 }
                 Effect::Store(record) => self.held.push(record),

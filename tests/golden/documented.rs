@@ -65,7 +65,8 @@ impl Talk {
             while let Some(effect) = self.outbox.effects.pop_front() {
                 match effect {
                     Effect::Store(record) => {
-                        let answer = hub::Answer { ticket: record.ticket, outcome: Ok(()) };
+                        let answer =
+                            hub::Answer { ticket: record.ticket, outcome: hub::Outcome::Stored };
                         self.hub.stored(&[answer], self.now, &mut self.outbox);
                     }
                     Effect::Close(id) => {

@@ -224,7 +224,7 @@ impl World {
             .drain(..count)
             .map(|record| Answer {
                 ticket: record.ticket,
-                outcome: if refused { Err(hub::StoreError) } else { Ok(()) },
+                outcome: if refused { hub::Outcome::Refused } else { hub::Outcome::Stored },
             })
             .collect();
         let now = self.now;
@@ -304,8 +304,11 @@ impl World {
                 Effect::Store(record) => match self.mood {
                     StoreMood::Holds => self.held.push_back(record),
                     mood => {
-                        let outcome =
-                            if mood == StoreMood::Refuses { Err(hub::StoreError) } else { Ok(()) };
+                        let outcome = if mood == StoreMood::Refuses {
+                            hub::Outcome::Refused
+                        } else {
+                            hub::Outcome::Stored
+                        };
                         let answer = Answer { ticket: record.ticket, outcome };
                         self.hub().stored(&[answer], now, &mut outbox);
                     }

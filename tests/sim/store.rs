@@ -2,7 +2,7 @@
 //! by its dice. The oracle learns of each record and of each answer at the moment they pass.
 
 use chatd::turn::Store;
-use hub::{Answer, Record, StoreError};
+use hub::{Answer, Fetch, Fetched, Outcome, Pruned, Record};
 
 use crate::driver::Shared;
 use crate::oracle::{Fate, Message};
@@ -52,8 +52,17 @@ impl Store for SimStore {
             let named = format!("{} {} {stored}", message.room, message.seq);
             world.net.note_text(Kind::Answer, 0, &named);
             world.oracle.answered(held.number, stored);
-            let outcome = if stored { Ok(()) } else { Err(StoreError) };
+            let outcome = if stored { Outcome::Stored } else { Outcome::Refused };
             into.push(Answer { ticket: held.ticket, outcome });
         }
+    }
+    fn fetch(&mut self, _fetch: Fetch) {}
+
+    fn fetched(&mut self) -> Option<Fetched> {
+        None
+    }
+
+    fn pruned(&mut self) -> Option<Pruned> {
+        None
     }
 }

@@ -6,7 +6,9 @@
 use std::io::{self, IoSlice};
 use std::time::Duration;
 
-use hub::{Answer, ConnId, Level, Measured, Notice, Peer, Record, Settings};
+use hub::{
+    Answer, ConnId, Fetch, Fetched, Level, Measured, Notice, Peer, Pruned, Record, Settings,
+};
 use proto::{Now, Span, WallTime};
 
 use crate::log::Kind;
@@ -100,12 +102,18 @@ pub trait Driver {
     fn wall(&self) -> WallTime;
 }
 
-/// Where messages go before they are acknowledged.
+/// Where messages go before they are acknowledged, and where past ones come from. Nothing here blocks.
 pub trait Store {
     /// Takes one message.
     fn submit(&mut self, record: Record);
     /// Adds what has been decided about messages since.
     fn answers(&mut self, into: &mut Vec<Answer>);
+    /// Begins to look for past messages. A store that keeps none is never asked.
+    fn fetch(&mut self, fetch: Fetch);
+    /// A page that was found since.
+    fn fetched(&mut self) -> Option<Fetched>;
+    /// What retention took since, one room at a time.
+    fn pruned(&mut self) -> Option<Pruned>;
 }
 
 /// Where notices go. It never blocks.

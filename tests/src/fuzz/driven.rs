@@ -6,8 +6,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use hub::{
-    Anonymous, Answer, ConnId, Effect, HangUp, Hub, Outbox, Peer, Quota, Rights, Settings,
-    StoreError,
+    Anonymous, Answer, ConnId, Effect, HangUp, Hub, Outbox, Outcome, Peer, Quota, Rights, Settings,
 };
 use proto::requests::REQUESTS;
 use proto::{Charset, MessageId, Now, Span, Transport, WallTime};
@@ -277,7 +276,7 @@ impl<'a> Driven<'a> {
 
     fn answers(&mut self, count: usize, refused: bool) {
         let count = count.min(self.held.len());
-        let outcome = if refused { Err(StoreError) } else { Ok(()) };
+        let outcome = if refused { Outcome::Refused } else { Outcome::Stored };
         let answers: Vec<Answer> = self
             .held
             .drain(..count)
