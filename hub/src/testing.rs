@@ -250,7 +250,7 @@ impl Turn {
                 Effect::LogLevel(level) => self.level = Some(level),
                 Effect::Reload => self.reloads += 1,
                 Effect::Stop => self.stopped = true,
-                Effect::Stall(_) => {}
+                Effect::Fetch(_) | Effect::Stall(_) => {}
             }
             self.flush.append(&mut self.out.flush);
         }

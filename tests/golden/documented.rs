@@ -80,6 +80,7 @@ impl Talk {
                     Effect::Resume(_)
                     | Effect::Notice(_)
                     | Effect::LogLevel(_)
+                    | Effect::Fetch(_)
                     | Effect::Stall(_)
                     | Effect::Reload
                     | Effect::Stop => {}

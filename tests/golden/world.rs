@@ -334,6 +334,7 @@ impl World {
                 Effect::LogLevel(level) => {
                     self.output.push(format!("the log is set to {}", level.word()));
                 }
+                Effect::Fetch(_) => {}
                 Effect::Stall(span) => {
                     self.output
                         .push(format!("the daemon does nothing for {} ms", span.as_millis()));

@@ -315,7 +315,7 @@ impl<'a> Driven<'a> {
                         let why = Err(String::from("there is no configuration here"));
                         self.hub.reloaded(why, self.now, &mut self.outbox);
                     }
-                    Effect::LogLevel(_) | Effect::Stall(_) | Effect::Stop => {}
+                    Effect::Fetch(_) | Effect::LogLevel(_) | Effect::Stall(_) | Effect::Stop => {}
                 }
             }
             self.hub.offered(self.now, &mut self.outbox);
