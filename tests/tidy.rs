@@ -1,6 +1,8 @@
 //! What clippy cannot check: the floors, the size and head of files, leftovers, and documents that promise what is there.
 #![allow(clippy::unwrap_used, missing_docs, reason = "a test that panics is a test that fails")]
 
+mod man;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -240,12 +242,15 @@ fn the_pinned_compiler_is_the_one_that_is_claimed() {
 
 #[test]
 fn the_protocol_documents_tables_are_the_codes() {
-    let tables = [
+    tables_are_the_codes("docs/protocol.md", &protocol_tables());
+}
+
+fn protocol_tables() -> [(&'static str, String); 3] {
+    [
         ("requests", proto::docs::request_table()),
         ("events", proto::docs::event_table()),
         ("errors", proto::docs::error_table()),
-    ];
-    tables_are_the_codes("docs/protocol.md", &tables);
+    ]
 }
 
 #[test]
@@ -253,10 +258,23 @@ fn the_log_documents_table_is_the_codes() {
     tables_are_the_codes("docs/log.md", &[("kinds", chatd::log::table())]);
 }
 
-/// The tables of a document are those of the code: between `<!-- table of NAME, made from the code -->` and `<!-- end -->`.
+/// The tables of a document are those of the code.
 fn tables_are_the_codes(place: &str, tables: &[(&str, String)]) {
     let path = checkout().join(place);
-    let mut document = read(&path);
+    let (document, different) = with_tables(&read(&path), tables);
+    if !different.is_empty() && std::env::var_os("UPDATE_GOLDEN").is_some() {
+        // Other tests read it meanwhile: it is replaced, not written over.
+        let fresh = path.with_extension("fresh");
+        fs::write(&fresh, document).unwrap();
+        fs::rename(fresh, path).unwrap();
+        return;
+    }
+    assert!(different.is_empty(), "{place}, tables of {different:?}: UPDATE_GOLDEN=1 writes them");
+}
+
+/// The document with the code's tables, between `<!-- table of NAME, made from the code -->` and `<!-- end -->`, and which it had not.
+fn with_tables<'a>(document: &str, tables: &[(&'a str, String)]) -> (String, Vec<&'a str>) {
+    let mut document = document.to_owned();
     let mut different = Vec::new();
     for (name, table) in tables {
         let begin = format!("<!-- table of {name}, made from the code -->\n");
@@ -264,14 +282,10 @@ fn tables_are_the_codes(place: &str, tables: &[(&str, String)]) {
         let to = from + document[from..].find("<!-- end -->").unwrap();
         if document[from..to] != *table {
             document.replace_range(from..to, table);
-            different.push(name);
+            different.push(*name);
         }
     }
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        fs::write(path, document).unwrap();
-        return;
-    }
-    assert!(different.is_empty(), "{place}, tables of {different:?}: UPDATE_GOLDEN=1 writes them");
+    (document, different)
 }
 
 /// Each row of docs/protocol.md's limits that names a key of the configuration has that key's default, and each limit has a row.

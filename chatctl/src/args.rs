@@ -10,7 +10,7 @@ pub use operate::{
 
 pub use shell::{Complete, Completion, Shell};
 
-use crate::moments;
+use crate::{failure, man, moments};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use proto::Span;
 use std::ffi::OsString;
@@ -33,8 +33,7 @@ use uuid::Uuid;
   chatctl -s tcp://chat.example tail   over the network
   chatctl clients --slow               who is behind, by how much, and why
   chatctl status                       how the daemon is doing",
-    after_help = "Exit status: 0 done, 1 refused, 2 usage, 3 daemon not reachable, 4 not permitted, 5 timed out,
-6 messages were missed, 7 no such room or nick, 8 limit hit, 128+N ended by signal N.",
+    after_help = failure::exit_statuses(),
     subcommand_required = true,
     arg_required_else_help = true,
     infer_subcommands = false
@@ -147,6 +146,8 @@ pub enum Command {
     /// What could stand where the cursor is: what the scripts of `completion` ask
     #[command(name = "__complete", hide = true)]
     Complete(Complete),
+    /// Read the manual; into a pipe or a file goes the page's source
+    Man(Man),
 }
 
 /// `chatctl send`.
@@ -327,6 +328,18 @@ pub struct Topic {
     pub text: Vec<String>,
 }
 
+/// `chatctl man`.
+#[derive(Args, Debug)]
+#[command(before_help = "Examples:
+  chatctl man                           this program, with every command
+  chatctl man chatd.toml                every key of the configuration
+  chatctl man chatd > chatd.8           to install the page")]
+pub struct Man {
+    /// Which page
+    #[arg(value_name = "PAGE", default_value = "chatctl", value_parser = man::NAMES)]
+    pub page: String,
+}
+
 fn count(text: &str) -> Result<Count, String> {
     match text {
         "all" => Ok(Count::All),
@@ -377,6 +390,7 @@ mod tests {
             "announce",
             "log-level",
             "completion",
+            "man",
         ] {
             let command = command.find_subcommand_mut(name).expect(name);
             assert!(command.render_help().to_string().starts_with("Examples:"), "{name}");
@@ -423,6 +437,7 @@ mod tests {
             "chatctl status -q -v",
             "chatctl tail --raw --json",
             "chatctl tail -n some",
+            "chatctl man chat",
         ] {
             assert_eq!(parse(wrong).expect_err(wrong).exit_code(), 2, "{wrong}");
         }

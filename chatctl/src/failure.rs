@@ -31,7 +31,41 @@ pub enum Exit {
     LimitHit = 8,
 }
 
+/// The sentence about exit codes at the end of the help.
+pub fn exit_statuses() -> String {
+    let statuses = Exit::ALL.map(|exit| format!("{} {}", exit.code(), exit.words()));
+    format!("Exit status: {}, 128+N ended by signal N.", statuses.join(", "))
+}
+
 impl Exit {
+    /// All of them, by their numbers.
+    pub const ALL: [Self; 9] = [
+        Self::Done,
+        Self::Refused,
+        Self::Usage,
+        Self::NotReachable,
+        Self::NotPermitted,
+        Self::TimedOut,
+        Self::HistoryGap,
+        Self::NotFound,
+        Self::LimitHit,
+    ];
+
+    /// What it means, as the help and the manual say it.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Refused => "refused",
+            Self::Usage => "usage",
+            Self::NotReachable => "daemon not reachable",
+            Self::NotPermitted => "not permitted",
+            Self::TimedOut => "timed out",
+            Self::HistoryGap => "messages were missed",
+            Self::NotFound => "no such room or nick",
+            Self::LimitHit => "limit hit",
+        }
+    }
+
     /// The number that the process ends with.
     pub fn code(self) -> u8 {
         self as u8

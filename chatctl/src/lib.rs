@@ -17,6 +17,7 @@ pub mod failure;
 pub mod history;
 pub mod input;
 pub mod look;
+pub mod man;
 pub mod moments;
 pub mod operate;
 pub mod requests;
@@ -43,10 +44,15 @@ use talk::Talk;
 pub fn run(line: &[OsString]) -> u8 {
     let command = requests::described(CommandLine::command());
     let matches = command.try_get_matches_from(line);
-    let command_line = match matches.and_then(|matches| CommandLine::from_arg_matches(&matches)) {
+    let mut command_line = match matches.and_then(|matches| CommandLine::from_arg_matches(&matches))
+    {
         Ok(command_line) => command_line,
         Err(error) => return usage::misunderstood(line, error),
     };
+    if matches!(command_line.command, Command::Man(_)) {
+        // The manual is no matter of a daemon: whoever named one wrongly reads there how to name it.
+        (command_line.global.server, command_line.global.as_nick) = (None, None);
+    }
     let mut talk = Talk::new(&command_line.global);
     // These two need no daemon, and say nothing of one that is named wrongly.
     let printed = match &command_line.command {
@@ -99,6 +105,7 @@ fn carry_out(context: &mut Context, command: &Command) -> Result<u8, Failure> {
         Command::Reload => operate::reload(context),
         Command::Stop => look::stop(context),
         Command::Completion(_) | Command::Complete(_) => unreachable!("`run` did it already"),
+        Command::Man(args) => man::man(&mut context.talk, args),
     }?;
     Ok(failure::Exit::Done.code())
 }

@@ -73,6 +73,11 @@ impl Talk {
         self.json
     }
 
+    /// Whether stdout is a terminal.
+    pub fn is_terminal(&self) -> bool {
+        self.terminal
+    }
+
     /// The descriptor on which a reader's going away can be seen.
     pub fn descriptor(&self) -> BorrowedFd<'_> {
         self.out.as_fd()

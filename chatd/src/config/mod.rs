@@ -23,6 +23,7 @@ use crate::callers::Access;
 use crate::control::PATH_BYTES_MAX;
 
 pub use self::load::ConfigError;
+pub use self::print::{Documented, documented};
 pub use self::table::{LOG_FORMATS, LOG_LEVELS, log_format};
 pub use self::value::address;
 

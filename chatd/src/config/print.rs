@@ -50,6 +50,35 @@ impl Config {
     }
 }
 
+/// A key as its page of the manual tells of it.
+#[derive(Clone, Debug)]
+pub struct Documented {
+    /// The section that it is in.
+    pub section: &'static str,
+    /// Its name there.
+    pub name: &'static str,
+    /// Which values it takes, in words.
+    pub values: String,
+    /// As it is written in the file; none where that depends on the machine.
+    pub default: Option<&'static str>,
+    /// What it does.
+    pub doc: &'static str,
+    /// A reload does not change it.
+    pub at_start: bool,
+}
+
+/// Every key, in the order of the table.
+pub fn documented() -> impl Iterator<Item = Documented> {
+    KEYS.iter().map(|key| Documented {
+        section: key.section,
+        name: key.name,
+        values: key.kind.in_words(),
+        default: Some(key.default).filter(|default| !default.is_empty()),
+        doc: key.doc,
+        at_start: key.at_start,
+    })
+}
+
 fn line(page: &mut String, name: &str, setting: &Setting) {
     let value = format!("{name} = {}", setting.written);
     let _ = writeln!(page, "{value:<40} # {}", setting.origin);

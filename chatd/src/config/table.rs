@@ -356,6 +356,29 @@ pub(crate) const UNBUILT: &[(&str, &[&str])] = &[
 ];
 
 impl Kind {
+    /// Which values these are, in words.
+    pub(crate) fn in_words(self) -> String {
+        let words = match self {
+            Self::Text => "a text",
+            Self::Choice(words) => return words.join(", "),
+            Self::Switch => "true, false",
+            Self::Duration { off: false } => "a duration",
+            Self::Duration { off: true } => "a duration, or off",
+            Self::Size { off: false } => "a size",
+            Self::Size { off: true } => "a size, or off",
+            Self::Count => "a number of 1 or more, or off",
+            Self::Burst => "a number of 1 or more",
+            Self::Rate => "so many a second like 10/s, or off",
+            Self::Quota => "so many a second or a minute like 1/s or 5/min, or off",
+            Self::ByteRate => "a size a second like 256KiB/s, or off",
+            Self::Networks => "a list of networks like 192.0.2.0/24 or 2001:db8::/32",
+            Self::Groups => "a list of groups, by name or number",
+            Self::Mode => "a mode in octal digits like 0660",
+            Self::Address => "an address and a port like 192.0.2.1:33333 or [2001:db8::1]:33333",
+        };
+        words.to_owned()
+    }
+
     /// Takes text as this kind of value.
     ///
     /// # Errors
