@@ -33,7 +33,7 @@ fn a_reload_ends_as_the_daemon_answered_and_a_bad_configuration_changes_nothing(
         reload
         fits 100
         # Said twice: by the daemon with its kind, and by the command that asked for it.
-        journalctl --sync
+        entered --unit chatd.service CHATD_KIND=reload_failed
         journalctl --quiet --output cat --unit chatd.service CHATD_KIND=reload_failed | grep -c chatd.toml:3
         logged 'chatctl: '
         logged "did you mean 'limits.outbox'?"

@@ -19,7 +19,7 @@ fn ordinary_users_talk_by_their_group_and_are_told_which_without_it() {
         has ActiveState active
         usermod -aG chatd-admin ada
         as ada chatctl stop
-        await 'the word in the log' logged 'ada asked the daemon to end'
+        logged 'ada asked the daemon to end'
         logged 'eve may not use post'"#,
     );
     let Some(said) = said else { return };

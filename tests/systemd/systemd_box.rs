@@ -57,10 +57,23 @@ is() {
 has() {
     [ "$(is "$1")" = "$2" ]
 }
-# Whether chatd.service ever logged this: logged WORDS
-logged() {
+# Waits for an entry, since neither the daemon's log nor the journal holds anybody up: entered MATCH...
+entered() {
+    await "the entry $*" found "$@"
+}
+# Whether the journal has an entry: found MATCH...
+found() {
     journalctl --sync >/dev/null 2>&1 || true
-    journalctl --quiet --output cat --unit chatd.service | grep -qF -- "$1"
+    [ -n "$(journalctl --quiet --lines 1 "$@")" ]
+}
+# Waits until chatd.service has logged this: logged WORDS
+logged() {
+    await "the words '$1'" said "$1"
+}
+# Whether chatd.service has logged this: said WORDS
+said() {
+    journalctl --sync >/dev/null 2>&1 || true
+    command journalctl --quiet --output cat --unit chatd.service | grep -F -- "$1" >/dev/null
 }
 "#;
 
