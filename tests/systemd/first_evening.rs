@@ -37,7 +37,7 @@ fn blocks(page: &str) -> Vec<Block> {
 fn script(blocks: &[Block]) -> String {
     let mut script = String::from(
         r#"mkdir -p /root/chatd/target
-        cp -r /src/systemd /root/chatd/systemd
+        cp -r /src/systemd /src/docs /root/chatd/
         cp -r /shipped /root/chatd/target/release
         useradd --no-create-home ada
         cd /root/chatd
@@ -69,8 +69,8 @@ fn what_the_page_says_is_what_happens() {
     assert!(blocks.len() > 10 && blocks.iter().filter(|block| block.fails).count() == 2);
     let left = r"set +x
         echo left:
-        find /etc /usr/bin /usr/lib/systemd /usr/lib/sysusers.d /usr/lib/tmpfiles.d /run /var/lib -name '*chatd*' \
-            ! -path '/run/credentials/*'
+        find /etc /usr/bin /usr/share /usr/local /usr/lib/systemd /usr/lib/sysusers.d /usr/lib/tmpfiles.d /run /var/lib \
+            ! -path '/run/credentials/*' ! -path '/usr/local/cargo/*' \( -name '*chatd*' -o -name '*chatctl*' \)
         getent group chat chatd-admin || true";
     let Some(said) = boxed(&format!("{}{left}", script(&blocks))) else { return };
     for words in [
