@@ -51,9 +51,9 @@ pub(crate) struct Raw<'a> {
     seconds: Option<u32>,
     reason: Option<Cow<'a, str>>,
     level: Option<Cow<'a, str>>,
-    /// Fields that the protocol names and this version does not serve.
+    search: Option<Cow<'a, str>>,
+    /// A field that the protocol names and this version does not serve.
     pub(crate) with: Option<serde::de::IgnoredAny>,
-    pub(crate) search: Option<serde::de::IgnoredAny>,
 }
 
 /// A field of requests.
@@ -118,6 +118,7 @@ fields! {
     after: Seq = |raw, _, _| Ok(raw.after.map(Seq)), "after" "seq";
     since: WallTime = |raw, _, _| Ok(raw.since), "since" "time";
     until: WallTime = |raw, _, _| Ok(raw.until), "until" "time";
+    search: Cow<'a, str> = |raw, _, _| words(raw.search.take()), "search" "words";
     limit: u32 = |raw, _, _| Ok(raw.limit), "limit" "integer";
     slow: bool = |raw, _, _| Ok(raw.slow), "slow" "true or false";
     beyond: u64 = |raw, _, _| Ok(raw.session), "session" "integer";
@@ -130,6 +131,9 @@ fields! {
 
 /// How long a client's own description may be, in bytes: a name and a version.
 const AGENT_BYTES_MAX: usize = 128;
+
+/// How long a search may be, in bytes: a sentence, as a topic is.
+pub const SEARCH_BYTES_MAX: usize = TOPIC_BYTES_MAX;
 
 /// Whom a post is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -290,6 +294,15 @@ fn line<'a>(
         )));
     }
     Ok(Some(text))
+}
+
+/// What is searched for. Nothing is in everything: who searches for it most likely lost something on the way.
+fn words(text: Option<Cow<'_, str>>) -> Result<Option<Cow<'_, str>>, Error> {
+    let text = line(text, "search", SEARCH_BYTES_MAX)?;
+    match text {
+        Some(text) if text.trim().is_empty() => Err(bad_request("`search` has no word.")),
+        text => Ok(text),
+    }
 }
 
 fn content<'a>(raw: &mut Raw<'a>, limits: WireLimits) -> Result<Option<Cow<'a, [u8]>>, Error> {

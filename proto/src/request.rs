@@ -109,7 +109,7 @@ struct Used(Option<RequestKind>);
 impl Used {
     fn is_used(&self, field: &str) -> bool {
         let wire = |kind: RequestKind| kind.row().fields.iter().flat_map(|field| field.wire);
-        let unbuilt = self.0 == Some(RequestKind::History) && ["with", "search"].contains(&field);
+        let unbuilt = self.0 == Some(RequestKind::History) && field == "with";
         ["request", "id"].contains(&field)
             || unbuilt
             || self.0.is_some_and(|kind| wire(kind).any(|(name, _)| *name == field))
@@ -159,15 +159,10 @@ fn kind(name: Option<&str>) -> Result<RequestKind, Error> {
     Err(Error::new(ErrorCode::UnknownRequest, message))
 }
 
-/// Fields that the protocol names and this version does not serve are refused: ignored, they would change the meaning.
+/// A field that the protocol names and this version does not serve is refused: ignored, it would change the meaning.
 fn refuse_unbuilt(kind: RequestKind, raw: &Raw<'_>) -> Result<(), Error> {
-    let unbuilt = match (&raw.with, &raw.search) {
-        (Some(_), _) => "with",
-        (None, Some(_)) => "search",
-        (None, None) => return Ok(()),
-    };
-    if kind != RequestKind::History {
+    if kind != RequestKind::History || raw.with.is_none() {
         return Ok(());
     }
-    Err(bad_request(format!("The field `{unbuilt}` of request `history` is not built yet.")))
+    Err(bad_request("The field `with` of request `history` is not built yet."))
 }

@@ -208,7 +208,7 @@ requests! {
     Tail "tail" Watch [rooms, last, since, after]
         "follows rooms without joining them, all of them where none is named; what `last`, `since` or `after` means is replayed first" =>
         "rooms, more";
-    History "history" Watch [room required, before, after, since, until, limit]
+    History "history" Watch [room required, before, after, since, until, search, limit]
         "past messages as events that carry the request's id in `history`, oldest first, then the reply" =>
         "room, count, more, forgotten";
     Rooms "rooms" Watch [room, limit] "which rooms there are, by name, those beyond a room" => "rooms, more";

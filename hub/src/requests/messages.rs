@@ -270,6 +270,12 @@ impl Hub {
     }
 }
 
+/// What is in memory is not searched: that is for a history that is kept on disk.
+pub(super) fn nothing_to_search() -> Error {
+    let text = "This daemon keeps no history that could be searched.";
+    Error::new(ErrorCode::BadRequest, text)
+}
+
 /// The places in memory of the messages that a request means.
 fn places_in(room: &Room, range: &HistoryRange) -> core::ops::Range<usize> {
     let begin = room.recent.partition_point(|recent| {

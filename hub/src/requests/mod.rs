@@ -71,7 +71,8 @@ impl Hub {
                 let rooms = rooms.unwrap_or_default();
                 self.tail(id, request, &rooms, messages::From { last, since, after }, out)
             }
-            Request::History { room, before, after, since, until, limit } => {
+            Request::History { search: Some(_), .. } => Err(messages::nothing_to_search()),
+            Request::History { room, before, after, since, until, search: None, limit } => {
                 let range = messages::HistoryRange { before, after, since, until, limit };
                 self.history(id, request, &room, range, out)
             }
