@@ -10,6 +10,7 @@
 )]
 
 pub mod binaries;
+pub mod checker;
 pub mod control;
 pub mod daemon;
 pub mod deadline;
