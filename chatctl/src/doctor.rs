@@ -77,7 +77,7 @@ pub fn doctor(context: &mut Context) -> Result<(), Failure> {
     let is_local = !context.server.is_remote();
     match &answer {
         Ok((hello, stats)) => findings.extend(answered(hello, stats, is_local)),
-        Err(failure) => findings.push(Finding::bad("daemon", "does not answer", &failure.message)),
+        Err(failure) => findings.push(unanswered(failure)),
     }
     if is_local {
         let folder = context.server.paths().last().and_then(Path::parent).map(Path::to_owned);
@@ -144,6 +144,15 @@ fn socket(path: &Path) -> Option<Finding> {
     let group = Group::from_gid(gid).ok().flatten().map_or(gid.to_string(), |group| group.name);
     let mode = found.mode() & 0o777;
     Some(Finding::ok("socket", format!("{shown}, mode {mode:04o}, of {owner}:{group}")))
+}
+
+/// Why nothing is known of the daemon: it is not there, or does not tell this user.
+fn unanswered(failure: &Failure) -> Finding {
+    let found = match failure.exit {
+        Exit::NotPermitted => "answers, but not to you",
+        _ => "does not answer",
+    };
+    Finding::bad("daemon", found, &failure.message)
 }
 
 /// What the daemon's own words say.
@@ -221,8 +230,9 @@ fn descriptors(stats: &Fields, process: &Value) -> Finding {
 
 #[cfg(test)]
 mod tests {
-    use super::{Finding, State, answered, descriptors};
+    use super::{Finding, State, answered, descriptors, unanswered};
     use crate::client::Fields;
+    use crate::failure::{Exit, Failure};
     use serde_json::{Value, json};
 
     fn fields(value: &Value) -> Fields {
@@ -236,6 +246,15 @@ mod tests {
         assert_eq!(Finding::ok("disk", "fine").line(), "ok    disk         fine");
         let said: Value = serde_json::from_str(&finding.json()).expect("an object");
         assert_eq!((&said["state"], &said["advice"]), (&json!("bad"), &json!("set it")));
+    }
+
+    #[test]
+    fn a_daemon_that_refuses_is_there() {
+        let refused = Failure::new(Exit::NotPermitted, "forbidden", "join the group `chat`");
+        let said = unanswered(&refused).line();
+        assert_eq!(said, "bad   daemon       answers, but not to you: join the group `chat`");
+        let said = unanswered(&Failure::unreachable("no such socket")).line();
+        assert_eq!(said, "bad   daemon       does not answer: no such socket");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use nix::fcntl::{Flock, FlockArg};
+use nix::fcntl::{FcntlArg, Flock, FlockArg, OFlag, fcntl};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Gid, Pid, Uid, User, getsid};
 use serde_json::json;
@@ -169,6 +169,29 @@ fn the_start_ends_when_it_serves_and_term_ends_what_it_left() {
     assert!(session != getsid(None).unwrap() && session != away.pid, "no terminal can be its own");
     ada.chats("still here");
     away.ends_by_term();
+}
+
+#[test]
+fn a_terminal_is_left_behind_and_the_start_says_that_the_log_is_lost() {
+    let terminal = nix::pty::openpty(None, None).unwrap();
+    let mut start = Start::new();
+    let mut program = Program::start_into(&mut start.command, terminal.slave.into());
+    let status = program.exit_code();
+    assert_eq!(status, 0, "it serves without a terminal");
+    // Others of this process may have the terminal, too, so that it has no end.
+    fcntl(&terminal.master, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).unwrap();
+    let mut shown = Vec::new();
+    eventually("the words", || {
+        let mut piece = [0; 256];
+        let count = nix::unistd::read(&terminal.master, &mut piece).unwrap_or(0);
+        shown.extend_from_slice(&piece[..count]);
+        shown.ends_with(b"\n").then_some(())
+    });
+    let shown = String::from_utf8(shown).unwrap();
+    assert!(shown.starts_with("chatd: the log goes nowhere") && shown.contains("2>>"), "{shown}");
+    let pid = held(&start.pid_file).expect("it serves");
+    let stderr = fs::read_link(format!("/proc/{pid}/fd/2")).unwrap();
+    assert_eq!(stderr, Path::new("/dev/null"));
 }
 
 #[test]

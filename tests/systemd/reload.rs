@@ -29,6 +29,7 @@ fn a_reload_ends_as_the_daemon_answered_and_a_bad_configuration_changes_nothing(
         fits 101 && exit 1
         fits 100
         logged 'the configuration was read anew and holds'
+        entered CHATD_KIND=administered CHATD_NICK=root --grep 'read anew'
         printf '[limits]\nmessage = 50\noutbix = "1MiB"\n' >/etc/chatd/chatd.toml
         reload
         fits 100

@@ -164,6 +164,12 @@ impl Caller {
         value
     }
 
+    /// The next request of a caller who says lines, whatever it is; none where the caller has hung up.
+    pub(crate) fn request(&mut self) -> Option<Value> {
+        assert!(!self.framed);
+        serde_json::from_slice(&self.line()).ok()
+    }
+
     fn line(&mut self) -> Vec<u8> {
         let mut line = Vec::new();
         self.heard.read_until(b'\n', &mut line).unwrap();

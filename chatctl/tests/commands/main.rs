@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(clippy::needless_pass_by_value, reason = "json!() is made to be given away")]
 
+mod completing;
 mod cursor;
 mod fake;
 mod following;

@@ -94,7 +94,7 @@ kinds! {
     StoreRefused "store_refused" "9ec2ffddfc3645c38e7c1c9567dc70c7" "error" [room]
         "a message could not be stored; its sender knows" => "look at the disk";
     Administered "administered" "c4b9a00d1dcf41c9917c5d1a1ffcc040" "info" [connection, nick]
-        "an administrator did something to others; `nick` is who" => "nothing: it is the record";
+        "an administrator did something to others, or to the daemon; `nick` is who" => "nothing: it is the record";
     Closed "closed" "9b31b586645e408d959f2cb72e08284e" "debug, info, warn" [connection, peer, nick, reason]
         "a connection was closed; a warning where it was too slow or memory was short" =>
         "nothing for one; for many of one `reason` look for its cause";

@@ -263,6 +263,18 @@ impl Hub {
         }
     }
 
+    /// The reply comes when the configuration was read; who wants it is in the log at once.
+    pub(super) fn reload_for(
+        &mut self,
+        id: ConnId,
+        request: &RequestId,
+        out: &mut Outbox,
+    ) -> Result<(), Error> {
+        self.reload_request(id, request, out)?;
+        self.administered(id, String::from("has the configuration read anew"), out);
+        Ok(())
+    }
+
     /// Closes somebody for an administrator. Who was leaving anyway is not waited for any longer.
     fn expel(&mut self, who: ConnId, words: &str, out: &mut Outbox) {
         if self.settings.plants(Planted::KickStays) {

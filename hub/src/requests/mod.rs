@@ -101,7 +101,7 @@ impl Hub {
                 self.announce_all(id, request, &text, out);
                 Ok(())
             }
-            Request::Reload {} => self.reload_request(id, request, out),
+            Request::Reload {} => self.reload_for(id, request, out),
             Request::LogLevel { level } => {
                 self.log_level(id, request, level, out);
                 Ok(())
