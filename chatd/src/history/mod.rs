@@ -1,5 +1,22 @@
-//! Where messages go before they are acknowledged. For now there is the memory store only: `durability = "none"`.
+//! Where messages go before they are acknowledged, and where past ones come from.
+//!
+//! [`MemoryStore`] keeps nothing. The rest is the history on disk, a SQLite database, without threads: [`open`] and its [`Writer`], which
+//! decides what becomes of each message and stores it, and the [`Reader`], which makes pages of what is stored. Both wait for the disk
+//! and belong on threads of their own.
 
+mod fault;
 mod memory;
+mod mend;
+mod read;
+mod rooms;
+mod row;
+mod schema;
+#[cfg(test)]
+mod tests;
+mod write;
 
+pub use fault::{CommitError, OpenError};
 pub use memory::MemoryStore;
+pub use read::Reader;
+pub use schema::{Options, size};
+pub use write::{Opened, Writer, open};

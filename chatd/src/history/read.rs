@@ -1,0 +1,217 @@
+//! A connection that reads: pages of past messages, encoded for whoever asked, and the ids of all messages.
+//!
+//! Each page is read in one transaction, so that what it says of the room's beginning holds for it. A message that is not what was
+//! written is never handed on: the page tells that it is damaged, and so does the log.
+
+use std::path::{Path, PathBuf};
+
+use hub::{Fetch, FetchError, Fetched, Order, Page, PageWriter};
+use proto::{MessageId, Seq, WallTime};
+use rusqlite::{Connection, OptionalExtension};
+
+use super::fault::OpenError;
+use super::row::{self, COLUMNS, Key, ROOM_NO_MAX, RoomNo, SEQ_MAX, Seal};
+use super::schema;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Reader {
+    connection: Connection,
+    path: PathBuf,
+    seal: Seal,
+    /// What was found damaged, in words.
+    complaints: Vec<String>,
+}
+
+/// Messages of one room: from one key to another, both with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Range {
+    first: Key,
+    last: Key,
+}
+
+impl Range {
+    fn is_empty(self) -> bool {
+        self.first > self.last
+    }
+}
+
+/// What the table says of a room.
+struct Room {
+    no: RoomNo,
+    gone: Seq,
+}
+
+impl Reader {
+    /// Opens the history for reading, after the writer did.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn open(path: &Path) -> Result<Self, OpenError> {
+        let connection = schema::open_to_read(path)?;
+        let path = path.to_owned();
+        Ok(Self { connection, path, seal: Seal::default(), complaints: Vec::new() })
+    }
+
+    /// A page of past messages.
+    pub fn fetch(&mut self, fetch: &Fetch) -> Fetched {
+        let outcome = self.in_transaction(|reader| reader.page(fetch)).unwrap_or_else(|error| {
+            self.complaints.push(format!("{}: {error}", self.path.display()));
+            Err(FetchError::Unavailable)
+        });
+        Fetched { no: fetch.no, outcome }
+    }
+
+    /// What was found damaged since this was asked for, for the log.
+    pub fn complaints(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.complaints)
+    }
+
+    /// Hands over the id of each message that is kept, and of each whose id alone is.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn ids(&mut self, mut each: impl FnMut(MessageId)) -> Result<(), OpenError> {
+        let fault = |error| OpenError::of(&self.path, "read the ids", &error);
+        let mut statement = self.connection.prepare("SELECT message_id FROM ids").map_err(fault)?;
+        let mut rows = statement.query([]).map_err(fault)?;
+        while let Some(row) = rows.next().map_err(fault)? {
+            if let Some(id) = row::bytes(row, 0).and_then(|bytes| bytes.try_into().ok()) {
+                each(MessageId(id));
+            }
+        }
+        Ok(())
+    }
+
+    fn in_transaction<T>(
+        &mut self,
+        run: impl FnOnce(&mut Self) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<T> {
+        assert!(self.connection.is_autocommit(), "one transaction at a time");
+        self.connection.prepare_cached("BEGIN")?.execute([])?;
+        let outcome = run(self);
+        if !self.connection.is_autocommit() {
+            self.connection.prepare_cached("ROLLBACK")?.execute([])?;
+        }
+        outcome
+    }
+
+    fn page(&mut self, fetch: &Fetch) -> rusqlite::Result<Result<Page, FetchError>> {
+        let mut page = PageWriter::new(fetch);
+        let Some(room) = self.room(fetch)? else {
+            let unknown = schema::number(&self.connection, "unknown")?.unwrap_or(0);
+            return Ok(Ok(page.finish(false, Seq(unknown.unsigned_abs()))));
+        };
+        if fetch.search.is_some() {
+            return Ok(Err(FetchError::NoSearch));
+        }
+        let range = self.range(fetch, room.no)?;
+        let more = self.fill(&mut page, range, fetch.order)?;
+        Ok(Ok(page.finish(more, room.gone)))
+    }
+
+    fn room(&self, fetch: &Fetch) -> rusqlite::Result<Option<Room>> {
+        let found = self
+            .connection
+            .prepare_cached("SELECT no, gone FROM rooms WHERE name = ?1")?
+            .query_row([fetch.room.as_str()], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?)))
+            .optional()?;
+        let sound = found.filter(|(no, _)| (1..=ROOM_NO_MAX).contains(no));
+        Ok(sound.map(|(no, gone)| Room { no: RoomNo(no), gone: Seq(gone.unsigned_abs()) }))
+    }
+
+    /// What a question's bounds leave of the room.
+    fn range(&mut self, fetch: &Fetch, no: RoomNo) -> rusqlite::Result<Range> {
+        let mut range = Range { first: Key::of(no, fetch.first), last: Key::of(no, fetch.last) };
+        if fetch.first.0 > SEQ_MAX {
+            range.last = Key(range.first.0 - 1);
+        }
+        if let Some(since) = fetch.since {
+            range.first = self.first_at(range, since)?;
+        }
+        if let Some(until) = fetch.until {
+            range.last = Key(self.first_at(range, until)?.0 - 1);
+        }
+        if let Some(latest) = fetch.latest {
+            range.first = self.first_of_latest(range, latest)?;
+        }
+        Ok(range)
+    }
+
+    /// The key from which on the messages of a range are of this time or later: time never goes back within a room.
+    fn first_at(&mut self, range: Range, time: WallTime) -> rusqlite::Result<Key> {
+        // All before `low` are earlier, all from `high` on are not.
+        let Range { first: Key(mut low), last: Key(last) } = range;
+        let mut high = last + 1;
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match self.sound_from(Key(middle), Key(high - 1))? {
+                Some((key, found)) if found < time => low = key.0 + 1,
+                Some(_) | None => high = middle,
+            }
+        }
+        Ok(Key(low))
+    }
+
+    /// The first message of a range that can be trusted, and its time.
+    fn sound_from(&mut self, first: Key, last: Key) -> rusqlite::Result<Option<(Key, WallTime)>> {
+        let mut statement = self.connection.prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM messages WHERE key BETWEEN ?1 AND ?2 ORDER BY key"
+        ))?;
+        let mut rows = statement.query((first.0, last.0))?;
+        while let Some(row) = rows.next()? {
+            if let Some((key, kept)) = row::read(row, &mut self.seal) {
+                return Ok(Some((key, kept.time)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The key of the first of the latest messages of a range.
+    fn first_of_latest(&self, range: Range, latest: u32) -> rusqlite::Result<Key> {
+        let nothing = Key(range.last.0 + 1);
+        let Some(before) = latest.checked_sub(1) else { return Ok(nothing) };
+        let found = self
+            .connection
+            .prepare_cached(
+                "SELECT key FROM messages WHERE key BETWEEN ?1 AND ?2 ORDER BY key DESC LIMIT 1 OFFSET ?3",
+            )?
+            .query_row((range.first.0, range.last.0, before), |row| row.get(0))
+            .optional()?;
+        Ok(found.map_or(range.first, Key))
+    }
+
+    /// Adds the messages of a range; whether there are more than the page has room for.
+    fn fill(
+        &mut self,
+        page: &mut PageWriter<'_>,
+        range: Range,
+        order: Order,
+    ) -> rusqlite::Result<bool> {
+        if range.is_empty() {
+            return Ok(false);
+        }
+        let direction = match order {
+            Order::Forward => "ASC",
+            Order::Backward => "DESC",
+        };
+        let mut statement = self.connection.prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM messages WHERE key BETWEEN ?1 AND ?2 ORDER BY key {direction}"
+        ))?;
+        let mut rows = statement.query((range.first.0, range.last.0))?;
+        while let Some(row) = rows.next()? {
+            let fits = if let Some((_, kept)) = row::read(row, &mut self.seal) {
+                page.add(&kept)
+            } else {
+                let key = Key(row.get(0)?);
+                let what = format!("{}: message {} is damaged", self.path.display(), key.seq());
+                self.complaints.push(what);
+                page.add_damaged(key.seq())
+            };
+            if !fits {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}

@@ -1,0 +1,68 @@
+//! Failures, and what is certain after them.
+
+use hub::Outcome;
+use proto::Seq;
+
+use super::{Folder, HISTORY, Maker, OPTIONS, opened};
+use crate::history::{CommitError, open};
+
+#[test]
+fn a_reservation_outlives_a_crash_and_a_close_needs_none() {
+    let (folder, maker) = (Folder::new(), Maker::new());
+    let mut it = opened(&folder.database());
+    it.writer.reserve(Seq(65_536)).unwrap();
+    it.writer.commit(&[maker.record("lobby", 1, 1, b"a")]).unwrap();
+    drop(it.writer);
+    let it = opened(&folder.database());
+    assert_eq!(it.floor, Seq(65_536));
+    it.writer.close().unwrap();
+    let it = opened(&folder.database());
+    assert_eq!((it.floor, it.rooms[0].last), (Seq(0), Seq(1)));
+}
+
+#[test]
+fn what_a_full_disk_refuses_is_not_there_and_its_numbers_are_gone() {
+    let (folder, maker) = (Folder::new(), Maker::new());
+    let mut it = opened(&folder.database());
+    it.writer.commit(&[maker.record("lobby", 1, 1, b"a")]).unwrap();
+    let pages: i64 =
+        it.writer.connection.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+    let limit = |writer: &super::super::Writer, pages: i64| {
+        let set = format!("PRAGMA max_page_count = {pages}");
+        writer.connection.query_row(&set, [], |_| Ok(())).unwrap();
+    };
+    limit(&it.writer, pages);
+    let large = maker.record("ops", 5, 2, &b"x".repeat(60_000));
+    let batch = [maker.record("lobby", 2, 3, b"b"), large];
+    assert_eq!(it.writer.commit(&batch), Err(CommitError::Full));
+    limit(&it.writer, 1_000_000);
+    let again = [maker.record("lobby", 3, 3, b"b"), maker.record("lobby", 4, 1, b"a")];
+    let outcomes = it.writer.commit(&again).unwrap();
+    assert!(matches!(outcomes[..], [Outcome::Stored, Outcome::Repeated { seq: Seq(1), .. }]));
+    it.writer.close().unwrap();
+    let it = opened(&folder.database());
+    let lasts: Vec<_> = it.rooms.iter().map(|room| (room.last, room.is_empty)).collect();
+    assert_eq!(lasts, [(Seq(4), false), (Seq(5), true)], "no number is given twice");
+    assert_eq!(it.writer.count(), 2);
+}
+
+#[test]
+fn after_it_was_opened_anew_it_says_what_is_there() {
+    let (folder, maker) = (Folder::new(), Maker::new());
+    let mut writer = opened(&folder.database()).writer;
+    let batch = [maker.record("lobby", 1, 1, b"a"), maker.record("lobby", 2, 2, b"b")];
+    writer.commit(&batch).unwrap();
+    let mut writer = writer.reopen().unwrap();
+    let others = [
+        batch[1].clone(),
+        maker.record("lobby", 2, 3, b"b"),
+        maker.record("lobby", 3, 1, b"a"),
+        maker.record("ops", 1, 4, b"a"),
+    ];
+    assert_eq!(writer.find(&others).unwrap(), [true, false, false, false]);
+    let outcomes = writer.commit(&[maker.record("lobby", 3, 3, b"c")]).unwrap();
+    assert_eq!(outcomes, [Outcome::Stored]);
+    std::fs::remove_file(folder.database()).unwrap();
+    assert!(writer.reopen().is_err(), "none is made in its place");
+    assert!(open(&folder.database(), OPTIONS, HISTORY).is_err());
+}
