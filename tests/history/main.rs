@@ -11,6 +11,8 @@
 
 mod checked;
 mod clean;
+mod client;
+mod crowd;
 #[allow(clippy::ptr_arg, reason = "all of its functions have one type")]
 mod planted;
 #[path = "../sim/rng.rs"]
@@ -22,6 +24,9 @@ mod planted;
     reason = "the simulator's, which uses more of it"
 )]
 mod rng;
+mod scene;
+mod torture;
+mod wire;
 
 /// So much of a campaign: a sample, or all of it where the whole is wanted.
 fn amount(sample: u64, whole: u64) -> u64 {
