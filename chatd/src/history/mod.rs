@@ -8,9 +8,11 @@ mod fault;
 mod memory;
 mod mend;
 mod read;
+mod retain;
 mod rooms;
 mod row;
 mod schema;
+mod search;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -18,5 +20,6 @@ mod write;
 pub use fault::{CommitError, OpenError};
 pub use memory::MemoryStore;
 pub use read::Reader;
+pub use retain::{Limits, Retention};
 pub use schema::{Options, size};
 pub use write::{Opened, Writer, open};

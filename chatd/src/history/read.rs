@@ -6,12 +6,18 @@
 use std::path::{Path, PathBuf};
 
 use hub::{Fetch, FetchError, Fetched, Order, Page, PageWriter};
-use proto::{MessageId, Seq, WallTime};
-use rusqlite::{Connection, OptionalExtension};
+use proto::{MessageId, Seq, Span, WallTime};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Statement};
 
 use super::fault::OpenError;
 use super::row::{self, COLUMNS, Key, ROOM_NO_MAX, RoomNo, SEQ_MAX, Seal};
-use super::schema;
+use super::{schema, search};
+use crate::clock::Clock;
+
+/// How long a search may take: others wait behind it.
+const SEARCH_MAX: Span = Span::from_secs(2);
+/// After how many of SQLite's steps a search looks at the clock: some ten microseconds.
+const SEARCH_LOOK_STEPS: i32 = 200;
 
 /// See the module.
 #[derive(Debug)]
@@ -19,6 +25,8 @@ pub struct Reader {
     connection: Connection,
     path: PathBuf,
     seal: Seal,
+    /// How long a search may take.
+    pub(super) search_max: Span,
     /// What was found damaged, in words.
     complaints: Vec<String>,
 }
@@ -50,12 +58,16 @@ impl Reader {
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         let connection = schema::open_to_read(path)?;
         let path = path.to_owned();
-        Ok(Self { connection, path, seal: Seal::default(), complaints: Vec::new() })
+        let (seal, complaints) = (Seal::default(), Vec::new());
+        Ok(Self { connection, path, seal, search_max: SEARCH_MAX, complaints })
     }
 
     /// A page of past messages.
     pub fn fetch(&mut self, fetch: &Fetch) -> Fetched {
-        let outcome = self.in_transaction(|reader| reader.page(fetch)).unwrap_or_else(|error| {
+        let outcome = self.limited(fetch).unwrap_or_else(|error| {
+            if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) {
+                return Err(FetchError::TooLong);
+            }
             self.complaints.push(format!("{}: {error}", self.path.display()));
             Err(FetchError::Unavailable)
         });
@@ -83,6 +95,20 @@ impl Reader {
         Ok(())
     }
 
+    /// A page; where it takes a search, that has its time.
+    fn limited(&mut self, fetch: &Fetch) -> rusqlite::Result<Result<Page, FetchError>> {
+        if fetch.search.is_none() {
+            return self.in_transaction(|reader| reader.page(fetch));
+        }
+        let (clock, most) = (Clock::start(), self.search_max);
+        let start = clock.now();
+        let is_late = move || clock.now().since(start) >= most;
+        self.connection.progress_handler(SEARCH_LOOK_STEPS, Some(is_late))?;
+        let outcome = self.in_transaction(|reader| reader.page(fetch));
+        self.connection.progress_handler(0, None::<fn() -> bool>)?;
+        outcome
+    }
+
     fn in_transaction<T>(
         &mut self,
         run: impl FnOnce(&mut Self) -> rusqlite::Result<T>,
@@ -99,14 +125,14 @@ impl Reader {
     fn page(&mut self, fetch: &Fetch) -> rusqlite::Result<Result<Page, FetchError>> {
         let mut page = PageWriter::new(fetch);
         let Some(room) = self.room(fetch)? else {
-            let unknown = schema::number(&self.connection, "unknown")?.unwrap_or(0);
-            return Ok(Ok(page.finish(false, Seq(unknown.unsigned_abs()))));
+            return Ok(Ok(page.finish(false, Seq(0))));
         };
-        if fetch.search.is_some() {
+        if fetch.search.is_some() && !schema::has_words(&self.connection)? {
             return Ok(Err(FetchError::NoSearch));
         }
-        let range = self.range(fetch, room.no)?;
-        let more = self.fill(&mut page, range, fetch.order)?;
+        let question = fetch.search.as_deref().map(search::question);
+        let range = self.range(fetch, room.no, question.as_deref())?;
+        let more = self.fill(&mut page, range, fetch.order, question.as_deref())?;
         Ok(Ok(page.finish(more, room.gone)))
     }
 
@@ -121,7 +147,12 @@ impl Reader {
     }
 
     /// What a question's bounds leave of the room.
-    fn range(&mut self, fetch: &Fetch, no: RoomNo) -> rusqlite::Result<Range> {
+    fn range(
+        &mut self,
+        fetch: &Fetch,
+        no: RoomNo,
+        question: Option<&str>,
+    ) -> rusqlite::Result<Range> {
         let mut range = Range { first: Key::of(no, fetch.first), last: Key::of(no, fetch.last) };
         if fetch.first.0 > SEQ_MAX {
             range.last = Key(range.first.0 - 1);
@@ -133,7 +164,7 @@ impl Reader {
             range.last = Key(self.first_at(range, until)?.0 - 1);
         }
         if let Some(latest) = fetch.latest {
-            range.first = self.first_of_latest(range, latest)?;
+            range.first = self.first_of_latest(range, latest, question)?;
         }
         Ok(range)
     }
@@ -168,17 +199,28 @@ impl Reader {
     }
 
     /// The key of the first of the latest messages of a range.
-    fn first_of_latest(&self, range: Range, latest: u32) -> rusqlite::Result<Key> {
+    fn first_of_latest(
+        &self,
+        range: Range,
+        latest: u32,
+        question: Option<&str>,
+    ) -> rusqlite::Result<Key> {
         let nothing = Key(range.last.0 + 1);
         let Some(before) = latest.checked_sub(1) else { return Ok(nothing) };
-        let found = self
-            .connection
-            .prepare_cached(
-                "SELECT key FROM messages WHERE key BETWEEN ?1 AND ?2 ORDER BY key DESC LIMIT 1 OFFSET ?3",
-            )?
-            .query_row((range.first.0, range.last.0, before), |row| row.get(0))
-            .optional()?;
-        Ok(found.map_or(range.first, Key))
+        let sql = match question {
+            None => {
+                "SELECT key FROM messages WHERE key BETWEEN ?1 AND ?2 ORDER BY key DESC LIMIT 1 OFFSET ?3"
+            }
+            Some(_) => {
+                "SELECT rowid FROM words WHERE rowid BETWEEN ?1 AND ?2 AND words MATCH ?4
+                 ORDER BY rowid DESC LIMIT 1 OFFSET ?3"
+            }
+        };
+        let mut statement = self.connection.prepare_cached(sql)?;
+        bind(&mut statement, range, question)?;
+        statement.raw_bind_parameter(3, before)?;
+        let mut rows = statement.raw_query();
+        Ok(rows.next()?.map(|row| row.get(0)).transpose()?.map_or(range.first, Key))
     }
 
     /// Adds the messages of a range; whether there are more than the page has room for.
@@ -187,6 +229,7 @@ impl Reader {
         page: &mut PageWriter<'_>,
         range: Range,
         order: Order,
+        question: Option<&str>,
     ) -> rusqlite::Result<bool> {
         if range.is_empty() {
             return Ok(false);
@@ -195,10 +238,19 @@ impl Reader {
             Order::Forward => "ASC",
             Order::Backward => "DESC",
         };
-        let mut statement = self.connection.prepare_cached(&format!(
-            "SELECT {COLUMNS} FROM messages WHERE key BETWEEN ?1 AND ?2 ORDER BY key {direction}"
-        ))?;
-        let mut rows = statement.query((range.first.0, range.last.0))?;
+        let sql = match question {
+            None => format!(
+                "SELECT {COLUMNS} FROM messages WHERE key BETWEEN ?1 AND ?2 ORDER BY key {direction}"
+            ),
+            // The index leads, in its own order.
+            Some(_) => format!(
+                "SELECT {COLUMNS} FROM words CROSS JOIN messages ON key = words.rowid
+                 WHERE words.rowid BETWEEN ?1 AND ?2 AND words MATCH ?4 ORDER BY words.rowid {direction}"
+            ),
+        };
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        bind(&mut statement, range, question)?;
+        let mut rows = statement.raw_query();
         while let Some(row) = rows.next()? {
             let fits = if let Some((_, kept)) = row::read(row, &mut self.seal) {
                 page.add(&kept)
@@ -214,4 +266,14 @@ impl Reader {
         }
         Ok(false)
     }
+}
+
+fn bind(
+    statement: &mut Statement<'_>,
+    range: Range,
+    question: Option<&str>,
+) -> rusqlite::Result<()> {
+    statement.raw_bind_parameter(1, range.first.0)?;
+    statement.raw_bind_parameter(2, range.last.0)?;
+    question.map_or(Ok(()), |question| statement.raw_bind_parameter(4, question))
 }

@@ -33,6 +33,8 @@ pub(super) struct Room {
     written: Seq,
     /// It is on the list of those that the transaction has changed.
     is_changed: bool,
+    /// The transaction forgets it.
+    is_forgotten: bool,
 }
 
 /// All rooms of which something is known.
@@ -132,6 +134,28 @@ impl Rooms {
         room.bytes += message_bytes(record.from.as_str().len(), record.content.len());
     }
 
+    /// A room, to be changed by the transaction.
+    pub(super) fn change(&mut self, name: &RoomName) -> &mut Room {
+        let room = self.all.get_mut(name).expect("who changes a room knows it");
+        if !room.is_changed {
+            self.before.push((name.clone(), *room));
+            room.is_changed = true;
+        }
+        room
+    }
+
+    /// Forgets a room that is empty.
+    pub(super) fn forget(&mut self, name: &RoomName) {
+        let room = self.change(name);
+        assert!(room.count == 0, "only empty rooms are forgotten");
+        room.is_forgotten = true;
+    }
+
+    /// How many bytes are kept.
+    pub(super) fn bytes(&self) -> u64 {
+        self.all.values().map(|room| room.bytes).sum()
+    }
+
     fn changed(&mut self, name: &RoomName) -> &mut Room {
         let room = self.all.get_mut(name).expect("it was placed");
         assert!(room.is_changed, "it was placed");
@@ -180,6 +204,12 @@ impl Rooms {
              WHERE no = ?1",
         )?;
         for (name, _) in &self.before {
+            if self.all[name].is_forgotten {
+                connection
+                    .prepare_cached("DELETE FROM rooms WHERE no = ?1")?
+                    .execute([self.all[name].no.0])?;
+                continue;
+            }
             let [no, last, last_time, gone, count, bytes, first_time] = self.all[name].numbers();
             let checksum =
                 seal.of_room(name.as_str(), &[no, last, last_time, gone, count, bytes, first_time]);
@@ -202,6 +232,10 @@ impl Rooms {
         for (name, _) in self.before.drain(..) {
             let room = self.all.get_mut(&name).expect("it was changed");
             assert!(room.is_changed, "it was changed");
+            if room.is_forgotten {
+                self.all.remove(&name);
+                continue;
+            }
             room.is_changed = false;
             room.written = room.last;
         }
@@ -230,6 +264,7 @@ impl Room {
             first_time: WallTime::default(),
             written: Seq(0),
             is_changed: false,
+            is_forgotten: false,
         }
     }
 
@@ -269,6 +304,7 @@ fn read(row: &Row<'_>, seal: &mut Seal) -> Option<(RoomName, Room)> {
         first_time: WallTime::from_micros(first_time),
         written: Seq(u64::try_from(last).ok()?),
         is_changed: false,
+        is_forgotten: false,
     };
     // A checksum holds for what was written, and a bug may have written it.
     let is_sound = (1..=ROOM_NO_MAX).contains(&no) && room.last.0 <= SEQ_MAX && gone <= last;

@@ -43,7 +43,7 @@ const SCHEMA: &str = "
 
 /// What is searched. It holds no text, only which words are where.
 const WORDS: &str = "CREATE VIRTUAL TABLE words USING fts5(
-    content, content = '', contentless_delete = 1, tokenize = 'unicode61')";
+    text, content = '', contentless_delete = 1, tokenize = 'unicode61')";
 
 /// How long a page of the database is.
 const PAGE_BYTES: u32 = 4096;
@@ -294,7 +294,7 @@ fn migrate(connection: &mut Connection, search: bool) -> rusqlite::Result<()> {
 
 /// Makes all that is kept searchable.
 fn index_all(connection: &Connection) -> rusqlite::Result<()> {
-    let mut insert = connection.prepare("INSERT INTO words (rowid, content) VALUES (?1, ?2)")?;
+    let mut insert = connection.prepare("INSERT INTO words (rowid, text) VALUES (?1, ?2)")?;
     let mut select = connection.prepare("SELECT key, content FROM messages ORDER BY key")?;
     let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {

@@ -3,6 +3,9 @@
 mod mending;
 mod model;
 mod pages;
+mod retaining;
+mod searching;
+mod speed;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -208,7 +208,7 @@ struct Inserts<'a> {
 
 impl<'a> Inserts<'a> {
     fn prepare(connection: &'a Connection, search: bool) -> rusqlite::Result<Self> {
-        let words = "INSERT INTO words (rowid, content) VALUES (?1, ?2)";
+        let words = "INSERT INTO words (rowid, text) VALUES (?1, ?2)";
         Ok(Self {
             id: connection
                 .prepare_cached("INSERT OR IGNORE INTO ids (message_id, key) VALUES (?1, ?2)")?,
