@@ -101,6 +101,10 @@ pub enum Command {
     Tail(Tail),
     /// Print past messages of a room and end
     History(History),
+    /// Print the messages of rooms as JSON lines, for import
+    Export(Export),
+    /// Post messages that are JSON lines, as export prints them
+    Import(Import),
     /// Who is in a room, or in any
     Who(Who),
     /// The rooms there are
@@ -280,14 +284,19 @@ pub struct Tail {
   chatctl history lobby                 the last 50 messages
   chatctl history lobby -n all          all there are
   chatctl history ops --since 14:30 --until 15:00
-  chatctl history ops --after 1200 --json")]
+  chatctl history ops --after 1200 --limit 100 --json   the next 100
+  chatctl history ops --grep 'exit code [1-9]'
+  chatctl history ops --search 'deploy \"rolled back\"' --since 7d")]
 pub struct History {
     /// The room
     #[arg(value_name = "ROOM")]
     pub room: String,
-    /// The last N of them, or all [default: 50, or all where a beginning is given]
-    #[arg(short, long = "lines", value_name = "N|all", value_parser = count)]
+    /// The last N of those that fit, or all [default: 50, or all where a beginning or something to look for is given]
+    #[arg(short, long = "lines", value_name = "N|all", value_parser = count, conflicts_with = "limit")]
     pub number: Option<Count>,
+    /// At most N of those that fit: with --after the first, otherwise the last
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: Option<u32>,
     /// Only what has a smaller sequence number
     #[arg(long, value_name = "SEQ")]
     pub before: Option<u64>,
@@ -300,9 +309,53 @@ pub struct History {
     /// Only what was said until then
     #[arg(long, value_name = "TIME")]
     pub until: Option<String>,
+    /// Only what matches this regular expression
+    #[arg(long, value_name = "RE")]
+    pub grep: Option<regex::bytes::Regex>,
+    /// Only what has all of these words, looked up by a daemon whose history is on disk: `"two words"` stand side by side, `wor*` is a beginning
+    #[arg(long, value_name = "WORDS")]
+    pub search: Option<String>,
     /// Print the contents only, byte for byte, each with a newline
     #[arg(long, conflicts_with = "json")]
     pub raw: bool,
+}
+
+/// `chatctl export`.
+#[derive(Args, Debug)]
+#[command(
+    before_help = "Examples:
+  chatctl export > all.jsonl            every message of every room
+  chatctl export ops lobby > two.jsonl
+  chatctl export ops --after 1200 >> ops.jsonl   what has come behind message 1200
+  chatctl export | gzip > all.jsonl.gz",
+    after_help = "A line is one message: `room`, `seq`, `time`, `message_id`, `from`, and `text`, or `data` in base64 where the content is no text. \
+Rooms come by name, the messages of each from the oldest to the last there was when the export began. Direct messages are kept \
+nowhere, and are in no export. Exit status 6: something behind the place that --after named, or in the midst, is not kept any more."
+)]
+pub struct Export {
+    /// The rooms; all of them where none is named
+    #[arg(value_name = "ROOM")]
+    pub rooms: Vec<String>,
+    /// Go on behind this message: SEQ of the one room, or ROOM:SEQ, which leaves out the rooms before that one
+    #[arg(long, value_name = "[ROOM:]SEQ")]
+    pub after: Option<String>,
+}
+
+/// `chatctl import`.
+#[derive(Args, Debug)]
+#[command(
+    before_help = "Examples:
+  chatctl import all.jsonl
+  zcat all.jsonl.gz | chatctl import
+  chatctl -s tcp://old export ops | chatctl -s tcp://new import   move a room's messages",
+    after_help = "Each line is posted to its `room`, with its `text` or `data`, under its `message_id`: doing it again adds nothing. The messages get \
+new numbers and the present time, and you are their author (or the name of --as): `seq`, `time` and `from` of the lines are \
+not used. The order within each room is kept. A line that is refused is told, and the others go on; exit status 1."
+)]
+pub struct Import {
+    /// The file; stdin where none is named, or `-`
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
 }
 
 /// `chatctl who`.
@@ -380,6 +433,8 @@ mod tests {
             "send",
             "tail",
             "history",
+            "export",
+            "import",
             "topic",
             "whois",
             "clients",
@@ -434,6 +489,10 @@ mod tests {
             "chatctl tail --reconnect sometimes",
             "chatctl tail --for soon",
             "chatctl history",
+            "chatctl history ops -n 5 --limit 5",
+            "chatctl history ops --limit 0",
+            "chatctl history ops --grep (",
+            "chatctl import a b",
             "chatctl status -q -v",
             "chatctl tail --raw --json",
             "chatctl tail -n some",

@@ -6,7 +6,7 @@
 use crate::client::Event;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How many bytes are held at most; past it the caller had better begin anew.
+/// How many bytes of events are held at most; past it the caller had better begin anew.
 pub const HELD_BYTES_MAX: usize = 64 << 20;
 /// What an event costs besides its text, which it has twice: as it came, and in its fields.
 const EVENT_BYTES: usize = 1 << 10;
@@ -103,7 +103,7 @@ impl Catching {
 }
 
 /// What holding an event costs, in bytes.
-fn weight(event: &Event) -> usize {
+pub fn weight(event: &Event) -> usize {
     2 * event.line.len() + EVENT_BYTES
 }
 

@@ -4,207 +4,237 @@
 //! newest where a number is wanted, whose pages are then printed the other way round.
 
 use crate::args::{Count, History};
-use crate::ask::{Context, of_room, room};
-use crate::client::{Client, Event, Fields};
+use crate::ask::{Context, room};
+use crate::catching::{HELD_BYTES_MAX, weight};
+use crate::client::{Client, Event};
 use crate::clock;
-use crate::failure::{Exit, Failure};
+use crate::failure::Failure;
 use crate::moments;
+use crate::past::{Gone, Range, numbers, outcome};
 use crate::talk::Look;
 use jiff::Timestamp;
 use proto::vocabulary::HISTORY_MESSAGES_MAX;
-use serde_json::Value;
+use std::collections::{BTreeSet, VecDeque};
 
 /// How many messages are printed when nothing bounds them.
 const USUAL_MESSAGES: u32 = 50;
 
-/// Which messages, in the terms of the protocol.
-struct Range {
-    room: String,
-    before: Option<u64>,
-    after: Option<u64>,
-    since: Option<Timestamp>,
-    until: Option<Timestamp>,
-}
-
 /// `chatctl history`.
 pub fn history(context: &mut Context, args: &History) -> Result<(), Failure> {
-    let range = Range::new(args)?;
-    let bounded = range.after.is_some() || range.since.is_some();
-    let usual = if bounded { Count::All } else { Count::Some(USUAL_MESSAGES) };
-    let look = if args.raw { Look::Raw } else { Look::Line };
+    let range = range(args)?;
     let mut client = context.call()?;
-    let gone = match args.number.unwrap_or(usual) {
-        Count::All => forward(context, &mut client, &range, look)?,
-        Count::Some(number) => backward(context, &mut client, &range, number, look)?,
+    let room = range.room.clone();
+    let mut printer = Printer { context, client: &mut client, args };
+    let gone = match how_many(args) {
+        HowMany::All => printer.forward(range, None)?,
+        HowMany::First(most) => printer.forward(range, Some(most))?,
+        HowMany::Last(most) => printer.backward(&range, most)?,
     };
     context.talk.flush()?;
-    if gone.is_empty() {
-        return Ok(());
-    }
-    let all: Vec<_> = gone.iter().map(|gone| gone.shown(&range.room)).collect();
-    Err(Failure::new(Exit::HistoryGap, "gap", all.join("; ")))
+    // What was asked for twice is missing once.
+    let gone: BTreeSet<Gone> = gone.into_iter().collect();
+    let gone: Vec<_> = gone.iter().map(|gone| gone.shown(&room)).collect();
+    outcome(&gone)
 }
 
-/// Messages that were asked for and that the daemon has forgotten.
+/// Which of the messages that fit are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Gone {
-    from: u64,
-    to: u64,
+enum HowMany {
+    All,
+    First(u32),
+    Last(u32),
 }
 
-impl Gone {
-    fn shown(self, room: &str) -> String {
-        match (self.from, self.to) {
-            (from, to) if from == to => format!("message {from} of #{room} is gone"),
-            (from, to) => format!("messages {from} to {to} of #{room} are gone"),
-        }
+/// What the flags say; who says what to look for, or where to begin, wants all of that.
+fn how_many(args: &History) -> HowMany {
+    match (args.number, args.limit) {
+        (Some(Count::All), _) => HowMany::All,
+        (Some(Count::Some(number)), _) => HowMany::Last(number),
+        (None, Some(limit)) if args.after.is_some() => HowMany::First(limit),
+        (None, Some(limit)) => HowMany::Last(limit),
+        _ if args.after.is_some() || args.since.is_some() || is_picky(args) => HowMany::All,
+        _ => HowMany::Last(USUAL_MESSAGES),
     }
 }
 
-impl Range {
-    fn new(args: &History) -> Result<Self, Failure> {
-        let now = clock::wall();
-        let moment = |flag: &str, text: &Option<String>| {
-            let parsed = text.as_deref().map(|text| moments::moment(text, &now)).transpose();
-            parsed.map_err(|why| Failure::usage(format!("{flag}: {why}")))
-        };
-        Ok(Self {
-            room: room(&args.room)?,
-            before: args.before,
-            after: args.after,
-            since: moment("--since", &args.since)?,
-            until: moment("--until", &args.until)?,
-        })
-    }
+/// Whether messages are chosen by what they say.
+fn is_picky(args: &History) -> bool {
+    args.grep.is_some() || args.search.is_some()
+}
 
-    fn fields(&self, limit: u32) -> Fields {
-        let mut fields = of_room(&self.room);
-        let mut put = |name: &str, value: Option<Value>| {
-            if let Some(value) = value {
-                fields.insert(name.to_owned(), value);
+fn range(args: &History) -> Result<Range, Failure> {
+    let now = clock::wall();
+    let moment = |flag: &str, text: &Option<String>| {
+        let parsed = text.as_deref().map(|text| moments::moment(text, &now)).transpose();
+        parsed.map_err(|why| Failure::usage(format!("{flag}: {why}")))
+    };
+    Ok(Range {
+        room: room(&args.room)?,
+        before: args.before,
+        after: args.after,
+        since: moment("--since", &args.since)?,
+        until: moment("--until", &args.until)?,
+        search: args.search.clone(),
+    })
+}
+
+/// Asks for pages, and prints them.
+struct Printer<'a> {
+    context: &'a mut Context,
+    client: &'a mut Client,
+    args: &'a History,
+}
+
+impl Printer<'_> {
+    /// Prints the range from its beginning on, or the first messages of it. Says which parts of it are missing.
+    fn forward(&mut self, mut range: Range, most: Option<u32>) -> Result<Vec<Gone>, Failure> {
+        let mut left = most.map_or(u64::MAX, u64::from);
+        let mut gone = Vec::new();
+        // Who names a place is owed what comes behind it; so is what comes behind a page.
+        let mut is_owed = range.after.is_some();
+        let mut since = range.since;
+        while left > 0 {
+            let after = *range.after.get_or_insert(0);
+            let page = range.page(self.context, self.client, self.most_asked(left))?;
+            let last = page.events.iter().map(|event| numbers(event).1).max();
+            gone.extend(match since.take() {
+                Some(since) => self.gone_since(&range, since, page.forgotten)?,
+                None if is_owed => range.gone(after, page.forgotten),
+                None if last.is_none() => self.nothing(&range, page.forgotten),
+                None => None,
+            });
+            for event in &page.events {
+                if event.name == "gap" {
+                    gone.push(Gone::told(event));
+                } else if left > 0 && self.is_wanted(event) {
+                    left -= 1;
+                    self.print(event)?;
+                }
             }
-        };
-        put("before", self.before.map(Value::from));
-        put("after", self.after.map(Value::from));
-        put("since", self.since.map(|moment| Value::from(moments::rfc3339(moment))));
-        put("until", self.until.map(|moment| Value::from(moments::rfc3339(moment))));
-        put("limit", Some(Value::from(limit)));
-        fields
+            // Whoever reads our stdout may take their time.
+            self.context.hand_out(self.client, None, &[])?;
+            let next = last.filter(|last| *last > after && page.more);
+            if next.is_none() {
+                break;
+            }
+            range.after = next;
+            is_owed = true;
+        }
+        Ok(gone)
     }
 
-    /// What of the range lies behind `after` and has been forgotten.
-    fn gone(&self, after: u64, forgotten: u64) -> Option<Gone> {
-        let last = self.before.map_or(u64::MAX, |before| before.saturating_sub(1));
-        let (from, to) = (after.saturating_add(1), forgotten.min(last));
-        (from <= to).then_some(Gone { from, to })
+    /// Prints the last `most` messages of the range. Says which part of them is missing.
+    fn backward(&mut self, range: &Range, most: u32) -> Result<Vec<Gone>, Failure> {
+        let mut found = Found { left: most, ..Found::default() };
+        let mut open = Range { after: None, ..range.clone() };
+        let mut is_first = true;
+        while found.left > 0 {
+            let limit = self.most_asked(u64::from(found.left));
+            let page = open.page(self.context, self.client, limit)?;
+            found.forgotten = page.forgotten;
+            let first = page.events.first().map(|event| numbers(event).0);
+            if std::mem::take(&mut is_first) {
+                found.end = page.events.last().map(|event| numbers(event).1.saturating_add(1));
+            }
+            let is_over = !page.more || first.is_some_and(|first| Some(first) <= range.after);
+            found.take(page.events, range.after, |event| self.is_wanted(event));
+            match first.filter(|first| !is_over && open.before.is_none_or(|end| *first < end)) {
+                Some(first) => open.before = Some(first),
+                None => break,
+            }
+        }
+        for event in found.held.iter().flatten() {
+            self.print(event)?;
+        }
+        self.context.hand_out(self.client, None, &[])?;
+        if let Some(after) = found.dropped {
+            let rest =
+                Range { after: Some(after), before: found.end, since: None, ..range.clone() };
+            found.gone.extend(self.forward(rest, None)?);
+        }
+        // Where as many came as were wanted, what lies before them is nobody's business.
+        if found.left > 0 {
+            found.gone.extend(match (range.since, range.after) {
+                (Some(since), _) => self.gone_since(range, since, found.forgotten)?,
+                (None, Some(after)) => range.gone(after, found.forgotten),
+                (None, None) if found.left == most => self.nothing(range, found.forgotten),
+                (None, None) => None,
+            });
+        }
+        Ok(found.gone)
+    }
+
+    fn gone_since(
+        &mut self,
+        range: &Range,
+        since: Timestamp,
+        forgotten: u64,
+    ) -> Result<Option<Gone>, Failure> {
+        range.gone_since(since, forgotten, self.context, self.client)
     }
 
     /// What is to be said where there is nothing to print: who asks for all there is gets what there is, but not silently
-    /// nothing. What belongs to a time nobody knows of a message that is forgotten.
-    fn nothing(&self, forgotten: u64) -> Option<Gone> {
-        let timeless = self.since.is_none() && self.until.is_none();
-        self.gone(self.after.unwrap_or(0), forgotten).filter(|_| timeless)
+    /// nothing. Whether it would have been among what was looked for nobody knows.
+    fn nothing(&self, range: &Range, forgotten: u64) -> Option<Gone> {
+        range.gone(0, forgotten).filter(|_| !is_picky(self.args))
     }
 
-    /// Whether a message lies before the range's beginning.
-    fn is_over(&self, event: &Event) -> bool {
-        let seq = event.number("seq").unwrap_or(0);
-        let early = |since| moments::is_before(event.text("time").unwrap_or(""), since);
-        self.after.is_some_and(|after| seq <= after) || self.since.is_some_and(early)
+    /// How many messages the next page may have, where so many are still wanted.
+    fn most_asked(&self, left: u64) -> u32 {
+        // Of what is asked for not all may be wanted.
+        let left = if self.args.grep.is_some() { u64::MAX } else { left };
+        u32::try_from(left).unwrap_or(u32::MAX).min(HISTORY_MESSAGES_MAX)
+    }
+
+    fn is_wanted(&self, event: &Event) -> bool {
+        self.args.grep.as_ref().is_none_or(|expression| {
+            proto::client::content(&event.fields).is_some_and(|text| expression.is_match(&text))
+        })
+    }
+
+    fn print(&mut self, event: &Event) -> Result<(), Failure> {
+        let look = if self.args.raw { Look::Raw } else { Look::Line };
+        self.context.talk.message(event, look)
     }
 }
 
-/// Prints the whole range from its beginning on. Says which parts of it are missing.
-fn forward(
-    context: &mut Context,
-    client: &mut Client,
-    range: &Range,
-    look: Look,
-) -> Result<Vec<Gone>, Failure> {
-    let mut gone = Vec::new();
-    let mut after = range.after.unwrap_or(0);
-    // Who names a place is owed what comes behind it; so is what comes behind a page.
-    let mut owed = range.after.is_some();
-    loop {
-        let mut fields = range.fields(HISTORY_MESSAGES_MAX);
-        fields.insert("after".to_owned(), Value::from(after));
-        let page = page(context, client, fields)?;
-        let last = page.messages.iter().filter_map(|event| event.number("seq")).max();
-        gone.extend(range.gone(after, page.forgotten).filter(|_| owed));
-        for event in &page.messages {
-            context.talk.message(event, look)?;
-        }
-        // Whoever reads our stdout may take their time.
-        context.hand_out(client, None, &[])?;
-        match last.filter(|last| *last > after && page.more) {
-            Some(last) => after = last,
-            None if last.is_none() && !owed => {
-                return Ok(Vec::from_iter(range.nothing(page.forgotten)));
-            }
-            None => return Ok(gone),
-        }
-        owed = true;
-    }
-}
-
-/// Prints the last `number` messages of the range. Says which part of them is missing.
-fn backward(
-    context: &mut Context,
-    client: &mut Client,
-    range: &Range,
-    number: u32,
-    look: Look,
-) -> Result<Vec<Gone>, Failure> {
-    let mut left = number;
-    let mut forgotten = 0;
-    let mut before = range.before;
-    let mut pages = Vec::new();
-    while left > 0 {
-        let limit = left.min(HISTORY_MESSAGES_MAX);
-        let open = Range { after: None, since: None, before, room: range.room.clone(), ..*range };
-        let mut page = page(context, client, open.fields(limit))?;
-        forgotten = page.forgotten;
-        let all = page.messages.len();
-        page.messages.retain(|event| !range.is_over(event));
-        let first = page.messages.first().and_then(|event| event.number("seq"));
-        let over = page.messages.len() < all || !page.more;
-        left = left.saturating_sub(u32::try_from(page.messages.len()).unwrap_or(u32::MAX));
-        pages.push(page.messages);
-        match first.filter(|first| !over && before.is_none_or(|before| *first < before)) {
-            Some(first) => before = Some(first),
-            None => break,
-        }
-    }
-    for event in pages.iter().rev().flatten() {
-        context.talk.message(event, look)?;
-    }
-    // Where as many came as were wanted, what lies before them is nobody's business.
-    let owed = range.after.filter(|_| left > 0);
-    let gone = match owed {
-        Some(after) => range.gone(after, forgotten),
-        None if left == number => range.nothing(forgotten),
-        None => None,
-    };
-    Ok(Vec::from_iter(gone))
-}
-
-/// One answer of the daemon.
-struct Page {
-    messages: Vec<Event>,
-    more: bool,
-    /// The last message that the daemon has forgotten; 0 where it has forgotten none.
+/// What going backward has found so far.
+#[derive(Default)]
+struct Found {
+    /// How many are still wanted.
+    left: u32,
+    /// Pages, the oldest first.
+    held: VecDeque<Vec<Event>>,
+    bytes: usize,
+    /// What is behind this number was found, and is not held any more: it is asked for again when its turn to be printed comes.
+    dropped: Option<u64>,
+    /// Behind the newest message.
+    end: Option<u64>,
+    gone: Vec<Gone>,
     forgotten: u64,
 }
 
-fn page(context: &mut Context, client: &mut Client, fields: Fields) -> Result<Page, Failure> {
-    let mut messages = Vec::new();
-    let reply = context.ask(client, "history", fields, &mut |event| {
-        if event.name == "message" {
-            messages.push(event);
+impl Found {
+    /// Takes a page that is older than all that is held: the last of it that are wanted and that come after a place.
+    fn take(&mut self, events: Vec<Event>, after: Option<u64>, is_wanted: impl Fn(&Event) -> bool) {
+        let mut page = Vec::new();
+        for event in events.into_iter().rev().take_while(|event| Some(numbers(event).0) > after) {
+            if event.name == "gap" {
+                self.gone.push(Gone::told(&event));
+            } else if self.left > 0 && is_wanted(&event) {
+                self.left -= 1;
+                self.bytes += weight(&event);
+                page.push(event);
+            }
         }
-        Ok(())
-    })?;
-    let more = reply.get("more").and_then(Value::as_bool).unwrap_or(false);
-    let forgotten = reply.get("forgotten").and_then(Value::as_u64).unwrap_or(0);
-    Ok(Page { messages, more, forgotten })
+        page.reverse();
+        self.held.push_front(page);
+        while self.bytes > HELD_BYTES_MAX && self.held.len() > 1 {
+            let newest = self.held.pop_back().unwrap_or_default();
+            self.bytes -= newest.iter().map(weight).sum::<usize>();
+            if let Some(event) = newest.first() {
+                self.dropped = Some(numbers(event).0.saturating_sub(1));
+            }
+        }
+    }
 }

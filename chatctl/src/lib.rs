@@ -13,13 +13,17 @@ pub mod client;
 pub mod clock;
 pub mod completion;
 pub mod doctor;
+pub mod export;
 pub mod failure;
 pub mod history;
+pub mod import;
 pub mod input;
 pub mod look;
 pub mod man;
 pub mod moments;
 pub mod operate;
+pub mod past;
+pub mod progress;
 pub mod requests;
 pub mod resolve;
 pub mod send;
@@ -87,6 +91,8 @@ fn carry_out(context: &mut Context, command: &Command) -> Result<u8, Failure> {
         Command::Send(args) => send::send(context, args),
         Command::Tail(args) => tail::tail(context, args),
         Command::History(args) => history::history(context, args),
+        Command::Export(args) => export::export(context, args),
+        Command::Import(args) => import::import(context, args),
         Command::Who(args) => look::who(context, args),
         Command::Rooms => look::rooms(context),
         Command::Topic(args) => topic::topic(context, args),

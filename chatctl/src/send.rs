@@ -13,10 +13,10 @@ use crate::client::{Client, Event, Fields, Happening};
 use crate::clock;
 use crate::failure::{Exit, Failure};
 use crate::input::{Input, Piece};
-use crate::server::pause;
 use nix::poll::PollFlags;
 use proto::{Now, Span};
 use serde_json::Value;
+pub use source::opened;
 use speaker::Speaker;
 use std::collections::VecDeque;
 use std::io::IsTerminal;
@@ -26,7 +26,7 @@ use uuid::Uuid;
 const UNANSWERED_MAX: usize = 64;
 
 /// Between two tries to reach a daemon that went away.
-const RETRY_PAUSE: Span = Span::from_millis(100);
+pub const RETRY_PAUSE: Span = Span::from_millis(100);
 
 /// So long a daemon over a network has, where nobody waits for its answers, to take what it was told before the
 /// connection is closed: closing before could take it back.
@@ -47,9 +47,7 @@ pub fn send(context: &mut Context, args: &Send) -> Result<(), Failure> {
     }
     let mut client = context.connect()?;
     let (speaker, hello) = Speaker::greet(context, &mut client)?;
-    let limit = hello.get("limits").and_then(|limits| limits["message"].as_u64());
-    let limit =
-        limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(MESSAGE_BYTES_ASSUMED);
+    let limit = message_limit(&hello);
     let mut input = source::input(args, source, limit);
     let mut sender = Sender {
         context,
@@ -63,6 +61,12 @@ pub fn send(context: &mut Context, args: &Send) -> Result<(), Failure> {
         refused: None,
     };
     sender.run(&mut client, &mut input)
+}
+
+/// The most content of a message, by what the daemon says of itself.
+pub fn message_limit(hello: &Fields) -> usize {
+    let limit = hello.get("limits").and_then(|limits| limits["message"].as_u64());
+    limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(MESSAGE_BYTES_ASSUMED)
 }
 
 /// A message that has no answer yet, or no receipt where one is waited for.
@@ -287,24 +291,15 @@ impl Sender<'_> {
             self.context.talk.say("lost", &format!("lost the daemon ({reason}); trying again"));
         }
         let until = *self.unacknowledged.get_or_insert(self.context.deadline());
-        loop {
-            // A connection that the daemon closes at once is a loss as well: the pause is before every try.
-            pause(RETRY_PAUSE)?;
-            let fresh = self.context.server.connect(until);
-            let fresh = fresh.and_then(|mut fresh| {
-                self.speaker.greet_again(self.context, &mut fresh, until).map(|()| fresh)
-            });
-            match fresh {
-                Ok(fresh) => {
-                    *client = fresh;
-                    self.unanswered.iter().for_each(|message| self.post(client, message, until));
-                    return Ok(());
-                }
-                Err(failure) if clock::now() >= until => return Err(self.unknown(failure)),
-                Err(failure) if !speaker::may_pass(&failure) => return Err(failure),
-                Err(_) => {}
-            }
-        }
+        let fresh = self.speaker.call_again(self.context, RETRY_PAUSE, until);
+        *client =
+            fresh.map_err(
+                |failure| {
+                    if clock::now() >= until { self.unknown(failure) } else { failure }
+                },
+            )?;
+        self.unanswered.iter().for_each(|message| self.post(client, message, until));
+        Ok(())
     }
 
     /// A failure after which nobody knows whether the first unanswered message was stored.

@@ -239,10 +239,12 @@ mod tests {
     use clap::CommandFactory;
 
     /// The names of values that nothing can be said about before they are typed.
-    const FREE: [&str; 12] = [
+    const FREE: [&str; 14] = [
         "TEXT",
         "REASON",
+        "WORDS",
         "SEQ",
+        "[ROOM:]SEQ",
         "TIME",
         "DUR",
         "SPAN",

@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStringExt;
+use std::path::Path;
 
 /// The messages, each at most `limit` bytes.
 pub(super) fn input(args: &Send, source: Option<File>, limit: usize) -> Input {
@@ -35,11 +36,15 @@ pub(super) fn source(args: &Send) -> Result<Option<File>, Failure> {
     if !args.text.is_empty() {
         return Ok(None);
     }
-    if let Some(path) = args.file.as_ref().filter(|path| path.as_os_str() != "-") {
-        let open = File::open(path);
-        return open.map(Some).map_err(|error| Failure::file(&path.display().to_string(), &error));
+    opened(args.file.as_deref().filter(|path| path.as_os_str() != "-")).map(Some)
+}
+
+/// This file, or stdin.
+pub fn opened(path: Option<&Path>) -> Result<File, Failure> {
+    if let Some(path) = path {
+        return File::open(path)
+            .map_err(|error| Failure::file(&path.display().to_string(), &error));
     }
-    let stdin = std::io::stdin();
-    let handle = stdin.as_fd().try_clone_to_owned();
-    handle.map(|handle| Some(File::from(handle))).map_err(|error| Failure::file("stdin", &error))
+    let stdin = std::io::stdin().as_fd().try_clone_to_owned();
+    stdin.map(File::from).map_err(|error| Failure::file("stdin", &error))
 }

@@ -9,8 +9,9 @@ use crate::ask::{Context, hello};
 use crate::client::{Client, Fields};
 use crate::clock;
 use crate::failure::{Exit, Failure};
+use crate::server::pause;
 use nix::unistd::{User, getuid};
-use proto::{Nick, Now};
+use proto::{Nick, Now, Span};
 use serde_json::Value;
 
 /// Who speaks.
@@ -41,7 +42,7 @@ impl Speaker {
     }
 
     /// Says hello over a new connection, under the same name if it can be had.
-    pub fn greet_again(
+    fn greet_again(
         &self,
         context: &Context,
         client: &mut Client,
@@ -54,6 +55,22 @@ impl Speaker {
         be_called(context, client, name.as_deref(), *only).map(drop)
     }
 
+    /// A new connection under the same name, tried for until then: the daemon is away, or still thinks that the lost connection
+    /// has the name.
+    pub fn call_again(&self, context: &Context, wait: Span, until: Now) -> Result<Client, Failure> {
+        loop {
+            // A connection that the daemon closes at once is a loss as well: the pause is before every try.
+            pause(wait)?;
+            let fresh = context.server.connect(until);
+            let fresh = fresh
+                .and_then(|mut fresh| self.greet_again(context, &mut fresh, until).map(|()| fresh));
+            match fresh {
+                Err(failure) if clock::now() < until && may_pass(&failure) => {}
+                fresh => return fresh,
+            }
+        }
+    }
+
     /// The name that is given with each message.
     pub fn spoken_for(&self) -> Option<&str> {
         match self {
@@ -64,7 +81,7 @@ impl Speaker {
 }
 
 /// Whether another try may have luck: nobody was there, or the lost connection still has the name.
-pub fn may_pass(failure: &Failure) -> bool {
+fn may_pass(failure: &Failure) -> bool {
     failure.exit == Exit::NotReachable || failure.code == "nickname_in_use"
 }
 

@@ -2,7 +2,7 @@
 //!
 //! The first connection learns where the rooms are, and asks for what the command line says. A later one follows first,
 //! and then lets the daemon replay, room by room, what was missed before; a gap that was told, since this read too slowly,
-//! is mended in the same way.
+//! is mended in the same way. Who begins at a time is told, too, where what was said then may not be kept any more.
 
 use super::exec::{self, Running};
 use super::{Ended, Follower, Start};
@@ -12,12 +12,13 @@ use crate::client::{Client, Event, Fields, Happening, Refusal};
 use crate::clock;
 use crate::failure::Failure;
 use crate::moments;
+use crate::past::Gone;
 use crate::signals::Signals;
 use crate::talk::is_gone;
 use nix::poll::PollFlags;
 use proto::Now;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 /// What waits behind a replay, which goes at the pace of whoever reads our stdout, has as long as following has.
 const NO_DEADLINE: Now = Now::from_micros(u64::MAX);
@@ -33,6 +34,9 @@ pub(super) struct Asked {
     listed: BTreeMap<String, u64>,
     beyond: Option<String>,
     replay: Option<Replay>,
+    /// Rooms of which it is to be asked whether the time that was named lies before all that is kept, and the one that is asked about.
+    unsure: VecDeque<String>,
+    earlier: Option<Earlier>,
     /// Whether this connection goes on from where another was.
     again: bool,
 }
@@ -43,6 +47,12 @@ struct Replay {
     room: String,
     /// What is said to be missing, unless it comes after all: then the gap was told before the replay began.
     gaps: Vec<(u64, u64)>,
+}
+
+/// The question for a message of before the time that was named.
+struct Earlier {
+    id: String,
+    room: String,
 }
 
 impl Follower<'_> {
@@ -104,7 +114,8 @@ impl Follower<'_> {
         let tail = again.then(|| client.ask("tail", self.fields(again), NO_DEADLINE));
         let rooms = Some(client.ask("rooms", Fields::new(), deadline));
         let (listed, beyond) = (BTreeMap::new(), None);
-        Asked { hello, tail, rooms, listed, beyond, replay: None, again }
+        let unsure = VecDeque::new();
+        Asked { hello, tail, rooms, listed, beyond, replay: None, unsure, earlier: None, again }
     }
 
     /// Asks for the next page of the list of rooms, or, where that was the last, to follow.
@@ -112,9 +123,29 @@ impl Follower<'_> {
         if let Some(room) = asked.beyond.take() {
             let rooms = client.ask("rooms", of_room(&room), self.context.deadline());
             asked.rooms = Some(rooms);
-        } else if asked.rooms.is_none() && asked.tail.is_none() {
+            return;
+        }
+        // Of rooms that are named it is known first; who follows everything does not wait for all there are.
+        self.ask_earlier(client, asked);
+        let is_sure = asked.earlier.is_none() || self.rooms.is_empty();
+        if asked.rooms.is_none() && asked.tail.is_none() && is_sure {
             asked.tail = Some(client.ask("tail", self.fields(asked.again), NO_DEADLINE));
         }
+    }
+
+    /// Asks for the message before the time that was named, where it is not known yet whether it is kept: where none is, what was
+    /// said at that time may be gone as well.
+    fn ask_earlier(&mut self, client: &mut Client, asked: &mut Asked) {
+        let Start::Since(since) = &self.start else { return };
+        if asked.earlier.is_some() {
+            return;
+        }
+        let Some(room) = asked.unsure.pop_front() else { return };
+        let mut fields = of_room(&room);
+        fields.insert("until".to_owned(), Value::from(since.as_str()));
+        fields.insert("limit".to_owned(), Value::from(1));
+        let id = client.ask("history", fields, NO_DEADLINE);
+        asked.earlier = Some(Earlier { id, room });
     }
 
     fn fields(&self, again: bool) -> Fields {
@@ -164,12 +195,21 @@ impl Follower<'_> {
         id: &str,
         outcome: Result<Fields, Refusal>,
     ) -> Result<Option<Ended>, Failure> {
+        let earlier = asked.earlier.take_if(|earlier| earlier.id == id);
         let reply = match outcome {
             Ok(reply) => reply,
+            // It ended since it was listed, or nothing was ever said there.
+            Err(refusal) if earlier.is_some() && refusal.code == "no_such_room" => return Ok(None),
             Err(refusal) if refusal.code == "shutting_down" => return Ok(None),
             Err(refusal) => return Err(refusal.into()),
         };
-        if id == asked.hello {
+        if let Some(earlier) = earlier {
+            let number = |field: &str| reply.get(field).and_then(Value::as_u64).unwrap_or(0);
+            let (count, to) = (number("count"), number("forgotten"));
+            if count == 0 && to > 0 {
+                self.missing(&earlier.room, Gone { from: 1, to, perhaps: true })?;
+            }
+        } else if id == asked.hello {
             self.greeted(asked, &reply);
         } else if asked.tail.as_deref() == Some(id) {
             if !asked.again {
@@ -239,11 +279,16 @@ impl Follower<'_> {
             return Ok(());
         }
         let listed = std::mem::take(&mut asked.listed);
+        let all = self.rooms.is_empty();
         if !asked.again {
+            if matches!(self.start, Start::Since(_)) {
+                let followed = listed.iter().filter(|(name, _)| all || self.rooms.contains(*name));
+                let unsure = followed.filter(|(_, seq)| **seq > 0).map(|(name, _)| name.clone());
+                asked.unsure = unsure.collect();
+            }
             self.listed = listed;
             return Ok(());
         }
-        let all = self.rooms.is_empty();
         let missed = listed.into_iter().filter(|(name, seq)| {
             (all || self.rooms.contains(name)) && *seq > self.places.last(name)
         });
@@ -276,6 +321,10 @@ impl Follower<'_> {
 
     fn event(&mut self, asked: &mut Asked, event: Event) -> Result<(), Failure> {
         if self.left == Some(0) {
+            return Ok(());
+        }
+        if asked.earlier.as_ref().is_some_and(|earlier| event.text("history") == Some(&earlier.id))
+        {
             return Ok(());
         }
         let room = event.text("room").unwrap_or("").to_owned();
@@ -348,16 +397,25 @@ impl Follower<'_> {
     /// The daemon does not have these messages any more.
     fn gone(&mut self, room: &str, from: u64, to: u64) -> Result<(), Failure> {
         let from = from.max(self.places.last(room).saturating_add(1));
-        // Who asks for all there is, or for a time, gets what there is.
-        let owed = self.found || self.began || matches!(self.start, Start::After(_));
-        if !self.places.see(room, to) || from > to || !owed {
+        // Who asks for all there is, or for the last of it, begins with what there is; from there on everything is owed.
+        let is_owed = self.found
+            || self.began
+            || self.places.has(room)
+            || matches!(self.start, Start::After(_) | Start::Since(_));
+        if !self.places.see(room, to) || from > to || !is_owed {
             return Ok(());
         }
+        self.missing(room, Gone { from, to, perhaps: false })
+    }
+
+    /// Says that this is missing.
+    fn missing(&mut self, room: &str, gone: Gone) -> Result<(), Failure> {
         self.gap = true;
-        self.context.talk.say("gap", &format!("messages {from} to {to} of #{room} are gone"));
+        self.context.talk.say("gap", &gone.shown(room));
         if !self.args.events {
             return Ok(());
         }
+        let Gone { from, to, .. } = gone;
         let gap = json!({"event": "gap", "room": room, "from_seq": from, "to_seq": to});
         let line = gap.to_string();
         let fields = gap.as_object().cloned().unwrap_or_default();

@@ -332,12 +332,64 @@ fn a_new_history_begins_its_numbers_anew() {
 }
 
 /// Following that begins with a replay: what is asked for, and what comes of it.
+/// Answers whether a room has a message of before a time; its messages up to the sixth are kept no more.
+fn earlier(caller: &mut fake::Caller, asked: &Value, since: &Value, seq: Option<u64>) {
+    assert_eq!((&asked["room"], &asked["until"]), (&json!("lobby"), since));
+    if let Some(seq) = seq {
+        let mut event = message("lobby", seq, "a", "of before");
+        event["history"] = asked["id"].clone();
+        caller.say(&event);
+    }
+    let count = seq.iter().count();
+    caller.yes(asked, json!({"room": "lobby", "count": count, "more": true, "forgotten": 6}));
+}
+
+/// Who began at a time was told nothing of what had been said then, and was kept no more.
+#[test]
+fn what_is_gone_of_the_time_that_was_named_is_told() {
+    let since = json!("2026-01-01T00:00:00.000000Z");
+    let fake = |all: bool, there: Option<u64>| {
+        let since = since.clone();
+        Fake::new(move |door| {
+            let mut caller = door.open();
+            caller.greet();
+            let asked = caller.hear("rooms");
+            let rooms = json!([{"room": "lobby", "seq": 8}, {"room": "new", "seq": 0}]);
+            caller.yes(&asked, json!({"rooms": rooms}));
+            let asked = caller.hear("history");
+            // Of rooms that are named this is known first; who follows everything does not wait for it.
+            let early = all.then(|| caller.hear("tail"));
+            earlier(&mut caller, &asked, &since, there);
+            let tail = early.unwrap_or_else(|| caller.hear("tail"));
+            assert_eq!(tail["since"], since);
+            caller.say(&message("lobby", 8, "a", "8"));
+            caller.yes(&tail, json!({"rooms": ["lobby"]}));
+            caller.say(&message("lobby", 9, "a", "9"));
+            caller.hung_up();
+        })
+    };
+    for (rooms, all) in [(&["lobby"][..], false), (&[], true)] {
+        let args =
+            [&["tail", "--raw", "--since", "2026-01-01", "--count", "2"][..], rooms].concat();
+        let ran = fake(all, None).run(&args, b"");
+        assert_eq!((ran.code, ran.out.as_str()), (Some(6), "8\n9\n"), "{ran:?}");
+        let words = "messages 1 to 6 of #lobby are gone, perhaps some from that time";
+        assert!(ran.err.contains(words), "{ran:?}");
+        let ran = fake(all, Some(5)).run(&args, b"");
+        assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (Some(0), "8\n9\n", ""));
+    }
+}
+
 fn beginning(args: &[&str], wish: (&'static str, Value), events: Vec<Value>) -> fake::Ran {
     let fake = Fake::new(move |door| {
         let mut caller = door.open();
         caller.greet();
         let asked = caller.hear("rooms");
         caller.yes(&asked, json!({"rooms": [{"room": "lobby", "seq": 8}]}));
+        if wish.0 == "since" {
+            let asked = caller.hear("history");
+            earlier(&mut caller, &asked, &wish.1, Some(5));
+        }
         let tail = caller.hear("tail");
         assert_eq!(tail[wish.0], wish.1);
         for mut event in events {
