@@ -29,6 +29,8 @@ pub enum CloseReason {
     Fault(Fault),
     /// Its v0.5 post could not be stored: there is no answer that says so.
     StoreUnavailable,
+    /// The store broke while it had its post: no answer would be true.
+    StoreBroke,
     /// An administrator closed it.
     Kicked,
     /// An administrator keeps it out.
@@ -52,6 +54,7 @@ impl CloseReason {
             Self::TooLarge => "too_large",
             Self::Fault(fault) => fault.word(),
             Self::StoreUnavailable => "store_unavailable",
+            Self::StoreBroke => "store_broke",
             Self::Kicked => "kicked",
             Self::Banned => "banned",
             Self::Drain => "drain",
@@ -72,7 +75,8 @@ impl CloseReason {
             | Self::OutboxFull
             | Self::MemoryBudget
             | Self::InputBudget
-            | Self::StoreUnavailable => Level::Warn,
+            | Self::StoreUnavailable
+            | Self::StoreBroke => Level::Warn,
         }
     }
 
@@ -98,6 +102,7 @@ impl fmt::Display for CloseReason {
             Self::TooLarge => "a message over the limit",
             Self::Fault(fault) => return fault.fmt(f),
             Self::StoreUnavailable => "its message could not be stored",
+            Self::StoreBroke => "the store broke while it had its message; it is to ask again",
             Self::Kicked => "an administrator closed it",
             Self::Banned => "an administrator keeps it out",
             Self::Drain => "the daemon ends",

@@ -10,7 +10,7 @@ use crate::block::BlockNo;
 use crate::close::CloseReason;
 use crate::connection::{Connection, Pause, Phase};
 use crate::leave::Course;
-use crate::rooms::{Pending, Room, RoomNo, Standing};
+use crate::rooms::{Pending, Room, RoomNo, Standing, Ticket};
 
 impl Hub {
     /// Checks everything against everything; the work grows with all of it.
@@ -272,21 +272,27 @@ impl Hub {
             for pending in &room.queue {
                 if let Pending::Post(post) = pending {
                     messages += 1;
-                    bytes += post.content.len();
-                    let known = self.recents.ids.get(&post.message_id);
+                    let message = &post.message;
+                    bytes += message.content.len();
+                    let known = self.recents.ids.get(&message.message_id);
                     assert!(
-                        known.is_some_and(|known| known.room == no && known.seq == post.seq),
+                        known.is_some_and(|known| known.room == no && known.seq == message.seq),
                         "an id is known while it waits"
                     );
                 }
             }
             recent += room.recent.len();
+            let said = self.said.range(Ticket::all_of(no)).count();
+            assert_eq!(said, room.said, "what is said before it is stored keeps its room");
         }
+        let waiting = messages;
+        messages += self.said.len();
+        bytes += self.said.values().map(|said| said.bytes).sum::<usize>();
         assert_eq!(messages, self.store_queue.messages, "what waits for the store is counted");
         assert_eq!(bytes, self.store_queue.bytes, "and so are its bytes");
         assert_eq!(recent, self.recents.len(), "the order names each recent message");
         assert_eq!(
-            recent + messages,
+            recent + waiting,
             self.recents.ids.len(),
             "each id names a message that is recent or waits"
         );

@@ -39,6 +39,7 @@ mod leave;
 mod lives;
 mod names;
 mod outbox;
+mod outcomes;
 mod planted;
 mod portion;
 mod presence;
@@ -99,6 +100,7 @@ use crate::hits::Hits;
 use crate::lately::Lately;
 use crate::leave::Course;
 use crate::names::Names;
+use crate::outcomes::Said;
 use crate::portion::Portion;
 use crate::publish::StoreQueue;
 use crate::quotas::Controls;
@@ -140,6 +142,7 @@ pub struct Hub {
     reloads: Reloads,
     wheel: Wheel<Alarm>,
     store_queue: StoreQueue,
+    said: Said,
     /// Connections that wait for the store to have less to do.
     behind_store: VecDeque<ConnId>,
     /// Connections that are to go, and are not heard any more.
@@ -198,6 +201,7 @@ impl Hub {
             reloads: Reloads::default(),
             wheel,
             store_queue: StoreQueue::default(),
+            said: Said::new(),
             behind_store: VecDeque::new(),
             farewells: Farewells::default(),
             departing: VecDeque::new(),

@@ -5,21 +5,16 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::mem;
 
-use proto::encode::{self, Content, Message, Place};
-use proto::reply::Reply;
-use proto::vocabulary::Error;
-use proto::{Dialect, ErrorCode, Event, MessageId, Nick, Now, RequestId, Seq};
+use proto::{Dialect, Event, MessageId, Nick, RequestId, Seq, encode};
 
 use crate::Hub;
-use crate::close::CloseReason;
 use crate::connection::{ConnId, Pause};
 use crate::leave::Course;
-use crate::outbox::{Effect, Notice, Outbox};
-use crate::receipts::Wanted;
+use crate::outbox::{Effect, Outbox};
 use crate::recent::{Known, Recent};
-use crate::rooms::{Excluded, Fate, Pending, Post, RoomNo, Ticket};
+use crate::rooms::{Asked, Excluded, Pending, Post, RoomNo, Ticket};
 use crate::settings::{STORE_QUEUE_BYTES_MAX, STORE_QUEUE_MESSAGES_MAX};
-use crate::store::{Answer, Outcome, Record};
+use crate::store::Record;
 
 /// An empty queue of a room keeps room for so many.
 const QUEUE_KEPT: usize = 64;
@@ -69,32 +64,12 @@ impl Hub {
         }));
         self.store_queue.messages += 1;
         self.store_queue.bytes += content.len();
-        self.counters.messages += 1;
         if reply.is_some() {
             self.connections.known(author).owed += 1;
         }
-        let (fate, repeats) = (Fate::Waiting, Vec::new());
-        let post =
-            Post { fate, seq, time, message_id, from, content, author, reply, receipt, repeats };
-        room.queue.push_back(Pending::Post(post));
-    }
-
-    /// The store answered. Each room releases what has its turn, in its order; an answer to nothing is ignored.
-    pub fn stored(&mut self, answers: &[Answer], now: Now, out: &mut Outbox) {
-        self.tick(now);
-        for answer in answers {
-            let Ticket { room: no, seq } = answer.ticket;
-            let Some(room) = self.rooms.get_mut(no) else { continue };
-            let mut waiting = room.queue.iter_mut().filter_map(Pending::as_post);
-            let Some(post) = waiting.find(|post| post.seq == seq) else { continue };
-            if post.fate == Fate::Waiting {
-                post.fate =
-                    if answer.outcome == Outcome::Stored { Fate::Stored } else { Fate::Refused };
-                self.release_ready(no, out);
-            }
-        }
-        self.wake_behind_store(out);
-        self.end_if_stored(out);
+        let message = Recent { seq, time, message_id, from, content };
+        let asked = Asked { author, reply, repeats: Vec::new() };
+        room.queue.push_back(Pending::Post(Post { outcome: None, message, receipt, asked }));
     }
 
     /// Something of a room happened besides messages: it takes its place in the room's order.
@@ -140,16 +115,7 @@ impl Hub {
     fn release(&mut self, no: RoomNo, pending: Pending, out: &mut Outbox) {
         let name = self.rooms.known(no).name.clone();
         match pending {
-            Pending::Post(post) => {
-                assert!(self.store_queue.messages > 0, "a post is counted while it waits");
-                self.store_queue.messages -= 1;
-                self.store_queue.bytes -= post.content.len();
-                match post.fate {
-                    Fate::Stored => self.release_message(no, post, out),
-                    Fate::Refused => self.refuse_message(no, post, out),
-                    Fate::Waiting => unreachable!("a post that waits is not released"),
-                }
-            }
+            Pending::Post(post) => self.release_post(no, post, out),
             Pending::Joined { conn, nick } => {
                 let event = Event::Joined { room: &name, nick: nick.as_str() };
                 self.publish(no, &event, None, Some(conn), out);
@@ -177,71 +143,9 @@ impl Hub {
         }
     }
 
-    /// A message is stored: its author gets the reply at its place in the order, everybody else the message.
-    fn release_message(&mut self, no: RoomNo, post: Post, out: &mut Outbox) {
-        let Post { seq, time, message_id, from, content, author, reply, receipt, repeats, .. } =
-            post;
-        let name = self.rooms.known(no).name.clone();
-        let done = Reply::Post { room: name.as_str(), seq, time };
-        for (asker, request) in reply.map(|request| (author, request)).into_iter().chain(repeats) {
-            let mut bytes = Vec::new();
-            encode::reply(self.reply_dialect(asker), Some(&request), &done, &mut bytes);
-            self.answer_owed(asker, bytes, out);
-        }
-        let message = Message {
-            place: Place::Room { room: &name, seq },
-            time,
-            message_id,
-            from: from.as_str(),
-            content: Content(&content),
-            receipt,
-            history: None,
-        };
-        self.publish(no, &Event::Message(message), Some(seq), Some(author), out);
-        if receipt {
-            self.await_receipts(message_id, author, Wanted::Members(no));
-        }
-        let room = self.rooms.known_mut(no);
-        assert!(room.last_released < seq, "a room has one order");
-        room.last_released = seq;
-        let recent = Recent { seq, time, message_id, from, content };
-        self.recents.keep(&mut self.rooms, no, recent, self.settings.recent);
-    }
-
-    /// The store does not have a message: v1 authors are told so, and v0.5 authors, who have no reply, are closed.
-    fn refuse_message(&mut self, no: RoomNo, post: Post, out: &mut Outbox) {
-        let room = self.rooms.known(no).name.clone();
-        let known = self.recents.ids.remove(&post.message_id);
-        assert_eq!(known, Some(Known { room: no, seq: post.seq }), "an id is known while it waits");
-        out.notice(Notice::StoreRefused { room, seq: post.seq });
-        let error = Error::new(
-            ErrorCode::StoreUnavailable,
-            "The message could not be stored and was not sent; try again.",
-        );
-        if post.reply.is_none() && self.connections.get(post.author).is_some() {
-            self.close(post.author, CloseReason::StoreUnavailable, out);
-        }
-        let asked = post.reply.map(|request| (post.author, request));
-        for (asker, request) in asked.into_iter().chain(post.repeats) {
-            let mut bytes = Vec::new();
-            encode::refusal(self.reply_dialect(asker), Some(&request), &error, &mut bytes);
-            self.answer_owed(asker, bytes, out);
-        }
-    }
-
-    /// Answers what a connection is owed an answer for, if it is still there; one that has ended its side may wait for nothing else.
-    pub(crate) fn answer_owed(&mut self, asker: ConnId, bytes: Vec<u8>, out: &mut Outbox) {
-        let Some(connection) = self.connections.get_mut(asker) else { return };
-        connection.owed = connection.owed.checked_sub(1).expect("what is owed is given once");
-        if connection.phase.is_answered() {
-            self.push_private(asker, bytes, out);
-            self.check_left(asker, out);
-        }
-    }
-
     /// Encodes an event once for v0.5 and once for v1, where somebody hears it; what is framed for a dialect lies at the end of
     /// the room's open block. Once everybody was told `bye`, nobody hears anything.
-    fn publish(
+    pub(crate) fn publish(
         &mut self,
         no: RoomNo,
         event: &Event<'_>,

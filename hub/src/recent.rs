@@ -92,6 +92,23 @@ impl Recents {
         }
     }
 
+    /// A message is taken back, if it is still there: it was said, and could not be stored.
+    pub(crate) fn take_back(&mut self, rooms: &mut Rooms, no: RoomNo, seq: Seq) -> bool {
+        let room = rooms.known_mut(no);
+        let Ok(at) = room.recent.binary_search_by_key(&seq, |recent| recent.seq) else {
+            return false;
+        };
+        let recent = room.recent.remove(at).expect("it was found");
+        let mut own = self.order.iter().enumerate().filter(|(_, other)| **other == no);
+        let (place, _) = own.nth(at).expect("the order names each message once");
+        self.order.remove(place);
+        self.bytes -= recent.weight();
+        let known = self.ids.remove(&recent.message_id);
+        assert!(known.is_some_and(|known| known.seq == seq), "a message's id is known while it is");
+        rooms.may_be_idle(no);
+        true
+    }
+
     fn forget(&mut self, rooms: &mut Rooms) {
         let no = self.order.pop_front().expect("bytes belong to a message");
         let room = rooms.known_mut(no);

@@ -4,18 +4,18 @@
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
-use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::ops::{Bound, Range};
+use core::ops::{Bound, Range, RangeInclusive};
 
 use proto::encode::DIALECTS;
-use proto::{Dialect, MessageId, Nick, RequestId, RoomName, Seq, WallTime};
+use proto::{Dialect, Nick, RequestId, RoomName, Seq, WallTime};
 
 use crate::block::BlockNo;
 use crate::connection::ConnId;
 use crate::former::Former;
 use crate::presence::{Gathering, Presence};
 use crate::recent::Recent;
+use crate::store::Outcome;
 
 /// Names one room for ever: a removed room's number is not given again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,6 +41,13 @@ impl RoomNo {
 pub struct Ticket {
     pub(crate) room: RoomNo,
     pub(crate) seq: Seq,
+}
+
+impl Ticket {
+    /// Those of a room.
+    pub(crate) const fn all_of(room: RoomNo) -> RangeInclusive<Self> {
+        Self { room, seq: Seq(0) }..=Self { room, seq: Seq(u64::MAX) }
+    }
 }
 
 /// How a connection is in a room.
@@ -161,33 +168,33 @@ pub(crate) struct Excluded {
     pub(crate) to: u32,
 }
 
-/// What the store said about a post.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
-    /// Nothing yet.
-    Waiting,
-    /// It is stored.
-    Stored,
-    /// It is not stored, and never will be.
-    Refused,
-}
-
 /// A post that waits for the store.
 #[derive(Debug)]
 pub(crate) struct Post {
-    pub(crate) fate: Fate,
-    pub(crate) seq: Seq,
-    pub(crate) time: WallTime,
-    pub(crate) message_id: MessageId,
-    pub(crate) from: Nick,
-    pub(crate) content: Arc<[u8]>,
-    pub(crate) author: ConnId,
-    /// The request to reply to, of v1 authors.
-    pub(crate) reply: Option<RequestId>,
+    /// What the store said about it; nothing yet where there is none.
+    pub(crate) outcome: Option<Outcome>,
+    pub(crate) message: Recent,
     /// Its author asks for receipts.
     pub(crate) receipt: bool,
+    pub(crate) asked: Asked,
+}
+
+/// Who is to be told what became of a post.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) author: ConnId,
+    /// The author's request, of v1 authors.
+    pub(crate) reply: Option<RequestId>,
     /// The same post again, before it was stored: who asked, and under which request.
     pub(crate) repeats: Vec<(ConnId, RequestId)>,
+}
+
+impl Asked {
+    /// Whom to reply to, and under which requests, in their order.
+    pub(crate) fn replies(self) -> impl Iterator<Item = (ConnId, RequestId)> {
+        let own = self.reply.map(|request| (self.author, request));
+        own.into_iter().chain(self.repeats)
+    }
 }
 
 /// Something of a room that has its place in the room's order.
@@ -256,7 +263,7 @@ impl Pending {
 
     /// Whether it is a post that the store has not answered.
     pub(crate) fn waits_for_store(&self) -> bool {
-        matches!(self, Self::Post(post) if post.fate == Fate::Waiting)
+        matches!(self, Self::Post(post) if post.outcome.is_none())
     }
 }
 
@@ -294,6 +301,8 @@ pub(crate) struct Room {
     pub(crate) last_time: WallTime,
     /// What is not released yet: posts that the store has, and everything behind them.
     pub(crate) queue: VecDeque<Pending>,
+    /// How many messages were said before they are stored, and are not decided.
+    pub(crate) said: usize,
     /// Messages in memory, the oldest first.
     pub(crate) recent: VecDeque<Recent>,
     /// The last message that may have been and is not in memory any more.
@@ -396,6 +405,7 @@ impl Room {
     pub(crate) fn is_idle(&self) -> bool {
         self.members.len() == self.overhearing
             && self.queue.is_empty()
+            && self.said == 0
             && self.recent.is_empty()
             && self.gathering.is_none()
             && self.open.iter().all(Option::is_none)
@@ -520,6 +530,7 @@ impl Rooms {
             last_released: seq,
             last_time: time,
             queue: VecDeque::new(),
+            said: 0,
             recent: VecDeque::new(),
             forgotten: earlier,
             earlier,

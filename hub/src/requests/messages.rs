@@ -15,7 +15,7 @@ use crate::outbox::Outbox;
 use crate::publish::Draft;
 use crate::recent::Known;
 use crate::replay::Awaited;
-use crate::rooms::{Pending, Room, RoomNo, Standing};
+use crate::rooms::{Pending, Room, RoomNo, Standing, Ticket};
 use crate::settings::PAGE_ROWS_MAX;
 
 /// How many messages `history` gives where the client names no limit.
@@ -112,13 +112,19 @@ impl Hub {
         out: &mut Outbox,
     ) -> Result<(), Error> {
         let conflict = super::id_conflict;
-        let room = self.rooms.known_mut(known.room);
+        let Known { room: no, seq } = known;
+        let room = self.rooms.known_mut(no);
         if room.name != *name {
             return Err(conflict());
         }
-        if let Some(recent) = room.recent_at(known.seq) {
+        if let Some(recent) = room.recent_at(seq) {
             if *recent.content != *content {
                 return Err(conflict());
+            }
+            if let Some(said) = self.said.get_mut(&Ticket { room: no, seq }) {
+                said.asked.repeats.push((id, request.clone()));
+                self.connections.known(id).owed += 1;
+                return Ok(());
             }
             let (seq, time) = (recent.seq, recent.time);
             self.reply(id, request, &Reply::Post { room: name.as_str(), seq, time }, out);
@@ -126,11 +132,11 @@ impl Hub {
         }
         let mut waiting = room.queue.iter_mut().filter_map(Pending::as_post);
         let post =
-            waiting.find(|post| post.seq == known.seq).expect("a known id is recent or waits");
-        if *post.content != *content {
+            waiting.find(|post| post.message.seq == seq).expect("a known id is recent or waits");
+        if *post.message.content != *content {
             return Err(conflict());
         }
-        post.repeats.push((id, request.clone()));
+        post.asked.repeats.push((id, request.clone()));
         self.connections.known(id).owed += 1;
         Ok(())
     }

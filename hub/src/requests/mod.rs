@@ -319,7 +319,7 @@ fn rows_of_page(limit: Option<u32>) -> usize {
 }
 
 /// An id that names another message.
-fn id_conflict() -> Error {
+pub(crate) fn id_conflict() -> Error {
     let text = "Another message has this id; make a new UUID for each message.";
     Error::new(ErrorCode::IdConflict, text)
 }
