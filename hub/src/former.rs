@@ -24,6 +24,11 @@ pub(crate) struct Former {
 }
 
 impl Former {
+    /// Rooms that are not named here may have had messages up to this one.
+    pub(crate) fn is_unknown(&mut self, through: Seq) {
+        self.unknown = self.unknown.max(through);
+    }
+
     /// A room is gone; this was the last message of its name.
     pub(crate) fn remember(&mut self, name: RoomName, last: Seq) {
         if last <= self.unknown {

@@ -239,6 +239,7 @@ impl Hub {
     fn forget_everywhere(&mut self, connection: &Connection) {
         self.rooms.follow_nothing(connection.id);
         self.rooms.maker_is_gone(connection.id);
+        self.fetches.look_ups.remove(&connection.id);
         self.behind_store.retain(|other| *other != connection.id);
     }
 

@@ -96,6 +96,7 @@ use crate::connection::Connections;
 use crate::deadlines::Alarm;
 use crate::directs::Directs;
 use crate::farewell::Farewells;
+use crate::fetch::Fetches;
 use crate::hits::Hits;
 use crate::lately::Lately;
 use crate::leave::Course;
@@ -143,6 +144,7 @@ pub struct Hub {
     wheel: Wheel<Alarm>,
     store_queue: StoreQueue,
     said: Said,
+    fetches: Fetches,
     /// Connections that wait for the store to have less to do.
     behind_store: VecDeque<ConnId>,
     /// Connections that are to go, and are not heard any more.
@@ -195,13 +197,14 @@ impl Hub {
             names: Names::new(settings.wire.charset, &settings.server_name),
             rooms: Rooms::new(settings.default_room.clone()),
             blocks: Blocks::default(),
-            recents: Recents::default(),
+            recents: Recents::new(settings.durability != Durability::None),
             directs: Directs::default(),
             receipts: Receipts::default(),
             reloads: Reloads::default(),
             wheel,
             store_queue: StoreQueue::default(),
             said: Said::new(),
+            fetches: Fetches::default(),
             behind_store: VecDeque::new(),
             farewells: Farewells::default(),
             departing: VecDeque::new(),

@@ -124,14 +124,16 @@ impl Hub {
         if is_lost {
             let held = self.recents.take_back(&mut self.rooms, no, seq);
             assert!(
-                held || self.recents.ids.get(&message_id).is_none(),
+                held || !self.recents.ids.contains_key(&message_id),
                 "an id is known while its message is"
             );
         }
-        match outcome {
-            Outcome::Unknown { .. } => self.end_untold(asked, out),
-            _ if is_lost => self.tell_not_stored(no, seq, asked, out),
-            _ => self.tell_posted(no, asked, (seq, time), out),
+        if matches!(outcome, Outcome::Unknown { .. }) {
+            self.end_untold(asked, out);
+        } else if is_lost {
+            self.tell_not_stored(no, seq, asked, out);
+        } else {
+            self.tell_posted(no, asked, (seq, time), out);
         }
         self.sweep(no);
     }

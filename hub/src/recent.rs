@@ -60,9 +60,16 @@ pub(crate) struct Recents {
     /// The ids of recent messages, and of those that wait for the store.
     pub(crate) ids: BTreeMap<MessageId, Known>,
     bytes: usize,
+    /// What is forgotten here the store still has.
+    are_stored: bool,
 }
 
 impl Recents {
+    /// None yet.
+    pub(crate) fn new(are_stored: bool) -> Self {
+        Self { are_stored, ..Self::default() }
+    }
+
     /// What all recent messages cost.
     pub(crate) const fn bytes(&self) -> usize {
         self.bytes
@@ -109,8 +116,31 @@ impl Recents {
         true
     }
 
+    /// Forgets a room's messages up to one, and with it: nobody is told any more what retention took.
+    pub(crate) fn forget_through(&mut self, rooms: &mut Rooms, no: RoomNo, through: Seq) {
+        let room = rooms.known(no);
+        let count = room.recent.partition_point(|recent| recent.seq <= through);
+        if count == 0 {
+            return;
+        }
+        let mut left = count;
+        self.order.retain(|other| {
+            let goes = *other == no && left > 0;
+            left -= usize::from(goes);
+            !goes
+        });
+        assert_eq!(left, 0, "the order names each message once");
+        for _ in 0..count {
+            self.forget_first_of(rooms, no);
+        }
+    }
+
     fn forget(&mut self, rooms: &mut Rooms) {
         let no = self.order.pop_front().expect("bytes belong to a message");
+        self.forget_first_of(rooms, no);
+    }
+
+    fn forget_first_of(&mut self, rooms: &mut Rooms, no: RoomNo) {
         let room = rooms.known_mut(no);
         let recent = room.recent.pop_front().expect("the order names each message once");
         if room.recent.is_empty() {
@@ -118,6 +148,9 @@ impl Recents {
         }
         assert!(room.forgotten < recent.seq, "messages are forgotten in their order");
         room.forgotten = recent.seq;
+        if !self.are_stored {
+            room.is_gone(recent.seq);
+        }
         self.bytes -= recent.weight();
         let known = self.ids.remove(&recent.message_id);
         assert!(known.is_some_and(|known| known.room == no), "a message's id is known while it is");

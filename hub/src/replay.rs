@@ -2,7 +2,8 @@
 //!
 //! While it catches up, nothing of its room is queued for it: the replay goes on until it has come to the room's last message,
 //! and in that moment the member is live. So there is neither a hole nor a double at the seam, and the slow reader of a long
-//! replay holds a page, not all of it. What memory has forgotten is named by a `gap` in its place.
+//! replay holds a page, not all of it. What memory has forgotten comes from the store, a page at a time (see `fetch`), and what is kept
+//! nowhere is named by a `gap` in its place.
 //! [`Hub::settle`] queues the pages, one by connection and turn, and [`Hub::wrote`] says when there is room for another. What is
 //! replayed is decided in `requests`.
 
@@ -13,7 +14,7 @@ use alloc::vec::Vec;
 
 use proto::reply::Reply;
 use proto::vocabulary::Error;
-use proto::{Dialect, ErrorCode, RequestId, RoomName, Seq, encode};
+use proto::{Dialect, ErrorCode, RequestId, RoomName, Seq, WallTime, encode};
 
 use crate::Hub;
 use crate::close::CloseReason;
@@ -56,12 +57,31 @@ impl Entering {
     }
 }
 
+/// Where a replay begins that memory does not go back to; the store finds the place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Begin {
+    /// With so many of the latest messages that the store has.
+    pub(crate) latest: Option<u32>,
+    /// With what is of this time or later.
+    pub(crate) since: Option<WallTime>,
+    /// The last message that was not in memory.
+    pub(crate) upto: Seq,
+}
+
+/// A room that is being replayed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Replayed {
+    pub(crate) no: RoomNo,
+    /// It is still to be found where that begins.
+    pub(crate) begin: Option<Begin>,
+}
+
 /// What is replayed for one request.
 #[derive(Debug)]
-struct Replay {
-    request: RequestId,
+pub(crate) struct Replay {
+    pub(crate) request: RequestId,
     /// Rooms in which the connection is still catching up; never none between two inputs, unless it is still entering some.
-    rooms: VecDeque<RoomNo>,
+    pub(crate) rooms: VecDeque<Replayed>,
     entering: Option<Entering>,
     awaited: Awaited,
 }
@@ -69,11 +89,25 @@ struct Replay {
 /// What a connection is still to be replayed: one after the other, each room in one of them at most.
 #[derive(Debug, Default)]
 pub(crate) struct Replays {
-    waiting: VecDeque<Replay>,
+    pub(crate) waiting: VecDeque<Replay>,
     /// It is on the hub's list of those to get the next page.
     listed: bool,
     /// The next message fits only when nothing else waits.
-    alone: bool,
+    pub(crate) alone: bool,
+    /// The next page comes from the store.
+    pub(crate) fetching: Fetching,
+}
+
+/// What a connection waits for that is replayed what the store has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Fetching {
+    /// For nothing.
+    #[default]
+    No,
+    /// That the store has less to do.
+    Waits,
+    /// For this page.
+    Page(u64),
 }
 
 /// How far a page came.
@@ -85,6 +119,8 @@ enum Reached {
     Page,
     /// A message that fits only when nothing else waits.
     Alone,
+    /// What the store has.
+    Stored,
 }
 
 /// A page in the making.
@@ -141,7 +177,8 @@ impl Hub {
             let entering = replay.entering.as_ref().filter(|it| it.from != From::default())?;
             self.rooms.some_in(entering.next..entering.end, 1).first().copied()
         };
-        self.replays(id).find_map(|replay| replay.rooms.front().copied().or(entering(replay)))
+        self.replays(id)
+            .find_map(|replay| replay.rooms.front().map(|room| room.no).or(entering(replay)))
     }
 
     /// What is replayed to a connection.
@@ -190,10 +227,8 @@ impl Hub {
             if self.rooms.known(*no).member(id).is_none() {
                 self.enter(id, *no, Standing::Overhearing);
             }
-            let first = from.begin(self.rooms.known(*no));
-            if first.is_some_and(|first| self.catch_up(id, *no, first, out)) {
-                replay.rooms.push_back(*no);
-            }
+            let begin = from.begin(self.rooms.known(*no));
+            replay.rooms.extend(begin.and_then(|begin| self.catch_up(id, *no, begin, out)));
             if !self.connections.known(id).phase.is_live() {
                 break;
             }
@@ -205,8 +240,8 @@ impl Hub {
     fn wait_for(&mut self, id: ConnId, replay: Replay, out: &mut Outbox) {
         let connection = self.connections.known(id);
         if !connection.phase.is_live() {
-            for no in replay.rooms {
-                self.stop_replay(id, no);
+            for room in replay.rooms {
+                self.stop_replay(id, room.no);
             }
             return;
         }
@@ -230,7 +265,7 @@ impl Hub {
         match &mut self.connections.known(id).replays {
             Some(replays) => replays.waiting.push_front(replay),
             // It was closed for what it was told.
-            None => replay.rooms.into_iter().for_each(|no| self.stop_replay(id, no)),
+            None => replay.rooms.into_iter().for_each(|room| self.stop_replay(id, room.no)),
         }
         entered
     }
@@ -240,34 +275,39 @@ impl Hub {
         &mut self,
         id: ConnId,
         request: &RequestId,
-        begins: Vec<(RoomNo, Seq)>,
+        begins: Vec<(RoomNo, Seq, Option<Begin>)>,
         awaited: Awaited,
         out: &mut Outbox,
     ) {
         self.settle_connection(id, out);
         let mut rooms = VecDeque::new();
-        for (no, first) in begins {
-            if self.catch_up(id, no, first, out) {
-                rooms.push_back(no);
-            }
+        for (no, first, begin) in begins {
+            rooms.extend(self.catch_up(id, no, (first, begin), out));
         }
         let replay = Replay { request: request.clone(), rooms, entering: None, awaited };
         self.wait_for(id, replay, out);
     }
 
-    /// A member is replayed a room's messages from one on; false where there are none, or the connection is gone.
-    fn catch_up(&mut self, id: ConnId, no: RoomNo, first: Seq, out: &mut Outbox) -> bool {
+    /// A member is replayed a room's messages from one on; none where there are none, or the connection is gone.
+    fn catch_up(
+        &mut self,
+        id: ConnId,
+        no: RoomNo,
+        (first, begin): (Seq, Option<Begin>),
+        out: &mut Outbox,
+    ) -> Option<Replayed> {
         let last = self.rooms.known(no).last_released;
         // What it was too slow for is replayed, but for what lies before.
-        self.tell_gap_until(id, no, last.min(Seq(first.0.saturating_sub(1))), out);
+        let before = if begin.is_some() { last } else { Seq(first.0.saturating_sub(1)) };
+        self.tell_gap_until(id, no, last.min(before), out);
         if first > last || !self.connections.known(id).phase.is_live() {
-            return false;
+            return None;
         }
         let member = self.rooms.known_mut(no).member_mut(id).expect("who catches up is a member");
         assert!(member.is_live(), "a room is replayed once at a time, and a gap is told before");
         member.since = last;
         member.replay_from(first.max(Seq(1)));
-        true
+        Some(Replayed { no, begin })
     }
 
     /// Lists a connection for its next page, where there is room for one.
@@ -277,7 +317,8 @@ impl Hub {
         let Some(replays) = &mut connection.replays else { return };
         assert!(connection.phase.is_live(), "only who lives is replayed anything");
         let most = if replays.alone { 0 } else { limit / 2 };
-        if connection.queue.bytes() <= most && !replays.listed {
+        let waits = replays.fetching != Fetching::No;
+        if connection.queue.bytes() <= most && !replays.listed && !waits {
             replays.listed = true;
             self.replaying.push_back(id);
         }
@@ -306,6 +347,10 @@ impl Hub {
         if self.connections.known(id).queue.bytes() > limit / 2 {
             return 0;
         }
+        let replays = self.connections.known(id).replays.as_ref();
+        if replays.is_some_and(|replays| replays.fetching != Fetching::No) {
+            return 0;
+        }
         let entered = self.enter_more(id, out) * ROOM_COST_BYTES;
         let connection = self.connections.known(id);
         let queued = connection.queue.bytes();
@@ -325,9 +370,14 @@ impl Hub {
         };
         let reached = self.fill_page(id, &mut replays.waiting, &mut page);
         let enters = replays.waiting.front().is_some_and(|replay| replay.rooms.is_empty());
-        let goes_on = reached == Reached::End || enters || !page.is_alone();
+        let fetches = reached == Reached::Stored;
+        let goes_on = reached == Reached::End || enters || fetches || !page.is_alone();
         assert!(goes_on, "a replay goes on with each page");
         replays.alone = reached == Reached::Alone;
+        if fetches {
+            replays.fetching =
+                self.fetch_page(id, &replays, (dialect, page.left().unwrap_or(0)), out);
+        }
         self.keep_replays(id, replays);
         let cost = page.encoded.max(page.bytes.len()) + entered;
         self.push_private(id, page.bytes, out);
@@ -345,11 +395,11 @@ impl Hub {
         page: &mut Page,
     ) -> Reached {
         while let Some(replay) = waiting.front_mut() {
-            if let Some(no) = replay.rooms.front().copied() {
+            if let Some(room) = replay.rooms.front().copied() {
                 let Some(left) = page.left() else { return Reached::Page };
-                match self.replay_room(id, no, (&replay.request, left), page) {
+                match self.replay_room(id, room, (&replay.request, left), page) {
                     Reached::End => replay.rooms.pop_front(),
-                    reached @ (Reached::Page | Reached::Alone) => return reached,
+                    reached @ (Reached::Page | Reached::Alone | Reached::Stored) => return reached,
                 };
             } else if replay.entering.is_some() {
                 return Reached::Page;
@@ -365,19 +415,26 @@ impl Hub {
     fn replay_room(
         &mut self,
         id: ConnId,
-        no: RoomNo,
+        Replayed { no, begin }: Replayed,
         (request, left): (&RequestId, usize),
         page: &mut Page,
     ) -> Reached {
+        if begin.is_some() {
+            return Reached::Stored;
+        }
         let heard = self.heard(no, page.dialect);
         let room = self.rooms.known(no);
         let member = room.member(id).expect("who catches up is a member");
         let mut next = member.replays_from().expect("who is replayed a room catches up with it");
-        assert!(next <= room.last_released, "there is something to be replayed");
-        if let Some((first, last)) = room.forgotten_from(next) {
+        if let Some((first, last)) = room.gone_from(next) {
             page.bytes.extend(gap(page.dialect, &room.name, first, last));
             self.counters.gaps += 1;
             next = last.next();
+        }
+        if room.stored_from(next).is_some() {
+            let member = self.rooms.known_mut(no).member_mut(id);
+            member.expect("it is still a member").replay_from(next);
+            return Reached::Stored;
         }
         let begin = room.recent.partition_point(|recent| recent.seq < next);
         let drops =
@@ -406,7 +463,7 @@ impl Hub {
                 member.hear_from(heard);
                 self.rooms.may_be_idle(no);
             }
-            Reached::Page | Reached::Alone => member.replay_from(next),
+            Reached::Page | Reached::Alone | Reached::Stored => member.replay_from(next),
         }
         reached
     }
@@ -450,14 +507,16 @@ impl Hub {
         let mut bytes = self.cut_short(id, no);
         let replays = self.connections.known(id).replays.take();
         let mut replays = replays.expect("who catches up is replayed something");
-        let holds = |replay: &Replay| replay.rooms.contains(&no);
+        let holds = |replay: &Replay| replay.rooms.iter().any(|room| room.no == no);
         let at = replays.waiting.iter().position(holds).expect("a room is in one replay");
-        replays.waiting[at].rooms.retain(|other| *other != no);
+        replays.waiting[at].rooms.retain(|room| room.no != no);
         if replays.waiting[at].is_done() {
             let done = replays.waiting.remove(at).expect("it was found");
             self.answer_replay(id, &done.request, &done.awaited, &mut bytes);
         }
         replays.alone = false;
+        // A page that is still to come is nobody's.
+        replays.fetching = Fetching::No;
         self.keep_replays(id, replays);
         self.push_private(id, bytes, out);
         self.replay_on(id);
@@ -472,8 +531,8 @@ impl Hub {
         let Some(mut replays) = self.connections.known(id).replays.take() else { return };
         let mut bytes = Vec::new();
         for replay in replays.waiting.drain(..) {
-            for no in &replay.rooms {
-                bytes.extend(self.cut_short(id, *no));
+            for room in &replay.rooms {
+                bytes.extend(self.cut_short(id, room.no));
             }
             if replay.entering.is_some() {
                 // Of the others nothing was said to it, and nothing is promised.
@@ -495,9 +554,8 @@ impl Hub {
         let room = self.rooms.known(no);
         let member = room.member(id).expect("who is replayed a room is a member");
         let next = member.replays_from().expect("it was catching up");
-        assert!(next <= room.last_released, "something is left to be replayed");
         // Of a room without messages there is nothing to be told.
-        let first = room.first_from(next);
+        let first = room.first_from(next).filter(|first| *first <= room.last_released);
         let told = first.map(|first| gap(member.dialect, &room.name, first, room.last_released));
         self.counters.gaps += u64::from(told.is_some());
         self.stop_replay(id, no);
@@ -508,8 +566,8 @@ impl Hub {
     pub(crate) fn forget_replays(&mut self, id: ConnId) {
         let Some(mut replays) = self.connections.known(id).replays.take() else { return };
         for replay in replays.waiting.drain(..) {
-            for no in replay.rooms {
-                self.stop_replay(id, no);
+            for room in replay.rooms {
+                self.stop_replay(id, room.no);
             }
         }
         self.keep_replays(id, replays);
@@ -526,7 +584,7 @@ impl Hub {
     }
 
     /// Keeps what a connection is still to be replayed; where that is nothing, it gets no next page.
-    fn keep_replays(&mut self, id: ConnId, replays: Box<Replays>) {
+    pub(crate) fn keep_replays(&mut self, id: ConnId, replays: Box<Replays>) {
         if replays.waiting.is_empty() {
             if replays.listed {
                 self.replaying.retain(|other| *other != id);
@@ -547,7 +605,7 @@ impl Hub {
         let (mut catching_up, mut listed) = (0, 0);
         for (_, room) in self.rooms.iter() {
             for next in room.members.iter().filter_map(crate::rooms::Member::replays_from) {
-                assert!(next <= room.last_released, "who is at the end is live");
+                assert!(next <= room.last_released.next(), "who is at the end is live soon");
                 catching_up += 1;
             }
             let first = room.recent.front();
@@ -558,7 +616,9 @@ impl Hub {
             let Some(replays) = &connection.replays else { continue };
             assert!(connection.phase.is_live(), "nothing is replayed to who leaves");
             assert!(!replays.waiting.is_empty(), "what is done is forgotten");
-            assert!(replays.listed || !connection.queue.is_empty(), "a replay goes on");
+            let waits = replays.fetching != Fetching::No;
+            assert!(replays.listed || waits || !connection.queue.is_empty(), "a replay goes on");
+            assert!(!(replays.listed && waits), "it waits for one thing");
             assert_eq!(
                 self.replaying.contains(&connection.id),
                 replays.listed,
@@ -567,8 +627,8 @@ impl Hub {
             listed += usize::from(replays.listed);
             for replay in &replays.waiting {
                 assert!(!replay.is_done(), "a replay without a room is answered");
-                for no in &replay.rooms {
-                    let member = self.rooms.known(*no).member(connection.id);
+                for room in &replay.rooms {
+                    let member = self.rooms.known(room.no).member(connection.id);
                     let member = member.expect("who is replayed a room is a member");
                     assert!(member.replays_from().is_some(), "and catches up with it");
                 }

@@ -15,7 +15,7 @@ use crate::connection::ConnId;
 use crate::former::Former;
 use crate::presence::{Gathering, Presence};
 use crate::recent::Recent;
-use crate::store::Outcome;
+use crate::store::{KeptRoom, Outcome};
 
 /// Names one room for ever: a removed room's number is not given again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -307,6 +307,8 @@ pub(crate) struct Room {
     pub(crate) recent: VecDeque<Recent>,
     /// The last message that may have been and is not in memory any more.
     pub(crate) forgotten: Seq,
+    /// The last message that may have been and is kept nowhere. What is between it and the forgotten ones the store has.
+    gone: Seq,
     /// The last message that a room of this name may have had before.
     earlier: Seq,
     /// Its own messages come after this number.
@@ -332,11 +334,36 @@ impl Room {
 
     /// The messages from a number on that are not in memory any more, both ends included. Numbers that the name never had are
     /// none.
-    pub(crate) fn forgotten_from(&self, next: Seq) -> Option<(Seq, Seq)> {
+    fn forgotten_from(&self, next: Seq) -> Option<(Seq, Seq)> {
+        self.had(next, self.forgotten)
+    }
+
+    /// Those of them that are kept nowhere.
+    pub(crate) fn gone_from(&self, next: Seq) -> Option<(Seq, Seq)> {
+        self.had(next, self.gone())
+    }
+
+    /// Those of them that the store has.
+    pub(crate) fn stored_from(&self, next: Seq) -> Option<(Seq, Seq)> {
+        self.had(next.max(self.gone().next()), self.forgotten)
+    }
+
+    /// The last message that may have been and is neither in memory nor in the store.
+    pub(crate) fn gone(&self) -> Seq {
+        self.gone.min(self.forgotten)
+    }
+
+    /// Retention took everything up to this place from the store.
+    pub(crate) fn is_gone(&mut self, through: Seq) {
+        self.gone = self.gone.max(through);
+    }
+
+    /// Those from one place to another that the name may have had, both ends included.
+    pub(crate) fn had(&self, next: Seq, last: Seq) -> Option<(Seq, Seq)> {
         assert!(self.earlier <= self.forgotten, "what was before is forgotten");
         assert!(self.earlier <= self.born, "a room begins behind what was before");
         let first = if next <= self.earlier { next } else { next.max(self.born.next()) };
-        (first <= self.forgotten).then_some((first, self.forgotten))
+        (first <= last).then_some((first, last))
     }
 
     /// The first message from a number on that may have been, in memory or not.
@@ -407,6 +434,7 @@ impl Room {
             && self.queue.is_empty()
             && self.said == 0
             && self.recent.is_empty()
+            && self.gone() == self.forgotten
             && self.gathering.is_none()
             && self.open.iter().all(Option::is_none)
             && self.members.iter().all(Member::is_live)
@@ -533,6 +561,7 @@ impl Rooms {
             said: 0,
             recent: VecDeque::new(),
             forgotten: earlier,
+            gone: earlier,
             earlier,
             born: seq,
             topic: None,
@@ -542,6 +571,36 @@ impl Rooms {
         let before = (self.names.insert(name, no), self.by_no.insert(no, room));
         assert!(before.0.is_none() && before.1.is_none(), "a room is made once");
         no
+    }
+
+    /// A room of which messages were kept is there again.
+    pub(crate) fn restore(&mut self, kept: &KeptRoom) {
+        assert!(kept.gone <= kept.last, "what is gone was there");
+        let is_home = self.known(self.home).name == kept.name;
+        if kept.is_empty && !is_home {
+            self.floor.0 = self.floor.0.max(kept.last);
+            self.floor.1 = self.floor.1.max(kept.last_time);
+            return self.former.remember(kept.name.clone(), kept.last);
+        }
+        let no = if is_home { self.home } else { self.make(kept.name.clone()) };
+        let born = self.floor.0.max(kept.last);
+        let room = self.known_mut(no);
+        assert!(room.recent.is_empty() && room.queue.is_empty(), "nothing has happened yet");
+        (room.last_taken, room.last_released, room.born) = (born, born, born);
+        (room.earlier, room.forgotten) = (kept.last, kept.last);
+        room.gone = if kept.is_empty { kept.last } else { kept.gone };
+        room.last_time = kept.last_time;
+    }
+
+    /// No place up to `floor` is given again, and no room that is not named had a message beyond `unknown`.
+    pub(crate) fn restore_floor(&mut self, floor: Seq, unknown: Seq) {
+        assert!(self.by_no.len() == 1, "the floor is laid first");
+        let floor = floor.max(unknown);
+        self.floor.0 = floor;
+        self.former.is_unknown(unknown);
+        let home = self.known_mut(self.home);
+        (home.last_taken, home.last_released, home.born) = (floor, floor, floor);
+        (home.earlier, home.forgotten, home.gone) = (unknown, unknown, unknown);
     }
 
     /// Forgets a room in which there is nothing any more.

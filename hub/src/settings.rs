@@ -9,6 +9,7 @@ use proto::{Level, RoomName, Span, WireLimits};
 
 use crate::planted::Planted;
 use crate::rights::Groups;
+use crate::store::Durability;
 
 /// What an undecided connection is held of the lobby at most, in bytes: what one block may have.
 pub(crate) const BACKLOG_BYTES_MAX: usize = BLOCK_BYTES_MAX;
@@ -141,6 +142,8 @@ pub struct Settings {
     pub stall: Option<Span>,
     /// Bytes of unfinished frames and of what quotas hold back, all connections together. No key of the configuration sets it.
     pub kept: usize,
+    /// How durable an acknowledged message is.
+    pub durability: Durability,
     /// Bytes of recent messages, all rooms together.
     pub recent: Option<usize>,
     /// Rooms of more members gather who comes and goes. No key of the configuration sets it.
@@ -203,6 +206,7 @@ impl Default for Settings {
             keepalive: Some(Span::from_secs(5)),
             stall: Some(Span::from_secs(10)),
             kept: KEPT_BYTES_MAX,
+            durability: Durability::None,
             recent: Some(64 * 1024 * 1024),
             small_room: SMALL_ROOM_MEMBERS_MAX,
             rooms: Some(10_000),

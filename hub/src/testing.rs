@@ -2,15 +2,20 @@
 
 extern crate std;
 
+mod disk;
+
+use std::collections::VecDeque;
 use std::string::{String, ToString};
 use std::vec;
 use std::vec::Vec;
 
-use proto::{Guid, MessageId, Nick, Now, Span, Transport, WallTime, native};
+use proto::{Guid, MessageId, Nick, Now, RoomName, Seq, Span, Transport, WallTime, native};
+
+use self::disk::Disk;
 
 use crate::{
-    Answer, CloseReason, ConnId, Effect, HangUp, Hub, Level, Measured, Notice, Outbox, Outcome,
-    Peer, Record, RefusalReason, Rights, Settings,
+    Answer, CloseReason, ConnId, Durability, Effect, Fetch, Fetched, HangUp, Hub, Level, Measured,
+    Notice, Outbox, Outcome, Peer, Record, RefusalReason, Rights, Settings,
 };
 
 /// What the store does.
@@ -26,6 +31,11 @@ pub(crate) struct Turn {
     pub(crate) now: Now,
     pub(crate) store: StoreMode,
     pub(crate) held: Vec<Record>,
+    /// What is kept where the history is durable.
+    pub(crate) disk: Disk,
+    /// The store waits with what it was asked to find.
+    pub(crate) finds_late: bool,
+    pub(crate) fetches: VecDeque<Fetch>,
     pub(crate) notices: Vec<Notice>,
     pub(crate) flush: Vec<ConnId>,
     pub(crate) resumed: Vec<ConnId>,
@@ -62,6 +72,9 @@ impl Turn {
             now,
             store: StoreMode::AtOnce,
             held: Vec::new(),
+            disk: Disk::default(),
+            finds_late: false,
+            fetches: VecDeque::new(),
             notices: Vec::new(),
             flush: Vec::new(),
             resumed: Vec::new(),
@@ -162,15 +175,73 @@ impl Turn {
 
     /// The store answers its oldest messages.
     pub(crate) fn answer(&mut self, count: usize, stored: bool) {
-        let outcome = if stored { Outcome::Stored } else { Outcome::Refused };
-        let answers: Vec<Answer> = self
-            .held
-            .drain(..count)
-            .map(|record| Answer { ticket: record.ticket, outcome })
-            .collect();
+        let mut answers = Vec::new();
+        for record in self.held.drain(..count).collect::<Vec<_>>() {
+            let outcome = if stored { self.keep(&record) } else { Outcome::Refused };
+            answers.push(Answer { ticket: record.ticket, outcome });
+        }
         self.hub.stored(&answers, self.now, &mut self.out);
         self.drain();
         self.settle();
+    }
+
+    /// What a store that works makes of a post.
+    fn keep(&mut self, record: &Record) -> Outcome {
+        if self.hub.settings().durability == Durability::None {
+            return Outcome::Stored;
+        }
+        self.disk.keep(record)
+    }
+
+    /// The store says this of the oldest message that it holds.
+    pub(crate) fn says(&mut self, outcome: Outcome) {
+        let record = self.held.remove(0);
+        if outcome == Outcome::Stored || outcome == (Outcome::Unknown { stored: true }) {
+            self.keep(&record);
+        }
+        self.hub.stored(&[Answer { ticket: record.ticket, outcome }], self.now, &mut self.out);
+        self.drain();
+        self.settle();
+    }
+
+    /// The same, and the message is still to be decided.
+    pub(crate) fn takes(&mut self) {
+        let ticket = self.held[0].ticket;
+        let answer = Answer { ticket, outcome: Outcome::Taken };
+        self.hub.stored(&[answer], self.now, &mut self.out);
+        self.drain();
+        self.settle();
+    }
+
+    /// The store finds what it was asked for first, if that is anything.
+    pub(crate) fn find(&mut self) -> bool {
+        let Some(fetch) = self.fetches.pop_front() else { return false };
+        self.finds(self.disk.find(&fetch));
+        true
+    }
+
+    /// The store found this.
+    pub(crate) fn finds(&mut self, fetched: Fetched) {
+        self.hub.fetched(fetched, self.now, &mut self.out);
+        self.drain();
+        self.settle();
+    }
+
+    /// Retention takes a room's messages up to a place.
+    pub(crate) fn prune(&mut self, room: &str, through: u64) {
+        let room = RoomName::parse(room).unwrap();
+        if let Some(pruned) = self.disk.prune(&room, Seq(through)) {
+            self.hub.pruned(&pruned, self.now);
+            self.drain();
+        }
+    }
+
+    /// Another daemon, of the same settings, on the same disk.
+    pub(crate) fn restarted(self) -> Self {
+        let mut next = Self::new(self.hub.settings().clone());
+        next.hub.restore(&self.disk.rooms(), Seq(0), Seq(0));
+        next.disk = self.disk;
+        next
     }
 
     /// Time goes by, in turns of 10 ms.
@@ -236,7 +307,7 @@ impl Turn {
         while let Some(effect) = self.out.effects.pop_front() {
             match effect {
                 Effect::Store(record) if self.store == StoreMode::AtOnce => {
-                    let answer = Answer { ticket: record.ticket, outcome: Outcome::Stored };
+                    let answer = Answer { ticket: record.ticket, outcome: self.keep(&record) };
                     self.hub.stored(&[answer], self.now, &mut self.out);
                 }
                 Effect::Store(record) => self.held.push(record),
@@ -250,7 +321,11 @@ impl Turn {
                 Effect::LogLevel(level) => self.level = Some(level),
                 Effect::Reload => self.reloads += 1,
                 Effect::Stop => self.stopped = true,
-                Effect::Fetch(_) | Effect::Stall(_) => {}
+                Effect::Fetch(fetch) if self.finds_late => self.fetches.push_back(fetch),
+                Effect::Fetch(fetch) => {
+                    self.hub.fetched(self.disk.find(&fetch), self.now, &mut self.out);
+                }
+                Effect::Stall(_) => {}
             }
             self.flush.append(&mut self.out.flush);
         }

@@ -208,6 +208,8 @@ impl Watch {
                 client.bad_from.is_some_and(|from| link.read_total > from)
             }
             CloseReason::StoreUnavailable => world.oracle.voices[no].store_refused,
+            // This store never breaks.
+            CloseReason::StoreBroke => false,
             CloseReason::Drain => world.phase == Phase::Stopping,
             CloseReason::Kicked | CloseReason::Banned => world.oracle.may_be_expelled(no),
             CloseReason::InputBudget => {

@@ -1,12 +1,12 @@
-//! Requests about messages: posting them, past ones, and following rooms.
+//! Requests about messages: posting them, and following rooms.
 
 use alloc::borrow::Cow;
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use proto::reply::Reply;
-use proto::vocabulary::{Error, HISTORY_MESSAGES_MAX};
-use proto::{ErrorCode, MessageId, Nick, RequestId, RoomName, Seq, Target, WallTime, encode};
+use proto::vocabulary::Error;
+use proto::{ErrorCode, MessageId, Nick, RequestId, RoomName, Seq, Target, WallTime};
 
 use super::direct::DirectDraft;
 use crate::Hub;
@@ -14,27 +14,9 @@ use crate::connection::ConnId;
 use crate::outbox::Outbox;
 use crate::publish::Draft;
 use crate::recent::Known;
-use crate::replay::Awaited;
+use crate::replay::{Awaited, Begin};
 use crate::rooms::{Pending, Room, RoomNo, Standing, Ticket};
 use crate::settings::PAGE_ROWS_MAX;
-
-/// How many messages `history` gives where the client names no limit.
-const HISTORY_MESSAGES_DEFAULT: u32 = 100;
-
-/// Which messages of a room a `history` request means. What is not given does not bound.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct HistoryRange {
-    /// Only those before this place.
-    pub(super) before: Option<Seq>,
-    /// Only those after this place; the page then begins there, otherwise it ends at the newest.
-    pub(super) after: Option<Seq>,
-    /// Only those stored at this time or later.
-    pub(super) since: Option<WallTime>,
-    /// Only those stored before this time.
-    pub(super) until: Option<WallTime>,
-    /// At most so many, and at most [`HISTORY_MESSAGES_MAX`].
-    pub(super) limit: Option<u32>,
-}
 
 /// What a follower is replayed first, of each room.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,8 +30,26 @@ pub(crate) struct From {
 }
 
 impl From {
-    /// The first place that is replayed of a room: what is named last in it counts. None where nothing is asked for.
-    pub(crate) fn begin(self, room: &Room) -> Option<Seq> {
+    /// Where the replay of a room begins: what is named last in it counts. None where nothing is asked for.
+    pub(crate) fn begin(self, room: &Room) -> Option<(Seq, Option<Begin>)> {
+        let first = self.after.map_or(Seq(1), Seq::next);
+        let is_found = self.last.is_none() && self.since.is_none();
+        let stored = room.stored_from(first).filter(|_| !is_found);
+        let Some((first, upto)) = stored else { return self.begin_in_memory(room) };
+        let latest = self
+            .last
+            .map(|last| last.saturating_sub(u32::try_from(room.recent.len()).unwrap_or(u32::MAX)));
+        let oldest = room.recent.front();
+        let is_recent =
+            self.since.is_some_and(|since| oldest.is_some_and(|oldest| oldest.time < since));
+        if latest == Some(0) || is_recent {
+            return self.begin_in_memory(room);
+        }
+        Some((first, Some(Begin { latest, since: self.since, upto })))
+    }
+
+    /// The same, where memory goes back far enough.
+    fn begin_in_memory(self, room: &Room) -> Option<(Seq, Option<Begin>)> {
         let from = |at: usize| room.recent.get(at).map(|recent| recent.seq);
         let place = |at: usize| from(at).unwrap_or(room.last_released.next());
         let last = self.last.map(|last| {
@@ -59,7 +59,8 @@ impl From {
         let since = self
             .since
             .map(|since| place(room.recent.partition_point(|recent| recent.time < since)));
-        last.max(since).max(self.after.map(Seq::next))
+        let first = last.max(since).max(self.after.map(Seq::next));
+        first.map(|first| (first, None))
     }
 }
 
@@ -167,7 +168,8 @@ impl Hub {
                 }
                 Some(_) => {}
             }
-            begins.extend(from.begin(self.rooms.known(*no)).map(|begin| (*no, begin)));
+            let begin = from.begin(self.rooms.known(*no));
+            begins.extend(begin.map(|(first, begin)| (*no, first, begin)));
         }
         let told = self.names_to_tell(id, &rooms);
         let more = told.len() < rooms.len();
@@ -247,50 +249,4 @@ impl Hub {
     ) -> Result<(), Error> {
         rooms.try_for_each(|no| self.may_be_replayed(id, *no))
     }
-
-    pub(super) fn history(
-        &mut self,
-        id: ConnId,
-        request: &RequestId,
-        name: &RoomName,
-        range: HistoryRange,
-        out: &mut Outbox,
-    ) -> Result<(), Error> {
-        let dialect = self.reply_dialect(id);
-        let room = self.rooms.known(self.existing_room(name)?);
-        let places = places_in(room, &range);
-        let most =
-            range.limit.unwrap_or(HISTORY_MESSAGES_DEFAULT).min(HISTORY_MESSAGES_MAX) as usize;
-        let budget = self.budget_of(id);
-        let mut page = if range.after.is_some() {
-            room.page_forward(places, most, budget, (dialect, request))
-        } else {
-            room.page_backward(places, most, budget, (dialect, request))
-        };
-        assert!(room.forgotten <= room.last_released, "what is forgotten was said");
-        let (count, more, forgotten) = (page.count, page.more, room.forgotten);
-        let reply = Reply::History { room: name.as_str(), count, more, forgotten };
-        encode::reply(dialect, Some(request), &reply, &mut page.bytes);
-        self.push_private(id, page.bytes, out);
-        Ok(())
-    }
-}
-
-/// What is in memory is not searched: that is for a history that is kept on disk.
-pub(super) fn nothing_to_search() -> Error {
-    let text = "This daemon keeps no history that could be searched.";
-    Error::new(ErrorCode::BadRequest, text)
-}
-
-/// The places in memory of the messages that a request means.
-fn places_in(room: &Room, range: &HistoryRange) -> core::ops::Range<usize> {
-    let begin = room.recent.partition_point(|recent| {
-        range.after.is_some_and(|after| recent.seq <= after)
-            || range.since.is_some_and(|since| recent.time < since)
-    });
-    let end = room.recent.partition_point(|recent| {
-        range.before.is_none_or(|before| recent.seq < before)
-            && range.until.is_none_or(|until| recent.time < until)
-    });
-    begin..end.max(begin)
 }

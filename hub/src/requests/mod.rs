@@ -4,11 +4,13 @@
 mod administration;
 mod connections;
 mod direct;
+mod history;
 mod messages;
 mod people;
 mod rooms;
 mod topic;
 
+pub(crate) use history::LookUp;
 pub(crate) use messages::From;
 
 use alloc::boxed::Box;
@@ -71,9 +73,9 @@ impl Hub {
                 let rooms = rooms.unwrap_or_default();
                 self.tail(id, request, &rooms, messages::From { last, since, after }, out)
             }
-            Request::History { search: Some(_), .. } => Err(messages::nothing_to_search()),
-            Request::History { room, before, after, since, until, search: None, limit } => {
-                let range = messages::HistoryRange { before, after, since, until, limit };
+            Request::History { room, before, after, since, until, search, limit } => {
+                let search = search.map(|words| words.as_ref().into());
+                let range = history::HistoryRange { before, after, since, until, search, limit };
                 self.history(id, request, &room, range, out)
             }
             Request::Rooms { room, limit } => {
@@ -234,7 +236,7 @@ impl Hub {
             nick: connection.nick.as_ref().map(Nick::as_str),
             address: &connection.address,
             history: self.history,
-            durability: "none",
+            durability: settings.durability.word(),
             limits,
             features: &[],
         });

@@ -49,7 +49,7 @@ impl Hub {
             Some(Standing::Following) => self.stand(id, no, Standing::JoinedAndFollowing),
             Some(Standing::Held | Standing::Joined | Standing::JoinedAndFollowing) => {}
         }
-        let begin = after.map(|after| (no, after.next()));
+        let begin = after.map(|after| (no, after.next(), None));
         self.begin_replay(id, request, begin.into_iter().collect(), Awaited::Join(no), out);
         if let Some(nick) = self.connections.known(id).nick.clone().filter(|_| joins) {
             self.announce(no, Pending::Joined { conn: id, nick }, out);

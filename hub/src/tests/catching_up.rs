@@ -6,14 +6,16 @@ extern crate std;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::format;
 use std::string::String;
+use std::vec;
 use std::vec::Vec;
 
 use proptest::prelude::*;
+use proto::{RoomName, Seq};
 
 use super::replay::{last_released, number, post, room_no, text};
 use crate::rooms::Standing;
 use crate::testing::{StoreMode, Turn, quiet};
-use crate::{ConnId, Settings};
+use crate::{ConnId, Durability, Settings};
 
 const ROOMS: [&str; 2] = ["ops", "dev"];
 
@@ -29,6 +31,11 @@ enum Step {
     Join(usize, Option<u64>),
     Leave(usize),
     TailLast(usize, u32),
+    /// The store finds what it was asked for.
+    Find,
+    FindsLate(bool),
+    /// Retention takes so many of a room's kept messages.
+    Prune(usize, usize),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -43,6 +50,9 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (room(), proptest::option::weighted(0.8, 0_u64..40)).prop_map(|(room, after)| Step::Join(room, after)),
         1 => room().prop_map(Step::Leave),
         1 => (room(), 0_u32..30).prop_map(|(room, last)| Step::TailLast(room, last)),
+        4 => Just(Step::Find),
+        1 => any::<bool>().prop_map(Step::FindsLate),
+        1 => (room(), 0_usize..5).prop_map(|(room, count)| Step::Prune(room, count)),
     ]
 }
 
@@ -55,8 +65,10 @@ struct Expected {
     replays: VecDeque<(String, u64, bool)>,
     /// Own messages whose reply was read.
     own: BTreeSet<u64>,
-    /// Every message that was taken.
+    /// Every message that was taken and is kept.
     taken: BTreeSet<u64>,
+    /// Those that retention took.
+    pruned: BTreeSet<u64>,
 }
 
 impl Expected {
@@ -71,7 +83,8 @@ impl Expected {
     }
 
     fn message(&mut self, seq: u64, history: Option<&str>) {
-        assert!(self.taken.contains(&seq), "nobody said {seq}");
+        let said = self.taken.contains(&seq) || self.pruned.contains(&seq);
+        assert!(said, "nobody said {seq}");
         if let Some((_, at, covered)) = self.replays.pop_front_if(|(id, _, _)| history == Some(id))
         {
             if at <= seq && self.is_whole(at, seq) {
@@ -92,6 +105,11 @@ impl Expected {
         let next = self.is_next(from);
         let begins =
             self.replays.front().is_some_and(|(_, at, _)| *at <= from && self.is_whole(*at, from));
+        // Its own message, of which it has the reply, was too long to be replayed.
+        let is_own = from == to && self.own.contains(&from) && self.next > Some(from);
+        if is_own && !next && !begins {
+            return;
+        }
         assert!(next || begins, "gap {from}-{to}, {:?} is next", self.next);
         if let Some((_, _, covered)) = self.replays.front_mut().filter(|_| begins) {
             *covered = true;
@@ -188,12 +206,29 @@ impl World {
             }
             Step::TailLast(room, last) => {
                 let begin = room_no(&self.turn, ROOMS[room]).and_then(|no| {
-                    let recent = &self.turn.hub.rooms.known(no).recent;
-                    recent
-                        .get(recent.len().saturating_sub(last as usize))
-                        .map(|recent| recent.seq.0)
+                    let recent = self.turn.hub.rooms.known(no).recent.iter();
+                    let mut kept: BTreeSet<Seq> = recent.map(|recent| recent.seq).collect();
+                    let released = last_released(&self.turn, ROOMS[room]);
+                    let stored = self.turn.disk.places(&RoomName::parse(ROOMS[room]).unwrap());
+                    kept.extend(stored.iter().filter(|seq| seq.0 <= released));
+                    kept.iter().nth(kept.len().saturating_sub(last as usize)).map(|seq| seq.0)
                 });
                 self.ask(room, begin.unwrap_or(u64::MAX), "tail", &format!(",\"last\":{last}"));
+            }
+            Step::Find => {
+                self.turn.find();
+            }
+            Step::FindsLate(late) => self.turn.finds_late = late,
+            Step::Prune(room, count) => {
+                let stored = self.turn.disk.places(&RoomName::parse(ROOMS[room]).unwrap());
+                // What is stored has the order in which it was posted.
+                let is_ordered = self.turn.held.is_empty();
+                let some = stored.iter().take(count).filter(|_| is_ordered);
+                let Some(through) = some.max() else { return };
+                self.turn.prune(ROOMS[room], through.0);
+                let expected = &mut self.rooms[room];
+                expected.pruned.extend(expected.taken.range(..=through.0));
+                expected.taken.retain(|seq| *seq > through.0);
             }
         }
     }
@@ -267,7 +302,9 @@ impl World {
                     Asked::Post if done => {
                         let seq = of("seq").unwrap();
                         expected.own.insert(seq);
-                        if expected.is_next(seq) {
+                        let next = expected.next.unwrap_or(u64::MAX).min(seq);
+                        let took = expected.pruned.range(next..seq).next().is_some();
+                        if expected.is_next(seq) && !took {
                             expected.next = Some(seq + 1);
                         }
                     }
@@ -285,7 +322,7 @@ impl World {
             self.turn.settle();
             let done = self.turn.hub.pending(self.reader) == 0;
             self.read(usize::MAX);
-            if done && self.turn.hub.replaying.is_empty() {
+            if done && !self.turn.find() && self.turn.hub.replaying.is_empty() {
                 break;
             }
         }
@@ -333,9 +370,11 @@ proptest! {
         outbox in proptest::option::weighted(0.8, 1_500_usize..12_000),
         recent in proptest::option::weighted(0.5, 0_usize..8_000),
         store in proptest::option::weighted(0.3, 6_000_usize..20_000),
+        durable in any::<bool>(),
         steps in proptest::collection::vec(step(), 1..150),
     ) {
-        let mut world = World::new(Settings { outbox, store, recent, ..quiet() });
+        let durability = if durable { Durability::Sync } else { Durability::None };
+        let mut world = World::new(Settings { outbox, store, durability, recent, ..quiet() });
         for step in &steps {
             // Many refusals at once are more than a small outbox takes: an author can be cut, too.
             if [world.reader, world.author].iter().any(|id| world.turn.closed(*id).is_some()) {

@@ -5,6 +5,7 @@ mod anything;
 mod catching_up;
 mod deadlines;
 mod direct;
+mod durable;
 mod everything;
 mod farewell;
 mod input;

@@ -49,7 +49,7 @@ fn read_all(turn: &mut Turn, id: ConnId) -> Vec<u8> {
 }
 
 /// The places of messages (history or not), gaps and replies, as words.
-fn short(bytes: &[u8]) -> Vec<String> {
+pub(super) fn short(bytes: &[u8]) -> Vec<String> {
     let word = |line: &String| match text(line, "event").as_deref() {
         Some("message") => {
             let mark = if line.contains("\"history\"") { "h" } else { "" };
