@@ -10,6 +10,7 @@ use proto::{MessageId, Seq, Span, WallTime};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Statement};
 
 use super::fault::OpenError;
+use super::recover::readable_after;
 use super::row::{self, COLUMNS, Key, ROOM_NO_MAX, RoomNo, SEQ_MAX, Seal};
 use super::{schema, search};
 use crate::clock::Clock;
@@ -18,6 +19,10 @@ use crate::clock::Clock;
 const SEARCH_MAX: Span = Span::from_secs(2);
 /// After how many of SQLite's steps a search looks at the clock: some ten microseconds.
 const SEARCH_LOOK_STEPS: i32 = 200;
+
+/// How many places a page tells as damaged where some part of the database cannot be read; where there would be more it is not
+/// known what is missing, and nothing is said.
+const HOLE_MESSAGES_MAX: i64 = 4_096;
 
 /// See the module.
 #[derive(Debug)]
@@ -132,7 +137,7 @@ impl Reader {
         }
         let question = fetch.search.as_deref().map(search::question);
         let range = self.range(fetch, room.no, question.as_deref())?;
-        let more = self.fill(&mut page, range, fetch.order, question.as_deref())?;
+        let more = self.fill(&mut page, range, fetch, question.as_deref())?;
         Ok(Ok(page.finish(more, room.gone)))
     }
 
@@ -227,14 +232,50 @@ impl Reader {
     fn fill(
         &mut self,
         page: &mut PageWriter<'_>,
-        range: Range,
-        order: Order,
+        mut range: Range,
+        fetch: &Fetch,
         question: Option<&str>,
+    ) -> rusqlite::Result<bool> {
+        loop {
+            let mut next = range.first;
+            let error = match self.walk(page, range, fetch, question, &mut next) {
+                Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) => {
+                    error
+                }
+                outcome => return outcome,
+            };
+            if question.is_some() || fetch.order == Order::Backward {
+                return Err(error);
+            }
+            // A page of the database cannot be read. Those behind it can, and those on it are told one by one.
+            let after = readable_after(&self.connection, next.0).unwrap_or(i64::MAX);
+            let hole = next.0..=range.last.0.min(after - 1);
+            if hole.end() - hole.start() >= HOLE_MESSAGES_MAX {
+                return Err(error);
+            }
+            let (path, room) = (self.path.display(), &fetch.room);
+            let (from, to) = (Key(*hole.start()).seq(), Key(*hole.end()).seq());
+            self.complaints.push(format!("{path}: messages {from} to {to} of {room}: {error}"));
+            if hole.into_iter().any(|key| !page.add_damaged(Key(key).seq())) {
+                return Ok(true);
+            }
+            range.first = Key(after);
+        }
+    }
+
+    /// The same, as far as the database can be read: up to `next`, without it.
+    fn walk(
+        &mut self,
+        page: &mut PageWriter<'_>,
+        range: Range,
+        fetch: &Fetch,
+        question: Option<&str>,
+        next: &mut Key,
     ) -> rusqlite::Result<bool> {
         if range.is_empty() {
             return Ok(false);
         }
-        let direction = match order {
+        let direction = match fetch.order {
             Order::Forward => "ASC",
             Order::Backward => "DESC",
         };
@@ -251,18 +292,30 @@ impl Reader {
         let mut statement = self.connection.prepare_cached(&sql)?;
         bind(&mut statement, range, question)?;
         let mut rows = statement.raw_query();
+        let mut before = None;
         while let Some(row) = rows.next()? {
+            let key = Key(row.get(0)?);
+            // A tree that is damaged may lead anywhere.
+            let is_in_order = before.is_none_or(|before| match fetch.order {
+                Order::Forward => before < key,
+                Order::Backward => before > key,
+            });
+            if !is_in_order || key < range.first || key > range.last {
+                let error = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
+                return Err(rusqlite::Error::SqliteFailure(error, None));
+            }
+            before = Some(key);
             let fits = if let Some((_, kept)) = row::read(row, &mut self.seal) {
                 page.add(&kept)
             } else {
-                let key = Key(row.get(0)?);
-                let what = format!("{}: message {} is damaged", self.path.display(), key.seq());
-                self.complaints.push(what);
+                let (path, room) = (self.path.display(), &fetch.room);
+                self.complaints.push(format!("{path}: message {} of {room} is damaged", key.seq()));
                 page.add_damaged(key.seq())
             };
             if !fits {
                 return Ok(true);
             }
+            *next = Key(key.0 + 1);
         }
         Ok(false)
     }

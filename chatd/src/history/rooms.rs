@@ -13,6 +13,10 @@ use super::row::{Key, ROOM_NO_MAX, RoomNo, SEQ_MAX, Seal, integer};
 /// What a message takes beside its author and content: its numbers, its id twice, and what finds its words.
 pub(super) const MESSAGE_BYTES: u64 = 128;
 
+/// What a room's row is read with.
+pub(super) const SELECT: &str =
+    "SELECT name, no, last, last_time, gone, count, bytes, first_time, checksum FROM rooms";
+
 /// One room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Room {
@@ -47,6 +51,45 @@ pub(super) struct Rooms {
     highest: RoomNo,
 }
 
+/// What is known of a room that is put together again.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Recount {
+    pub(super) last: Seq,
+    pub(super) last_time: WallTime,
+    pub(super) gone: Seq,
+    pub(super) count: u64,
+    pub(super) bytes: u64,
+    pub(super) first_time: WallTime,
+}
+
+impl Recount {
+    /// Writes it as the row of a new room.
+    pub(super) fn write(
+        &self,
+        connection: &Connection,
+        no: RoomNo,
+        name: &RoomName,
+        seal: &mut Seal,
+    ) -> rusqlite::Result<()> {
+        let &Self { last, last_time, gone, count, bytes, first_time } = self;
+        assert!(gone <= last && no.0 > 0, "what is gone was there");
+        let mut rooms = Rooms { all: BTreeMap::new(), before: Vec::new(), highest: no };
+        let is_changed = true;
+        let room =
+            Room { last, last_time, gone, count, bytes, first_time, is_changed, ..Room::new(no) };
+        rooms.all.insert(name.clone(), room);
+        rooms.before.push((name.clone(), Room::new(no)));
+        rooms.write(connection, seal)
+    }
+}
+
+/// What a row says of its room, if it is what was written.
+pub(super) fn read_recount(row: &Row<'_>, seal: &mut Seal) -> Option<Recount> {
+    let (_, room) = read(row, seal)?;
+    let Room { last, last_time, gone, count, bytes, first_time, .. } = room;
+    Some(Recount { last, last_time, gone, count, bytes, first_time })
+}
+
 /// What takes so many bytes as content and author of a message do.
 pub(super) const fn message_bytes(author: usize, content: usize) -> u64 {
     MESSAGE_BYTES + author as u64 + content as u64
@@ -57,9 +100,7 @@ impl Rooms {
     pub(super) fn load(path: &Path, connection: &Connection) -> Result<Self, OpenError> {
         let fault = |error| OpenError::of(path, "read its table `rooms`", &error);
         let mut seal = Seal::default();
-        let mut statement = connection
-            .prepare("SELECT name, no, last, last_time, gone, count, bytes, first_time, checksum FROM rooms")
-            .map_err(fault)?;
+        let mut statement = connection.prepare(SELECT).map_err(fault)?;
         let mut rows = statement.query([]).map_err(fault)?;
         let mut all = BTreeMap::new();
         while let Some(row) = rows.next().map_err(fault)? {

@@ -165,17 +165,28 @@ pub(super) fn create(path: &Path, fresh: MessageId) -> Result<(), OpenError> {
         let what = format!("it is missing, and its log {} is there", log.display());
         return Err(OpenError::Damaged(path.to_owned(), what));
     }
+    let fault = |error: io::Error| OpenError::File(path.to_owned(), error.to_string());
+    let whole = beside(path, ".recovered");
+    if whole.exists() {
+        // A recovery was stopped before its last step.
+        return settle(&whole, path).map_err(fault);
+    }
     let new = beside(path, ".new");
-    let fault = |error: io::Error| OpenError::File(new.clone(), error.to_string());
-    for name in [&new, &beside(&new, "-wal"), &beside(&new, "-shm")] {
+    make(&new, fresh)?;
+    settle(&new, path).map_err(fault)
+}
+
+/// Makes an empty database, in the place of what was left under this name.
+pub(super) fn make(new: &Path, history: MessageId) -> Result<(), OpenError> {
+    let fault = |error: io::Error| OpenError::File(new.to_owned(), error.to_string());
+    for name in [new, &beside(new, "-wal"), &beside(new, "-shm")] {
         match fs::remove_file(name) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(fault(error)),
             Ok(()) | Err(_) => {}
         }
     }
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new).map_err(fault)?;
-    fill(&new, fresh).map_err(|error| OpenError::of(&new, "make it", &error))?;
-    settle(&new, path).map_err(fault)
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(new).map_err(fault)?;
+    fill(new, history).map_err(|error| OpenError::of(new, "make it", &error))
 }
 
 /// Gives a whole file its name, for good.
@@ -223,7 +234,8 @@ fn check_length(path: &Path, length: u64) -> Result<(), OpenError> {
     Ok(())
 }
 
-fn check_version(path: &Path, connection: &Connection) -> Result<(), OpenError> {
+/// Refuses what this chatd cannot read.
+pub(super) fn check_version(path: &Path, connection: &Connection) -> Result<(), OpenError> {
     let number = |name| {
         connection
             .pragma_query_value(None, name, |row| row.get::<_, i64>(0))

@@ -3,6 +3,7 @@
 mod mending;
 mod model;
 mod pages;
+mod recovering;
 mod retaining;
 mod searching;
 mod speed;
