@@ -25,6 +25,8 @@ pub enum Wake {
     Sip(usize),
     /// The store finishes what it holds.
     Stored,
+    /// The store has found what it was asked for first.
+    Found,
     /// The next client comes.
     Arrival,
     /// Descriptors run out, or are there again.

@@ -1,7 +1,7 @@
 //! A seed's limits in the words of the hub and of the turn.
 
 use chatd::turn::Tuning;
-use hub::{Anonymous, Planted, Quota, Settings};
+use hub::{Anonymous, Durability, Planted, Quota, Settings};
 use proto::{Span, WireLimits};
 
 use crate::swarm::Plan;
@@ -34,6 +34,7 @@ pub fn settings(plan: &Plan, planted: Option<Planted>) -> Settings {
         idle: span(limits.idle),
         keepalive: span(limits.keepalive),
         stall: span(limits.stall),
+        durability: if plan.store.durable { Durability::Sync } else { Durability::None },
         recent: Some(limits.recent),
         rooms: Some(limits.rooms),
         rooms_joined: Some(limits.rooms_joined),

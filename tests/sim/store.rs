@@ -2,12 +2,13 @@
 //! by its dice. The oracle learns of each record and of each answer at the moment they pass.
 
 use chatd::turn::Store;
-use hub::{Answer, Fetch, Fetched, Outcome, Pruned, Record};
+use hub::{Answer, Fetch, Fetched, KeptMessage, Order, Outcome, Page, PageWriter, Pruned, Record};
+use proto::{MessageId, Seq, WallTime};
 
 use crate::driver::Shared;
 use crate::oracle::{Fate, Message};
 use crate::trace::Kind;
-use crate::world::InStore;
+use crate::world::{InStore, World};
 
 /// The daemon's store in the simulated world.
 pub struct SimStore {
@@ -56,13 +57,47 @@ impl Store for SimStore {
             into.push(Answer { ticket: held.ticket, outcome });
         }
     }
-    fn fetch(&mut self, _fetch: Fetch) {}
+    fn fetch(&mut self, fetch: Fetch) {
+        self.world.borrow_mut().store_fetch(fetch);
+    }
 
     fn fetched(&mut self) -> Option<Fetched> {
-        None
+        let mut world = self.world.borrow_mut();
+        let fetch = world.store.found.pop_front()?;
+        world.oracle.reach("store", "page");
+        Some(Fetched { no: fetch.no, outcome: Ok(page(&world, &fetch)) })
     }
 
     fn pruned(&mut self) -> Option<Pruned> {
         None
     }
+}
+
+/// What the store has of what it is asked for.
+fn page(world: &World, fetch: &Fetch) -> Page {
+    assert!(fetch.search.is_none() && fetch.until.is_none(), "no client asks for that");
+    let mut page = PageWriter::new(fetch);
+    let Some(kept) = world.store.kept.get(fetch.room.as_str()) else {
+        return page.finish(false, Seq(0));
+    };
+    let places = kept.range(fetch.first.0..=fetch.last.0);
+    let messages = places.map(|(_, number)| &world.oracle.messages[*number]);
+    let since = fetch.since.map_or(i64::MIN, WallTime::as_micros);
+    let mut found: Vec<&Message> = messages.filter(|message| message.time >= since).collect();
+    let latest = fetch.latest.map_or(usize::MAX, |latest| latest as usize);
+    found.drain(..found.len().saturating_sub(latest));
+    if fetch.order == Order::Backward {
+        found.reverse();
+    }
+    let taken = found.iter().take_while(|message| {
+        page.add(&KeptMessage {
+            seq: Seq(message.seq),
+            time: WallTime::from_micros(message.time),
+            message_id: MessageId(message.id),
+            from: &message.from,
+            content: &message.content,
+        })
+    });
+    let more = taken.count() < found.len();
+    page.finish(more, Seq(0))
 }

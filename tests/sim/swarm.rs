@@ -79,6 +79,8 @@ pub struct StorePlan {
     pub delay: (u64, u64),
     pub batch_max: usize,
     pub refuses: u64,
+    /// It keeps what it stores, and the daemon may ask for it.
+    pub durable: bool,
 }
 
 /// The limits of the daemon, shrunk so that they are hit; `None` is off.
@@ -252,6 +254,7 @@ fn store(rng: &mut Rng) -> StorePlan {
         delay: (shortest, shortest * rng.range(1, 20)),
         batch_max: rng.size(1, 64),
         refuses: sometimes(rng, 4, 100),
+        durable: rng.below(2) == 0,
     }
 }
 

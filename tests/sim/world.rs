@@ -1,10 +1,10 @@
 //! The world around the daemon: network, clients, store and oracle under one clock. It moves only
 //! while the daemon polls; what it does there is all that the daemon ever sees.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use hub::Ticket;
+use hub::{Fetch, Ticket};
 
 use crate::asking::Greeting;
 use crate::clients::{Client, Life, Sort};
@@ -49,6 +49,11 @@ pub struct StoreState {
     /// Answers that wait to be fetched: ticket, number, stored.
     pub answers: Vec<(InStore, bool)>,
     pub busy: bool,
+    /// The numbers of the messages that a durable store keeps, by room and place.
+    pub kept: BTreeMap<String, BTreeMap<u64, usize>>,
+    /// What it was asked for and has not found, and what it has found since.
+    pub asked: VecDeque<Fetch>,
+    pub found: VecDeque<Fetch>,
     /// The daemon is to be woken for the answers.
     pub woke: bool,
 }
@@ -229,6 +234,7 @@ impl World {
             Wake::Act(no) => self.clients[no].act(&mut self.net, &mut self.oracle, calm),
             Wake::Sip(no) => self.clients[no].sip(&mut self.net, &mut self.oracle),
             Wake::Stored => self.finish_store(),
+            Wake::Found => self.find(),
             Wake::Arrival => self.arrival(),
             Wake::Descriptors(starved) => self.net.descriptors(starved && !calm),
             Wake::WallStep(by) => self.net.clock.wall_ahead += by,
@@ -275,8 +281,10 @@ impl World {
     pub fn store_submit(&mut self, held: InStore) {
         self.store.holds.push_back(held);
         if self.plan.store.at_once || self.phase == Phase::Healing {
+            let woke = self.store.woke;
             self.finish_store();
-            self.store.woke = false;
+            // They are taken in this very turn.
+            self.store.woke = woke;
         } else if !self.store.busy {
             self.store.busy = true;
             let delay = self.rng.range(self.plan.store.delay.0, self.plan.store.delay.1);
@@ -293,14 +301,36 @@ impl World {
         let refuses = if self.phase == Phase::Healing { 0 } else { self.plan.store.refuses };
         for held in self.store.holds.drain(..count) {
             let stored = !self.rng.chance(refuses);
+            if stored && self.plan.store.durable {
+                let message = &self.oracle.messages[held.number];
+                let kept = self.store.kept.entry(message.room.clone()).or_default();
+                let before = kept.insert(message.seq, held.number);
+                assert!(before.is_none(), "a place has one message");
+            }
             self.store.answers.push((held, stored));
         }
-        self.store.woke = !self.store.answers.is_empty();
+        self.store.woke |= !self.store.answers.is_empty();
         if !self.store.holds.is_empty() {
             self.store.busy = true;
             let delay = self.rng.range(self.plan.store.delay.0, self.plan.store.delay.1);
             self.net.clock.after(delay, Wake::Stored);
         }
+    }
+
+    /// The store is asked for past messages.
+    pub fn store_fetch(&mut self, fetch: Fetch) {
+        assert!(self.plan.store.durable, "a store that keeps nothing is never asked");
+        self.store.asked.push_back(fetch);
+        let (least, most) = self.plan.store.delay;
+        let calm = self.plan.store.at_once || self.phase == Phase::Healing;
+        let delay = if calm { 1 } else { self.rng.range(least, most) };
+        self.net.clock.after(delay, Wake::Found);
+    }
+
+    fn find(&mut self) {
+        let fetch = self.store.asked.pop_front().expect("each question is found once");
+        self.store.found.push_back(fetch);
+        self.store.woke = true;
     }
 
     // ---- phases ----------------------------------------------------------------------------------
@@ -344,7 +374,11 @@ impl World {
                 return Err(format!("#{no} waits to be accepted"));
             }
         }
-        if !self.store.holds.is_empty() || !self.store.answers.is_empty() {
+        let (asked, found) = (&self.store.asked, &self.store.found);
+        if !self.store.holds.is_empty()
+            || !self.store.answers.is_empty()
+            || !(asked.is_empty() && found.is_empty())
+        {
             return Err("the store is not done".into());
         }
         if self.oracle.awaits_expulsion() {
