@@ -2,8 +2,6 @@
 
 extern crate std;
 
-mod disk;
-
 use std::collections::VecDeque;
 use std::string::{String, ToString};
 use std::vec;
@@ -11,8 +9,7 @@ use std::vec::Vec;
 
 use proto::{Guid, MessageId, Nick, Now, RoomName, Seq, Span, Transport, WallTime, native};
 
-use self::disk::Disk;
-
+use crate::tests::disk::Disk;
 use crate::{
     Answer, CloseReason, ConnId, Durability, Effect, Fetch, Fetched, HangUp, Hub, Level, Measured,
     Notice, Outbox, Outcome, Peer, Record, RefusalReason, Rights, Settings,

@@ -5,6 +5,7 @@ mod anything;
 mod catching_up;
 mod deadlines;
 mod direct;
+pub(crate) mod disk;
 mod durable;
 mod everything;
 mod farewell;
