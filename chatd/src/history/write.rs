@@ -15,7 +15,7 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension};
 
 use super::fault::{CommitError, OpenError};
 use super::rooms::Rooms;
-use super::row::{self, COLUMNS, Key, Seal};
+use super::row::{self, COLUMNS, Key, SEQ_MAX, Seal};
 use super::schema::{self, CHECKPOINT_PAGES, Options};
 
 /// What was found when the database was opened.
@@ -41,6 +41,8 @@ pub struct Writer {
     pub(super) options: Options,
     pub(super) rooms: Rooms,
     pub(super) seal: Seal,
+    /// Numbers up to this one were perhaps shown to somebody, in a life that crashed or in this one, and their messages are not stored.
+    floor: Seq,
     /// How many pages wait in the write-ahead log; the commit sets it.
     waiting: Arc<AtomicI32>,
 }
@@ -55,14 +57,9 @@ pub fn open(path: &Path, options: Options, fresh: MessageId) -> Result<Opened, O
     let waiting =
         watch_log(&mut connection).map_err(|error| OpenError::of(path, "watch its log", &error))?;
     let (kept, seal) = (rooms.kept(), Seal::default());
-    let writer = Writer { connection, path: path.to_owned(), options, rooms, seal, waiting };
-    Ok(Opened {
-        writer,
-        history: meta.history,
-        rooms: kept,
-        floor: meta.reserved,
-        unknown: meta.unknown,
-    })
+    let (path, floor) = (path.to_owned(), meta.reserved);
+    let writer = Writer { connection, path, options, rooms, seal, floor, waiting };
+    Ok(Opened { writer, history: meta.history, rooms: kept, floor, unknown: meta.unknown })
 }
 
 /// Counts what each commit leaves in the log. It takes the place of SQLite's own checkpoints.
@@ -93,6 +90,30 @@ impl Writer {
         Ok(outcomes)
     }
 
+    /// What becomes of a batch while nothing can be stored: who asks again for what was stored before is told of it, since no refusal may
+    /// be about a message that is there. All else is refused.
+    ///
+    /// # Errors
+    /// Nothing is known of the batch, but that it is not stored.
+    pub fn look_up(&mut self, batch: &[Record]) -> Result<Vec<Outcome>, CommitError> {
+        let Self { connection, rooms, seal, floor, .. } = self;
+        let mut is_known = connection.prepare_cached("SELECT 1 FROM ids WHERE message_id = ?1")?;
+        let mut outcomes = Vec::with_capacity(batch.len());
+        for record in batch {
+            *floor = record.seq.max(*floor);
+            let id = &record.message_id.0[..];
+            let key = rooms.known(&record.room).map(|room| Key::of(room.no, Seq(0)));
+            outcomes.push(match (is_known.query_row([id], |_| Ok(())).optional()?, key) {
+                (None, _) => Outcome::Refused,
+                (Some(()), Some(key)) => known(connection, record, key, seal)?,
+                (Some(()), None) => Outcome::Conflict,
+            });
+        }
+        assert_eq!(outcomes.len(), batch.len(), "each message has its outcome");
+        assert!(!outcomes.contains(&Outcome::Stored), "nothing is stored");
+        Ok(outcomes)
+    }
+
     /// Moves what waits in the log to the database, where there is enough of it: some ten milliseconds of work now and then, for the
     /// time between two batches.
     ///
@@ -112,15 +133,17 @@ impl Writer {
         }
     }
 
-    /// Ends cleanly: all is in the database's one file, and it is known which numbers were given.
+    /// Ends cleanly: all is in the database's one file, and it is known which numbers were given, but for those that a life before
+    /// showed to somebody and took along when it crashed: its reservation stays.
     ///
     /// # Errors
     /// See [`CommitError`]. Nothing is lost: the next start finds it in the log.
     pub fn close(mut self) -> Result<(), CommitError> {
+        let floor = i64::try_from(self.floor.0.min(SEQ_MAX)).expect("it is at most SEQ_MAX");
         self.transact(|it| {
             it.rooms.change_unwritten();
             it.rooms.write(&it.connection, &mut it.seal)?;
-            schema::set_number(&it.connection, "reserved", 0)
+            schema::set_number(&it.connection, "reserved", floor)
         })?;
         self.checkpoint("truncate")?;
         self.connection.close().map_err(|(_, error)| error.into())

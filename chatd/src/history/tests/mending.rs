@@ -3,21 +3,61 @@
 use hub::Outcome;
 use proto::Seq;
 
-use super::{Folder, HISTORY, Maker, OPTIONS, opened};
+use super::{Folder, HISTORY, Maker, OPTIONS, opened, time_of};
 use crate::history::{CommitError, open};
 
 #[test]
-fn a_reservation_outlives_a_crash_and_a_close_needs_none() {
+fn a_reservation_outlives_a_crash_and_one_of_a_clean_life_is_not_needed() {
     let (folder, maker) = (Folder::new(), Maker::new());
     let mut it = opened(&folder.database());
-    it.writer.reserve(Seq(65_536)).unwrap();
+    it.writer.reserve(Seq(1_000)).unwrap();
     it.writer.commit(&[maker.record("lobby", 1, 1, b"a")]).unwrap();
-    drop(it.writer);
-    let it = opened(&folder.database());
-    assert_eq!(it.floor, Seq(65_536));
     it.writer.close().unwrap();
-    let it = opened(&folder.database());
+    let mut it = opened(&folder.database());
     assert_eq!((it.floor, it.rooms[0].last), (Seq(0), Seq(1)));
+    it.writer.reserve(Seq(65_536)).unwrap();
+    drop(it.writer);
+    assert_eq!(opened(&folder.database()).floor, Seq(65_536));
+}
+
+/// A daemon that was killed had shown numbers that it never stored; one that came after it, said nothing and ended cleanly gave its
+/// reservation away, and the next one gave the numbers again.
+#[test]
+fn a_clean_end_after_a_crash_gives_no_number_again() {
+    let folder = Folder::new();
+    let mut it = opened(&folder.database());
+    it.writer.reserve(Seq(65_536)).unwrap();
+    drop(it.writer);
+    opened(&folder.database()).writer.close().unwrap();
+    let mut it = opened(&folder.database());
+    assert_eq!(it.floor, Seq(65_536));
+    it.writer.reserve(Seq(131_072)).unwrap();
+    it.writer.close().unwrap();
+    assert_eq!(opened(&folder.database()).floor, Seq(65_536), "its own are known by the rooms");
+}
+
+/// A post that was stored and whose author never heard of it was refused on a full disk when it was asked for again.
+#[test]
+fn a_full_disk_refuses_nothing_that_is_stored() {
+    let (folder, maker) = (Folder::new(), Maker::new());
+    let mut it = opened(&folder.database());
+    it.writer.commit(&[maker.record("lobby", 1, 1, b"a")]).unwrap();
+    let batch = [
+        maker.record("lobby", 2, 1, b"a"),
+        maker.record("lobby", 3, 1, b"b"),
+        maker.record("ops", 1, 1, b"a"),
+        maker.record("ops", 9, 2, b"b"),
+    ];
+    let repeated = Outcome::Repeated { seq: Seq(1), time: time_of(1) };
+    let expected = [repeated, Outcome::Conflict, Outcome::Conflict, Outcome::Refused];
+    assert_eq!(it.writer.look_up(&batch).unwrap(), expected);
+    assert_eq!(it.writer.count(), 1);
+    it.writer.close().unwrap();
+    assert_eq!(
+        opened(&folder.database()).floor,
+        Seq(9),
+        "one that was refused may have been heard"
+    );
 }
 
 #[test]
