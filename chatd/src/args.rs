@@ -19,6 +19,7 @@ use crate::config::{LOG_LEVELS, address, log_format};
 /// With --daemon it serves in the background, on systems without systemd: chatd binds everything, leaves a child behind and ends
 /// when that one serves, with 0; or with the child's own status and words where it could not. The child goes to /. Its log goes to the
 /// journal where there is one, else where standard error was sent: chatd --daemon 2>>/var/log/chatd.log.
+#[allow(clippy::struct_excessive_bools, reason = "flags, each given or not by itself")]
 #[derive(Clone, Debug, Default, Parser)]
 #[command(name = "chatd", version, about, long_about, max_term_width = 100)]
 pub struct Args {
@@ -37,6 +38,12 @@ pub struct Args {
     /// Make the control socket here, in a folder that is there
     #[arg(long, value_name = "PATH")]
     pub control: Option<PathBuf>,
+    /// Keep the history in this folder, which is made below one that is there
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+    /// Only save what can be read of a damaged history into a new one, and keep the damaged files beside it; no daemon may have it
+    #[arg(long)]
+    pub recover: bool,
     /// What is logged
     #[arg(long, value_name = "LEVEL", value_parser = LOG_LEVELS)]
     pub log_level: Option<String>,
@@ -69,7 +76,9 @@ impl Args {
         let mut args = Self::parse();
         args.started_by_root = Uid::effective().is_root();
         if args.daemon {
-            for path in [&mut args.config, &mut args.control, &mut args.pid_file] {
+            for path in
+                [&mut args.config, &mut args.control, &mut args.state_dir, &mut args.pid_file]
+            {
                 *path = path.take().map(std::path::absolute).transpose()?;
             }
         }

@@ -8,7 +8,7 @@ use std::ffi::CString;
 use std::fmt;
 use std::fs;
 use std::io;
-use std::os::unix::fs::{MetadataExt, lchown};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, lchown};
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -16,6 +16,7 @@ use nix::unistd::{Gid, Group, Uid, User, getresgid, getresuid, initgroups, seteg
 
 use crate::args::Args;
 use crate::control;
+use crate::history::StateFolder;
 
 /// Root's number.
 const ROOT: Uid = Uid::from_raw(0);
@@ -124,6 +125,28 @@ impl Identity {
         match lchown(control::lock_of(socket), uid, gid) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(fault(error)),
             Ok(()) | Err(_) => {}
+        }
+        lchown(folder, uid, gid).map_err(fault)
+    }
+
+    /// Makes the usual folder of the daemon's state, if need be, and gives it to the user, as [`Self::own`] does; with what a daemon
+    /// that root ran has left there.
+    ///
+    /// # Errors
+    /// Those of the system calls.
+    pub(crate) fn own_state(&self, folder: &Path) -> Result<(), IdentityError> {
+        let fault = |error| IdentityError::Folder(folder.display().to_string(), error);
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(fault)?;
+        let found = fs::symlink_metadata(folder).map_err(fault)?;
+        if !found.is_dir() || found.uid() != ROOT.as_raw() {
+            return Ok(());
+        }
+        let (uid, gid) = (Some(self.uid.as_raw()), Some(self.gid.as_raw()));
+        for file in StateFolder::files(folder) {
+            match lchown(file, uid, gid) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(fault(error)),
+                Ok(()) | Err(_) => {}
+            }
         }
         lchown(folder, uid, gid).map_err(fault)
     }

@@ -9,7 +9,7 @@ use chatd::config::Config;
 use chatd::daemonized::{Side, Waiting, detach, lost_log, usual_pid_file};
 use chatd::identity::Identity;
 use chatd::log::{Sink, stderr_is_journals};
-use chatd::run::{Bound, RunError, run};
+use chatd::run::{Bound, RunError, recover, run};
 use chatd::signals::Signals;
 use chatd::systemd::Systemd;
 
@@ -39,6 +39,12 @@ fn main() -> ExitCode {
     }
     if args.check_config {
         return print("chatd: the configuration is good\n");
+    }
+    if args.recover {
+        return match recover(&config) {
+            Ok(text) => print(&text),
+            Err(error) => complain(&error, FAILURE),
+        };
     }
     // Before anything is opened, and while there is one thread.
     let systemd = match Systemd::take() {
@@ -82,6 +88,12 @@ fn say(text: &str) {
     let _ = writeln!(io::stderr(), "{priority}chatd: {text}");
 }
 
+/// Prints where the daemon listens. Nobody may be there to read it; it serves all the same.
+fn say_where(places: &str) {
+    let mut out = io::stdout().lock();
+    let _ = out.write_all(places.as_bytes()).and_then(|()| out.flush());
+}
+
 /// Binds everything, as who starts the daemon; then forks, if it is to; and serves. Returns the exit status.
 fn start(
     args: &Args,
@@ -93,8 +105,8 @@ fn start(
         // First of all, so that who is told to end while it starts removes what it made.
         let signals = Signals::block()?;
         let bound = Bound::take(&config, systemd, None)?;
-        bound.say_where();
-        return serve(args, &config, bound, signals, waiting);
+        let places = bound.places();
+        return serve(args, &config, bound, signals, || say_where(&places));
     }
     config.control = std::path::absolute(&config.control)?;
     let identity = Identity::named(args)?;
@@ -103,7 +115,7 @@ fn start(
     match detach(&pid_file, identity.as_ref(), waiting)? {
         Side::Starter(status, text) => {
             if status == 0 {
-                bound.say_where();
+                say_where(&bound.places());
                 if let Some(advice) = lost_log(config.log_format) {
                     say(advice);
                 }
@@ -113,7 +125,9 @@ fn start(
             bound.leave_to_child();
             Ok(status)
         }
-        Side::Daemon(_pid_file) => serve(args, &config, bound, Signals::block()?, waiting),
+        Side::Daemon(_pid_file) => {
+            serve(args, &config, bound, Signals::block()?, || waiting.ready())
+        }
     }
 }
 
@@ -123,9 +137,9 @@ fn serve(
     config: &Config,
     bound: Bound,
     signals: Signals,
-    waiting: &mut Waiting,
+    ready: impl FnOnce(),
 ) -> Result<u8, Box<dyn Error>> {
     let sink = Sink::start(config.log_level, config.log_format, args.daemon)?;
-    run((args, config), bound, signals, sink, || waiting.ready())?;
+    run((args, config), bound, signals, sink, ready)?;
     Ok(0)
 }

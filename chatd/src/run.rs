@@ -3,13 +3,15 @@
 //! Binding is apart, since a daemon forks behind it: it makes no thread, and logs nothing yet.
 
 use std::fmt;
-use std::io::{self, Write};
+use std::io;
 use std::net::SocketAddr;
 use std::os::unix::net::UnixListener;
 use std::os::unix::process::parent_id;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
-use hub::{Hub, Level, Process};
+use hub::{Durability, Hub, Level, Process};
 use nix::errno::Errno;
 use nix::unistd::Uid;
 use proto::{MessageId, Now, Span};
@@ -20,19 +22,27 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::control::Control;
 use crate::driver::MioDriver;
-use crate::history::MemoryStore;
+use crate::history::{
+    self, ConfiguredStore, Found, LockError, MemoryStore, Opening, Options, StartError,
+    StateFolder, Wake,
+};
 use crate::identity::{Identity, IdentityError};
 use crate::listen::{Listener, exempt};
 use crate::log::Kind;
 use crate::reload::Reader;
 use crate::rlimit;
 use crate::signals::Signals;
-use crate::systemd::{Given, Notify, Systemd};
-use crate::turn::{Log, Server, Supervised, Tuning, Turn};
+use crate::systemd::{Given, Notify, Systemd, recovering};
+use crate::turn::{Driver, Log, Server, Supervised, Tuning, Turn};
 use crate::users::Users;
 
 /// Why something of the configuration is not bound.
 const INSTEAD: &str = "the service manager gave sockets, and these are served instead";
+
+/// How often the service manager hears that the history is still being opened.
+const OPENING_TOLD_EVERY: Duration = Duration::from_secs(2);
+/// How much longer it is to wait then.
+const OPENING_MORE: Span = Span::from_secs(15);
 
 /// Why the daemon does not start, or ends.
 #[derive(Debug)]
@@ -43,6 +53,14 @@ pub enum RunError {
     Control(PathBuf, io::Error),
     /// Nobody else can run it.
     Identity(IdentityError),
+    /// There is no folder for the history.
+    Stateless,
+    /// The folder of the history is not ours.
+    State(LockError),
+    /// The history cannot be opened.
+    History(StartError),
+    /// The history broke, and what is on disk is not known.
+    Broken(String),
     /// A system call failed without which nothing works.
     System(&'static str, io::Error),
 }
@@ -74,6 +92,12 @@ impl fmt::Display for RunError {
                 write!(f, "cannot make the control socket {}: {error}", path.display())
             }
             Self::Identity(error) => error.fmt(f),
+            Self::Stateless => f.write_str(
+                "this user has no home for the history; choose a --state-dir, or set history.durability to \"none\"",
+            ),
+            Self::State(error) => error.fmt(f),
+            Self::History(error) => error.fmt(f),
+            Self::Broken(why) => f.write_str(why),
             Self::System(what, error) => write!(f, "{what}: {error}"),
         }
     }
@@ -126,23 +150,18 @@ impl Bound {
         Ok(Self { listeners, notify, is_given, descriptors, remarks })
     }
 
-    /// One line for each address, on standard output: what a person or a script that started the daemon needs to know.
-    pub fn say_where(&self) {
-        let mut out = io::stdout().lock();
-        for listener in &self.listeners {
-            // Nobody may be there to read it; the daemon serves all the same.
-            let _ = match listener {
-                Listener::Tcp { .. } => match listener.address() {
-                    Some(address) => writeln!(out, "chatd: listening on {address}"),
-                    None => Ok(()),
-                },
-                Listener::Control(control) => {
-                    let path = control.path().unwrap_or_default();
-                    writeln!(out, "chatd: control socket {}", path.display())
-                }
-            };
-        }
-        let _ = out.flush();
+    /// One line for each address: what a person or a script that started the daemon needs to know.
+    pub fn places(&self) -> String {
+        let lines = self.listeners.iter().filter_map(|listener| match listener {
+            Listener::Tcp { .. } => {
+                listener.address().map(|address| format!("chatd: listening on {address}\n"))
+            }
+            Listener::Control(control) => {
+                let path = control.path().unwrap_or_default();
+                Some(format!("chatd: control socket {}\n", path.display()))
+            }
+        });
+        lines.collect()
     }
 
     /// Forgets everything, since a child of this process serves it: what would be removed and unlocked at the end is the child's.
@@ -182,24 +201,98 @@ pub fn run<L: Log>(
     tell_missing(config, &mut log);
     let supervised = notify.as_ref().map(|notify| Supervised { watchdog: notify.watchdog() });
     let process = this_process(&listeners, descriptors);
-    let driver = MioDriver::new(listeners, signals, clock)
+    let mut driver = MioDriver::new(listeners, signals, clock)
         .map_err(|error| RunError::System("cannot set up epoll", error))?
         .telling(notify)
         .reading(Reader::new(args.clone(), config.clone(), capacity, is_given));
-    let (seed, history) = chance(clock);
-    let mut hub = Hub::new(settings, seed, history, clock.now());
+    let (seed, fresh) = chance(clock);
+    let (store, found) = open_history((config, clock), fresh, &mut driver, &mut log)?;
+    let mut hub = Hub::new(settings, seed, found.history, clock.now());
+    hub.restore(&found.rooms, found.floor, found.unknown);
     hub.served_by(process);
     let tuning =
         Tuning { paced: config.pace, shutdown_timeout: config.shutdown_timeout, supervised };
-    let mut server = Server::new(hub, driver, MemoryStore::default(), log, tuning);
+    let mut server = Server::new(hub, driver, store, log, tuning);
     ready();
     loop {
         match server.turn() {
             Ok(Turn::Running) => {}
-            Ok(Turn::Stopped) => return Ok(()),
+            Ok(Turn::Stopped) => break,
             Err(error) => return Err(RunError::System("epoll failed", error)),
         }
+        if let Some(why) = server.store_mut().failure() {
+            let (_, mut log) = server.into_store_and_log();
+            log.line(Level::Error, Kind::HistoryBroken, why.clone());
+            return Err(RunError::Broken(why));
+        }
     }
+    let (store, mut log) = server.into_store_and_log();
+    for (level, kind, text) in store.close().map_err(RunError::Broken)? {
+        log.line(level, kind, text);
+    }
+    Ok(())
+}
+
+/// Saves what can be read of a damaged history into a new one: what is to be told of it.
+///
+/// # Errors
+/// The history is not ours, or cannot be read or made at all; then it is as it was.
+pub fn recover(config: &Config) -> Result<String, RunError> {
+    let path = config.state.as_ref().ok_or(RunError::Stateless)?;
+    let folder = StateFolder::take(path, config.state_is_usual).map_err(RunError::State)?;
+    let (database, fresh) = (folder.database(), chance(Clock::start()).1);
+    let recovered = history::recover(&database, fresh)
+        .map_err(|error| RunError::History(StartError::Open(error)))?;
+    folder.give_back().map_err(|error| {
+        RunError::System("cannot give the history to its folder's owner", error)
+    })?;
+    let history::Recovered { saved, lost, holes, aside } = recovered;
+    Ok(format!(
+        "chatd: {}: {saved} messages saved, {lost} found damaged, {holes} places that cannot be read; what was there is {}\n",
+        database.display(),
+        aside.display()
+    ))
+}
+
+/// Opens the history, where there is to be one. The service manager hears that it takes long.
+fn open_history<L: Log>(
+    (config, clock): (&Config, Clock),
+    fresh: MessageId,
+    driver: &mut MioDriver,
+    log: &mut L,
+) -> Result<(ConfiguredStore, Found), RunError> {
+    if config.durability == Durability::None {
+        return Ok((ConfiguredStore::Memory(MemoryStore::default()), Found::nothing(fresh)));
+    }
+    let path = config.state.as_ref().ok_or(RunError::Stateless)?;
+    let folder = StateFolder::take(path, config.state_is_usual).map_err(RunError::State)?;
+    let database = folder.database();
+    let waker = driver.waker();
+    let wake: Wake = Arc::new(move || {
+        // A loop that cannot be woken is one that is gone.
+        let _ = waker.wake();
+    });
+    let options = Options { durability: config.durability, search: config.search };
+    let begun = clock.now();
+    let mut opening =
+        Opening::begin(folder, (options, config.retention.clone(), config.deliver), fresh, wake)
+            .map_err(RunError::History)?;
+    let (store, found) = loop {
+        match opening.wait(OPENING_TOLD_EVERY).map_err(RunError::History)? {
+            Ok(opened) => break opened,
+            Err(more) => opening = more,
+        }
+        let _ = driver.tell_manager(&recovering(OPENING_MORE));
+    };
+    let text = format!(
+        "{}: {} messages in {} rooms, opened in {} ms",
+        database.display(),
+        found.messages,
+        found.rooms.len(),
+        clock.now().since(begun).as_millis()
+    );
+    log.line(Level::Info, Kind::History, text);
+    Ok((ConfiguredStore::Durable(Box::new(store)), found))
 }
 
 /// Where clients connect. What was given comes first: then nothing else of its kind is bound.
@@ -243,6 +336,13 @@ fn control_listener(
     if let Some(identity) = identity {
         if config.control_is_usual && given.is_none() {
             identity.own(&config.control, config.control_mode).map_err(RunError::Identity)?;
+        }
+        if let Some(state) = config
+            .state
+            .as_ref()
+            .filter(|_| config.state_is_usual && config.durability != Durability::None)
+        {
+            identity.own_state(state).map_err(RunError::Identity)?;
         }
         identity.assume().map_err(RunError::Identity)?;
     }

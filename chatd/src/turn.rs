@@ -187,6 +187,11 @@ impl<D: Driver, S: Store, L: Log> Server<D, S, L> {
         &mut self.store
     }
 
+    /// The store and the log, when there is no turn any more.
+    pub fn into_store_and_log(self) -> (S, L) {
+        (self.store, self.log)
+    }
+
     /// One turn: poll, accept, read, expire, settle, flush, reap.
     ///
     /// # Errors
@@ -215,6 +220,7 @@ impl<D: Driver, S: Store, L: Log> Server<D, S, L> {
         self.driver.poll(timeout, &mut ready)?;
         self.now = self.driver.now();
         self.hub.wall_is(self.driver.wall(), self.now);
+        self.hub.store_is(self.store.condition());
         self.posted = 0;
         for event in ready.drain(..) {
             match event {
@@ -441,6 +447,9 @@ impl<D: Driver, S: Store, L: Log> Server<D, S, L> {
 
     /// What the store has found and decided since is an input like any other.
     fn take_answers(&mut self) {
+        while let Some((level, kind, text)) = self.store.remark() {
+            self.log.line(level, kind, text);
+        }
         while let Some(pruned) = self.store.pruned() {
             self.hub.pruned(&pruned, self.now);
         }
@@ -465,6 +474,7 @@ impl<D: Driver, S: Store, L: Log> Server<D, S, L> {
             let outcome = outcome.map(|reloaded| {
                 self.shutdown_timeout = reloaded.shutdown_timeout;
                 self.pace.set(reloaded.paced);
+                self.store.keep(reloaded.retention);
                 self.hub.listens_on(reloaded.listeners);
                 let mut words = reloaded.words;
                 words.insert(0, "the configuration was read anew and holds".to_owned());

@@ -76,7 +76,7 @@ pub use proto::Level;
 pub use rights::{Groups, Rights};
 pub use rooms::Ticket;
 pub use settings::{Anonymous, Quota, Settings};
-pub use stats::{Census, Memory, Process};
+pub use stats::{Census, Condition, Memory, Process, StoreState};
 pub use store::{
     Answer, Durability, Fetch, FetchError, Fetched, KeptMessage, KeptRoom, Order, Outcome, Page,
     PageWriter, Pruned, Record,
@@ -119,6 +119,7 @@ use crate::wheel::Wheel;
 pub struct Hub {
     settings: Settings,
     process: Process,
+    condition: Condition,
     rates: Rates,
     /// Names the sequence numbers of this server's memory.
     history: MessageId,
@@ -215,6 +216,7 @@ impl Hub {
             counters: Counters::default(),
             lately: Lately::new(now),
             process: Process::default(),
+            condition: Condition::default(),
             hits: Hits::default(),
             work: 0,
             frame: Vec::new(),

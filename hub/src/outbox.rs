@@ -251,7 +251,9 @@ impl Notice {
             Self::Accepted { .. }
             | Self::Decided { .. }
             | Self::Named { .. }
-            | Self::Paused { .. } => Level::Debug,
+            | Self::Paused { .. }
+            // The store itself says that it stores nothing.
+            | Self::StoreRefused { .. } => Level::Debug,
             Self::Draining { .. }
             | Self::Administered { .. }
             | Self::Forbidden { .. }
@@ -259,7 +261,6 @@ impl Notice {
             Self::Refused { .. } | Self::Skipped { .. } | Self::MemoryPressure { .. } => {
                 Level::Warn
             }
-            Self::StoreRefused { .. } => Level::Error,
             Self::Closed { reason, .. } => reason.level(),
         }
     }

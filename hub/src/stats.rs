@@ -50,6 +50,47 @@ pub struct Process {
     pub listeners: Vec<String>,
 }
 
+/// How the store goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StoreState {
+    /// There is none: messages are in memory.
+    #[default]
+    None,
+    /// It stores.
+    Well,
+    /// Its disk is full: posts are refused.
+    Full,
+    /// It cannot be written: posts are refused.
+    Broken,
+}
+
+impl StoreState {
+    /// It as one word.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Well => "well",
+            Self::Full => "full",
+            Self::Broken => "broken",
+        }
+    }
+}
+
+/// What is known of the store. The hub does nothing with it but tell it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Condition {
+    /// How it goes.
+    pub state: StoreState,
+    /// What half of the latest commits took at most, in microseconds.
+    pub commit_p50_us: u64,
+    /// What 99 of 100 of them did.
+    pub commit_p99_us: u64,
+    /// How much of the disk it takes.
+    pub database_bytes: u64,
+    /// How much of the disk is free.
+    pub free_bytes: u64,
+}
+
 /// What is counted from the start on.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
@@ -106,6 +147,7 @@ impl Hub {
             kept_bytes: self.kept_bytes,
             recent_bytes: self.recents.bytes(),
             hits: self.hits.counts(),
+            store: self.store_stats(),
             who: None,
             process: None,
         }
@@ -119,9 +161,28 @@ impl Hub {
         Stats { who: Some(who), process: Some(process), ..self.stats() }
     }
 
+    fn store_stats(&self) -> reply::Store {
+        let Condition { state, commit_p50_us, commit_p99_us, database_bytes, free_bytes } =
+            self.condition;
+        reply::Store {
+            state: state.word(),
+            queue_messages: self.store_queue.messages,
+            queue_bytes: self.store_queue.bytes,
+            commit_p50_us,
+            commit_p99_us,
+            database_bytes,
+            free_bytes,
+        }
+    }
+
     /// This process serves.
     pub fn served_by(&mut self, process: Process) {
         self.process = process;
+    }
+
+    /// How the store goes now; it costs nothing to say.
+    pub const fn store_is(&mut self, condition: Condition) {
+        self.condition = condition;
     }
 
     /// It listens on these addresses from now on.

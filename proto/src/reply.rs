@@ -415,6 +415,26 @@ pub struct Process<'a> {
     pub listeners: &'a [String],
 }
 
+/// How the store goes, and what waits for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Store {
+    /// `well`; `full`: its disk is, and posts are refused; `broken`: it cannot be written, and posts are refused; `none`: messages are
+    /// in memory only.
+    pub state: &'static str,
+    /// Messages that wait to be stored.
+    pub queue_messages: usize,
+    /// Their content in bytes.
+    pub queue_bytes: usize,
+    /// How long half of the latest commits took at most, in microseconds.
+    pub commit_p50_us: u64,
+    /// How long 99 of 100 of them did.
+    pub commit_p99_us: u64,
+    /// How much of the disk it takes.
+    pub database_bytes: u64,
+    /// How much of its disk is free.
+    pub free_bytes: u64,
+}
+
 /// What the server counts. Counters begin at its start.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Stats<'a> {
@@ -474,6 +494,8 @@ pub struct Stats<'a> {
     /// How often limits were hit.
     #[serde(flatten)]
     pub hits: LimitHits,
+    /// How the store goes.
+    pub store: Store,
     /// Who hit one lately, the latest first; administrators see it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub who: Option<Vec<Hit<'a>>>,

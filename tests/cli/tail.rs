@@ -226,7 +226,8 @@ fn wrong_use_is_2_and_an_absent_daemon_is_3() {
 /// The real daemon says up to where it has forgotten, and the tool makes a status of it.
 #[test]
 fn history_behind_what_memory_has_forgotten_is_status_6() {
-    let daemon = Setup::new().config("[history]\nrecent = \"1000B\"\n").start();
+    let daemon =
+        Setup::new().config("[history]\ndurability = \"none\"\nrecent = \"1000B\"\n").start();
     let mut ops = daemon.control();
     let _ada = daemon.named("Ada");
     for number in 1..=9 {

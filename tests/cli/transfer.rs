@@ -130,6 +130,9 @@ fn history_finds_what_matches_in_many_pages() {
     assert_eq!(history(&["--limit", "2"]), "1299\n1300\n");
     assert_eq!(history(&["--after", "3", "--limit", "2"]), "4\n5\n");
     assert_eq!(history(&["-n", "700"]).lines().count(), 700);
+    assert_eq!(history(&["--search", "77"]), "77\n");
+    let daemon = Setup::new().config("[history]\nsearch = false\n").start();
+    posts(&mut daemon.control(), "ops", 1, b"77");
     let (_, words) = ended_with(1, &daemon.ctl(&["history", "ops", "--search", "77"]));
     assert!(words.contains("keeps no history that could be searched"), "{words}");
 }
@@ -137,7 +140,8 @@ fn history_finds_what_matches_in_many_pages() {
 /// Who names a place or a time that lies before what is kept is told so, by the status, too.
 #[test]
 fn what_is_kept_no_more_is_status_6() {
-    let daemon = Setup::new().config("[history]\nrecent = \"1000B\"\n").start();
+    let daemon =
+        Setup::new().config("[history]\ndurability = \"none\"\nrecent = \"1000B\"\n").start();
     let mut ops = daemon.control();
     let _ada = daemon.named("Ada");
     for number in 1..=9 {

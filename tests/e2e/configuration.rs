@@ -51,7 +51,7 @@ fn a_bad_configuration_names_file_line_and_the_nearest_key() {
         ("[limits]\noutbix = \"1MiB\"\n", ":2", "limits.outbox"),
         ("\n[limits]\noutbox = \"a lot\"\n", ":3", "KiB"),
         ("[limits]\nstall = 10\n", ":2", "10s"),
-        ("[history]\ndurability = \"sync\"\n", ":2", "not built yet"),
+        ("[history]\ndurability = \"paper\"\n", ":2", "sync, write, none"),
         ("[http]\n", ":1", "not built yet"),
         ("listen = [\"127.0.0.1:4444\"]\n", ":1", "[[listen]]"),
         ("[server\n", ":1", ""),

@@ -308,10 +308,11 @@ fn the_usual_folder_is_given_to_the_user_also_after_root_used_it() {
     }
     let home = Folder::new();
     fs::set_permissions(home.path(), Permissions::from_mode(0o711)).unwrap();
-    let run = home.join("run");
+    let (run, state) = (home.join("run"), home.join("state"));
     let start = || {
         let mut start = Start::bare(Folder::new(), run.join("control"), run.join("chatd.pid"));
         start.command.env("RUNTIME_DIRECTORY", &run).args(["--listen", "127.0.0.1:0"]);
+        start.command.env("STATE_DIRECTORY", &state);
         start
     };
     start().away().ends_by_term();
@@ -320,6 +321,9 @@ fn the_usual_folder_is_given_to_the_user_also_after_root_used_it() {
     let user = User::from_name(USER).unwrap().unwrap();
     let folder = fs::metadata(&run).unwrap();
     assert_eq!((folder.uid(), folder.mode() & 0o777), (user.uid.as_raw(), 0o755));
+    let folder = fs::metadata(&state).unwrap();
+    assert_eq!((folder.uid(), folder.mode() & 0o777), (user.uid.as_raw(), 0o700));
+    assert_eq!(fs::metadata(state.join("history.db")).unwrap().uid(), user.uid.as_raw());
     away.ends_by_term();
     start().with("--user").with(USER).away().ends_by_term();
 }

@@ -11,6 +11,7 @@ mod bad_input;
 mod configuration;
 mod control_socket;
 mod daemonized;
+mod durable;
 mod ending;
 mod faults;
 mod first_session;

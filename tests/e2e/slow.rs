@@ -114,8 +114,10 @@ const SIP_EVERY: Duration = Duration::from_millis(250);
 /// took nothing.
 #[test]
 fn a_peer_that_reads_slowly_but_steadily_is_not_cut_for_a_stall() {
-    let daemon =
-        Setup::new().config("[limits]\nstall = \"2s\"\n[keepalive]\nidle = \"60s\"").start();
+    // It is to take what is said from the first second on, whatever the disk.
+    let lines =
+        "[limits]\nstall = \"2s\"\n[keepalive]\nidle = \"60s\"\n[history]\ndurability = \"none\"";
+    let daemon = Setup::new().config(lines).start();
     // The window that a connection begins with is that of its buffer then.
     let to = SockaddrStorage::from(daemon.address());
     let fd = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).unwrap();

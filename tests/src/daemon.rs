@@ -164,6 +164,8 @@ pub fn at_home(command: &mut Command, folder: &Folder) {
     for name in ["CHATD_SERVER", "CONFIGURATION_DIRECTORY", "RUNTIME_DIRECTORY", "NOTIFY_SOCKET"] {
         command.env_remove(name);
     }
+    // Each daemon has a history of its own.
+    command.env("STATE_DIRECTORY", folder.join("state"));
     command.env("TZ", "UTC0").stdin(Stdio::null());
 }
 

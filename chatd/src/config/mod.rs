@@ -11,8 +11,8 @@ mod value;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use hub::{Anonymous, Level, Quota};
-use nix::unistd::Uid;
+use hub::{Anonymous, Durability, Level, Quota};
+use nix::unistd::{Uid, User};
 use proto::native::V05_CONTENT_BYTES_MAX;
 use proto::{Charset, Network, RoomName, Span, WireLimits};
 
@@ -21,6 +21,7 @@ use self::table::Value;
 use crate::args::Args;
 use crate::callers::Access;
 use crate::control::PATH_BYTES_MAX;
+use crate::history::{Deliver, Limits, Retention};
 
 pub use self::load::ConfigError;
 pub use self::print::{Documented, documented};
@@ -47,6 +48,7 @@ pub enum LogFormat {
 }
 
 /// Everything that was decided.
+#[allow(clippy::struct_excessive_bools, reason = "switches, each decided by itself")]
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Where clients connect.
@@ -69,6 +71,18 @@ pub struct Config {
     pub pace: bool,
     /// Networks without rate limits.
     pub exempt: Vec<Network>,
+    /// How durable an acknowledged message is.
+    pub durability: Durability,
+    /// When a message is delivered.
+    pub deliver: Deliver,
+    /// Whether messages can be searched.
+    pub search: bool,
+    /// How long messages are kept, and how many.
+    pub retention: Retention,
+    /// Where the state is; none where this user has no home.
+    pub state: Option<PathBuf>,
+    /// Whether nobody chose where it is.
+    pub state_is_usual: bool,
     /// What is logged.
     pub log_level: Level,
     /// How.
@@ -96,7 +110,10 @@ impl Config {
         }
         put_flags(&mut settings, args)?;
         put_machine(&mut settings, args)?;
-        Self::from_settings(settings)
+        let mut config = Self::from_settings(settings)?;
+        config.state_is_usual = args.state_dir.is_none();
+        config.state = args.state_dir.clone().or_else(|| default_state(args));
+        Ok(config)
     }
 
     fn from_settings(settings: Settings) -> Result<Self, ConfigError> {
@@ -127,6 +144,28 @@ impl Config {
                 Some(Value::Networks(networks)) => networks.clone(),
                 _ => Vec::new(),
             },
+            durability: match &*text(&settings, "history", "durability") {
+                "sync" => Durability::Sync,
+                "write" => Durability::Write,
+                _ => Durability::None,
+            },
+            deliver: match &*text(&settings, "history", "deliver") {
+                "at_once" => Deliver::AtOnce,
+                _ => Deliver::Stored,
+            },
+            search: settings
+                .get("history", "search")
+                .is_none_or(|setting| setting.value == Value::Switch(true)),
+            retention: Retention {
+                max_bytes: size(&settings, "history", "max_bytes").map(|bytes| bytes as u64),
+                usual: Limits {
+                    max_age: span(&settings, "history", "max_age"),
+                    ..Limits::default()
+                },
+                ..Retention::default()
+            },
+            state: None,
+            state_is_usual: true,
             log_level: match &*text(&settings, "log", "level") {
                 "error" => Level::Error,
                 "warn" => Level::Warn,
@@ -220,6 +259,7 @@ impl Config {
             keepalive: span(from, "keepalive", "interval"),
             stall: span(from, "limits", "stall"),
             // Nobody who writes "off" wants every message ever said in memory.
+            durability: self.durability,
             recent: Some(size(from, "history", "recent").unwrap_or(0)),
             rooms: size(from, "limits", "rooms"),
             rooms_joined: size(from, "limits", "rooms_joined"),
@@ -390,6 +430,21 @@ fn default_control(args: &Args) -> (PathBuf, Origin) {
     (Path::new(&folder).join("control"), Origin::Default)
 }
 
+/// Where the state is when nobody says.
+fn default_state(args: &Args) -> Option<PathBuf> {
+    if let Some(folder) = given_folder("STATE_DIRECTORY") {
+        return Some(folder);
+    }
+    if is_systems(args) {
+        return Some(PathBuf::from("/var/lib/chatd"));
+    }
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let home =
+        || set("HOME").or_else(|| User::from_uid(Uid::effective()).ok()?.map(|user| user.dir));
+    let folder = set("XDG_STATE_HOME").filter(|folder| folder.is_absolute());
+    Some(folder.or_else(|| home().map(|home| home.join(".local/state")))?.join("chatd"))
+}
+
 /// Limits that only make sense together.
 fn check(settings: &Settings) -> Result<(), ConfigError> {
     check_names(settings)?;
@@ -500,6 +555,9 @@ mod tests {
         let mut plain = hub::Settings::default();
         plain.server_name.clone_from(&settings.server_name);
         plain.connections = Some(100);
+        // A hub by itself has nothing to store on.
+        assert_eq!((settings.durability, plain.durability), (Durability::Sync, Durability::None));
+        plain.durability = settings.durability;
         // Whether there are the usual groups is the machine's affair.
         plain.groups.clone_from(&settings.groups);
         assert_eq!(format!("{settings:?}"), format!("{plain:?}"));
@@ -658,8 +716,8 @@ mod tests {
             "chatd.toml:2: limits.message: this limit cannot be off: buffers are sized by it"
         );
         assert_eq!(
-            refusal("[history]\ndurability = \"sync\"\n"),
-            "chatd.toml:2: history.durability: 'sync' is not built yet in this version; there is none"
+            refusal("[reactor]\nflush = \"io_uring\"\n"),
+            "chatd.toml:2: reactor.flush: 'io_uring' is not built yet in this version; there is epoll"
         );
     }
 
@@ -697,6 +755,17 @@ mod tests {
             format!("chatd.toml:2: server.name: {wrong}")
         );
         assert!(refusal(&format!("[server]\nname = \"{}\"\n", "x".repeat(65))).ends_with(wrong));
+    }
+
+    #[test]
+    fn how_long_messages_are_kept_is_told_to_the_store() {
+        let config = load("").unwrap();
+        assert_eq!(config.retention.max_bytes, Some(10 << 30));
+        assert_eq!(config.retention.usual.max_age, Some(Span::from_secs(30 * 86_400)));
+        let off = "[history]\nmax_age = \"off\"\nmax_bytes = \"off\"\nsearch = false\ndurability = \"write\"\n";
+        let config = load(off).unwrap();
+        assert_eq!(config.retention, Retention::default());
+        assert_eq!((config.search, config.durability), (false, Durability::Write));
     }
 
     #[test]

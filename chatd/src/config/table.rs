@@ -185,10 +185,42 @@ pub(crate) const KEYS: &[Key] = &[
     key(
         "history",
         "durability",
-        Kind::Choice(&["none"]),
-        "\"none\"",
-        "how durable an acknowledged message is",
-    ).at_start(),
+        Kind::Choice(&["sync", "write", "none"]),
+        "\"sync\"",
+        "how durable an acknowledged message is: on the disk; with the operating system, which a power cut may make forget the last \
+         ones; or in memory only, and gone with the daemon",
+    )
+    .at_start(),
+    key(
+        "history",
+        "deliver",
+        Kind::Choice(&["stored", "at_once"]),
+        "\"stored\"",
+        "when others are given a message: once it is stored; or at once, and a crash may then make it one that was never sent",
+    )
+    .at_start(),
+    key(
+        "history",
+        "max_age",
+        TIME,
+        "\"30d\"",
+        "how long messages are kept",
+    ),
+    key(
+        "history",
+        "max_bytes",
+        BYTES,
+        "\"10GiB\"",
+        "how much of the disk they may take, all rooms together: beyond it the oldest go",
+    ),
+    key(
+        "history",
+        "search",
+        Kind::Switch,
+        "true",
+        "whether they can be searched for words, which takes about as much of the disk again",
+    )
+    .at_start(),
     key(
         "history",
         "recent",
@@ -348,7 +380,6 @@ pub(crate) const KEYS: &[Key] = &[
 pub(crate) const UNBUILT: &[(&str, &[&str])] = &[
     ("server", &["motd"]),
     ("listen", &["protocols", "tls", "proxy_protocol"]),
-    ("history", &["deliver", "max_age", "max_bytes", "search"]),
     ("log", &["addresses"]),
     ("rendezvous", &[]),
     ("http", &[]),
@@ -428,7 +459,7 @@ fn number(text: &str) -> Result<usize, String> {
 }
 
 fn choice_error(text: &str, words: &[&str]) -> String {
-    let later = ["sync", "write", "unicode", "io_uring"];
+    let later = ["io_uring"];
     let known = words.join(", ");
     if later.contains(&text) {
         return format!("'{text}' is not built yet in this version; there is {known}");

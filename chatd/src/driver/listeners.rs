@@ -50,10 +50,11 @@ impl MioDriver {
             }
         }
         let (paced, shutdown_timeout) = (fresh.config.pace, fresh.config.shutdown_timeout);
+        let retention = fresh.config.retention.clone();
         self.reader.as_mut().expect("it is still there").config = fresh.config;
         let listeners = self.listeners.iter().flatten().filter_map(Listener::address);
         let listeners = listeners.map(|address| address.to_string()).collect();
-        Ok(Reloaded { settings, paced, shutdown_timeout, listeners, words })
+        Ok(Reloaded { settings, paced, shutdown_timeout, retention, listeners, words })
     }
 
     /// Returns what is to be said of it.

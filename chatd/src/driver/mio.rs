@@ -180,6 +180,11 @@ impl MioDriver {
         self
     }
 
+    /// What wakes the loop: a driver then sees a [`Ready::Waker`].
+    pub fn waker(&self) -> Arc<Waker> {
+        Arc::clone(&self.waker)
+    }
+
     fn stream(&mut self, id: ConnId) -> io::Result<&mut Stream> {
         let found = self.streams.get_mut(id.index()).and_then(Option::as_mut);
         found.ok_or_else(|| io::Error::from(ErrorKind::NotConnected))

@@ -41,7 +41,7 @@ impl fmt::Display for OpenError {
             ),
             Self::Damaged(path, what) => write!(
                 f,
-                "{} is damaged: {what}; put a good copy in its place, or start chatd with --recover, which saves what can be read and keeps the damaged file",
+                "{} is damaged: {what}; put a good copy in its place, or run chatd --recover once, which saves what can be read and keeps the damaged file",
                 path.display()
             ),
         }

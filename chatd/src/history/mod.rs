@@ -4,7 +4,12 @@
 //! decides what becomes of each message and stores it, and the [`Reader`], which makes pages of what is stored. Both wait for the disk
 //! and belong on threads of their own.
 
+mod configured;
+mod durable;
 mod fault;
+mod figures;
+mod filter;
+mod lock;
 mod memory;
 mod mend;
 mod read;
@@ -16,9 +21,13 @@ mod schema;
 mod search;
 #[cfg(test)]
 mod tests;
+mod threads;
 mod write;
 
+pub use configured::ConfiguredStore;
+pub use durable::{Deliver, DurableStore, Found, Opening, StartError, Wake};
 pub use fault::{CommitError, OpenError};
+pub use lock::{LockError, StateFolder};
 pub use memory::MemoryStore;
 pub use read::Reader;
 pub use recover::{Recovered, recover};

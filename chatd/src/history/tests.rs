@@ -7,6 +7,7 @@ mod recovering;
 mod retaining;
 mod searching;
 mod speed;
+mod threads;
 
 use std::fs;
 use std::path::{Path, PathBuf};

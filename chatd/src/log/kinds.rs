@@ -91,8 +91,22 @@ kinds! {
     MemoryPressure "memory_pressure" "39c3c809942640f1a18502c16e0876b8" "warn" []
         "what waits for receivers passed `limits.store`; the slowest are left behind or cut" =>
         "find them by `chatctl clients --slow`; raise `limits.store` if the machine has the memory";
-    StoreRefused "store_refused" "9ec2ffddfc3645c38e7c1c9567dc70c7" "error" [room]
-        "a message could not be stored; its sender knows" => "look at the disk";
+    StoreRefused "store_refused" "9ec2ffddfc3645c38e7c1c9567dc70c7" "debug" [room]
+        "a message could not be stored; its sender knows" =>
+        "see `history_full` and `history_broken`, which say so once a minute";
+    History "history" "685fa9ac35caa1f0f8f97f9fc445ef24" "info" []
+        "where the history is, what was found there at the start, and how it was closed at the end" => "nothing";
+    HistoryFull "history_full" "b230a7eafb42baf1ebb49f6637ef36da" "error" []
+        "the disk of the history is full: posts are refused until there is room; said once a minute at most" =>
+        "make room on that disk, or lower `history.max_bytes`: the daemon goes on by itself";
+    HistoryBroken "history_broken" "d7b5e5a8f4cab4c1d8f65c7fbbadac73" "error" []
+        "the history could not be written: it was opened anew, and whoever posted meanwhile has no answer and sends again" =>
+        "look at the disk and the kernel's log; where it is damaged see `--recover`";
+    HistoryWell "history_well" "58ff942d0b0bb1a30fa9fd2875175907" "info" []
+        "posts are stored again" => "nothing";
+    HistoryDamaged "history_damaged" "39f2d25c179cf94043c6773348d3bc95" "error" []
+        "something of the history is not what was written: it is left out of what is replayed" =>
+        "look at the disk, and put a good copy of the history in place";
     Administered "administered" "c4b9a00d1dcf41c9917c5d1a1ffcc040" "info" [connection, nick]
         "an administrator did something to others, or to the daemon; `nick` is who" => "nothing: it is the record";
     Closed "closed" "9b31b586645e408d959f2cb72e08284e" "debug, info, warn" [connection, peer, nick, reason]

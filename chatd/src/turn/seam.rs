@@ -7,10 +7,12 @@ use std::io::{self, IoSlice};
 use std::time::Duration;
 
 use hub::{
-    Answer, ConnId, Fetch, Fetched, Level, Measured, Notice, Peer, Pruned, Record, Settings,
+    Answer, Condition, ConnId, Fetch, Fetched, Level, Measured, Notice, Peer, Pruned, Record,
+    Settings,
 };
 use proto::{Now, Span, WallTime};
 
+use crate::history::Retention;
 use crate::log::Kind;
 
 /// Names one listener, in the order in which the driver has them.
@@ -53,6 +55,8 @@ pub struct Reloaded {
     pub paced: bool,
     /// For the turn.
     pub shutdown_timeout: Span,
+    /// For the store.
+    pub retention: Retention,
     /// The network addresses on which it listens now.
     pub listeners: Vec<String>,
     /// What else is to be known: who listens where now, and where no more.
@@ -114,6 +118,16 @@ pub trait Store {
     fn fetched(&mut self) -> Option<Fetched>;
     /// What retention took since, one room at a time.
     fn pruned(&mut self) -> Option<Pruned>;
+    /// What it has for the log since. A store that has nothing to say about itself says nothing.
+    fn remark(&mut self) -> Option<(Level, Kind, String)> {
+        None
+    }
+    /// How long messages are to be kept from now on.
+    fn keep(&mut self, _retention: Retention) {}
+    /// How it goes; asked for in each turn.
+    fn condition(&self) -> Condition {
+        Condition::default()
+    }
 }
 
 /// Where notices go. It never blocks.

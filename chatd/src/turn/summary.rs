@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use proto::reply::{LimitHits, Recent, Stats, Turns};
+use proto::reply::{LimitHits, Recent, Stats, Store, Turns};
 
 /// Writes fields as `name=value`. All fields of the type are named, so that a new one is met here.
 macro_rules! write_fields {
@@ -19,7 +19,7 @@ pub(super) fn summary(stats: &Stats<'_>) -> String {
         uptime_ms, connections_native, connections_v1, connections_control, connections_undecided, accepted, cut_slow, gaps, rooms,
         messages, deliveries, encoded_v05, encoded_v1, bytes_in, bytes_out, blocks, block_bytes, private_bytes, kept_bytes,
         recent_bytes
-    } and server, version, turns, recent, connections_max, store_bytes_max, hits, who, process);
+    } and server, version, turns, recent, connections_max, store_bytes_max, hits, store, who, process);
     let Turns { count, p50_us, p99_us, longest_us } = stats.turns;
     let _ = write!(
         line,
@@ -30,6 +30,20 @@ pub(super) fn summary(stats: &Stats<'_>) -> String {
         line,
         " recent.ms={ms} recent.messages={messages} recent.deliveries={deliveries} recent.turns={} recent.turn_longest_us={}",
         turns.count, turns.longest_us
+    );
+    let Store {
+        state,
+        queue_messages,
+        queue_bytes,
+        commit_p50_us,
+        commit_p99_us,
+        database_bytes,
+        free_bytes,
+    } = stats.store;
+    let _ = write!(
+        line,
+        " store={state} store.queue_messages={queue_messages} store.queue_bytes={queue_bytes} store.commit_p50_us={commit_p50_us} \
+         store.commit_p99_us={commit_p99_us} store.database_bytes={database_bytes} store.free_bytes={free_bytes}"
     );
     if let Some(most) = stats.connections_max {
         let _ = write!(line, " connections_max={most}");
