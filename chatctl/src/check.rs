@@ -97,6 +97,7 @@ fn line(state: State, words: &str, data: &str) -> String {
 fn judged(counted: &Fields, args: &Check) -> (State, String, String) {
     let mut figures = vec![connections(counted, args.connections), queue(counted, args.queue)];
     figures.extend(turn(counted, args.turn));
+    figures.extend(store(counted));
     figures.extend(counters(counted));
     let state = figures.iter().map(|figure| figure.state).max().unwrap_or(State::Ok);
     // What is wrong comes first, the worst before all.
@@ -172,6 +173,35 @@ fn turn(counted: &Fields, bounds: Bounds) -> Option<Figure> {
     Some(Figure { data, words: Some(words(text, state, bounds, " ms")), state })
 }
 
+/// A disk with less room than this is soon full.
+const FREE_BYTES_LOW: u64 = 256 << 20;
+
+/// How the history on disk goes: where posts are refused somebody must act.
+fn store(counted: &Fields) -> Vec<Figure> {
+    let Some(store) = counted.get("store").and_then(Value::as_object) else { return Vec::new() };
+    let number = |name: &str| number(store, name).unwrap_or(0);
+    let free = number("free_bytes");
+    let shown = bytes_shown(free);
+    let (state, words) = match store.get("state").and_then(Value::as_str) {
+        None | Some("none") => return Vec::new(),
+        Some("full") => {
+            (State::Critical, Some(format!("the history's disk is full ({shown} free)")))
+        }
+        Some("broken") => (State::Critical, Some("the history cannot be written".to_owned())),
+        Some(_) if free < FREE_BYTES_LOW => {
+            (State::Warning, Some(format!("the history's disk has {shown} left")))
+        }
+        Some(_) => (State::Ok, None),
+    };
+    let figure = |data, state, words| Figure { data, words, state };
+    vec![
+        figure(format!("store_free={free}B;{FREE_BYTES_LOW}:;;0"), state, words),
+        figure(format!("database={}B;;;0", number("database_bytes")), State::Ok, None),
+        figure(format!("store_queue={};;;0", number("queue_messages")), State::Ok, None),
+        figure(format!("commit_p99={}ms;;;0", millis(number("commit_p99_us"))), State::Ok, None),
+    ]
+}
+
 /// Microseconds as milliseconds, with as many digits as tell something.
 fn millis(micros: u64) -> String {
     let text = format!("{}.{:03}", micros / 1_000, micros % 1_000);
@@ -245,6 +275,27 @@ mod tests {
         assert_eq!(at_the_bound.0, State::Ok, "{at_the_bound:?}");
         assert_eq!(judged(&told(0, 1_000_000, 0), &ARGS).0, State::Critical);
         assert_eq!(judged(&told(0, 600_000, 0), &ARGS).0, State::Warning);
+    }
+
+    #[test]
+    fn a_history_that_refuses_posts_is_critical_and_a_small_rest_of_the_disk_a_warning() {
+        let told = |state: &str, free: u64| {
+            let store = json!({"state": state, "free_bytes": free, "queue_messages": 2, "database_bytes": 9,
+                               "commit_p50_us": 1, "commit_p99_us": 2_500});
+            judged(json!({ "store": store }).as_object().expect("an object"), &ARGS)
+        };
+        let (state, words, data) = told("well", 1 << 30);
+        assert_eq!((state, &*words), (State::Ok, "0 connections, 0 B queued"));
+        let figures = "store_free=1073741824B;268435456:;;0 database=9B;;;0 store_queue=2;;;0 commit_p99=2.5ms;;;0";
+        assert!(data.ends_with(figures), "{data}");
+        let (state, words, _) = told("well", 1 << 20);
+        assert!(words.starts_with("the history's disk has 1024 KiB left"), "{words}");
+        assert_eq!(state, State::Warning);
+        let (state, words, _) = told("full", 1 << 20);
+        assert!(words.starts_with("the history's disk is full (1024 KiB free)"), "{words}");
+        assert_eq!(state, State::Critical);
+        assert_eq!(told("broken", 1 << 30).0, State::Critical);
+        assert!(!told("none", 0).2.contains("store"));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use crate::ask::Context;
 use crate::client::Fields;
 use crate::clock;
 use crate::failure::{Exit, Failure};
+use crate::look::bytes_shown;
 use crate::status::asked;
 use machine::Machine;
 use nix::unistd::{Gid, Group, Uid, User};
@@ -178,9 +179,9 @@ fn answered(hello: &Fields, stats: &Fields, is_local: bool) -> Vec<Finding> {
             "none" => {
                 "messages are kept in memory only, and nothing is written to a disk".to_owned()
             }
-            kept => format!("messages are kept as `{kept}`"),
+            kept => format!("messages are kept on disk, as `{kept}`"),
         };
-        findings.push(Finding::ok("history", found));
+        findings.push(history(found, stats.get("store").unwrap_or(&Value::Null)));
     }
     match stats.get("process") {
         Some(process) => findings.push(descriptors(stats, process)),
@@ -195,6 +196,24 @@ fn answered(hello: &Fields, stats: &Fields, is_local: bool) -> Vec<Finding> {
         )),
     }
     findings
+}
+
+/// How messages are kept, and whether they can be.
+fn history(found: String, store: &Value) -> Finding {
+    let free = bytes_shown(store["free_bytes"].as_u64().unwrap_or(0));
+    match store["state"].as_str() {
+        Some("full") => {
+            let advice = "make room on that disk, or lower `history.max_bytes`; the daemon goes on by itself";
+            let found = format!("{found}; the disk is full ({free} free), and posts are refused");
+            Finding::bad("history", found, advice)
+        }
+        Some("broken") => {
+            let advice = "see the daemon's log, and what the kernel says of the disk";
+            let found = format!("{found}; it cannot be written, and posts are refused");
+            Finding::bad("history", found, advice)
+        }
+        _ => Finding::ok("history", found),
+    }
 }
 
 /// Whether there are descriptors for as many connections as there may be.

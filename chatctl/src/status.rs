@@ -88,6 +88,8 @@ fn lines(address: &str, hello: &Fields, stats: Fields) -> Vec<String> {
     report.group();
     memory(&mut report);
     report.group();
+    store(&mut report);
+    report.group();
     turns(&mut report);
     report.group();
     rest(&mut report);
@@ -195,6 +197,30 @@ fn memory(report: &mut Report) {
     }
 }
 
+/// How the history on disk goes; nothing where messages are in memory only.
+fn store(report: &mut Report) {
+    let Some(store) = report.object("store") else { return };
+    let number = |name: &str| store.get(name).and_then(Value::as_u64);
+    let state = match store.get("state").and_then(Value::as_str) {
+        None | Some("none") => return,
+        Some("full") => "full: its disk is, and posts are refused".to_owned(),
+        Some("broken") => "broken: it cannot be written, and posts are refused".to_owned(),
+        Some(state) => visible::line(state),
+    };
+    report.line("store", &state);
+    if let (Some(database), Some(free)) = (number("database_bytes"), number("free_bytes")) {
+        let (database, free) = (bytes_shown(database), bytes_shown(free));
+        report.line("on disk", &format!("{database}, {free} free"));
+    }
+    if let (Some(p50), Some(p99)) = (number("commit_p50_us"), number("commit_p99_us")) {
+        let (p50, p99) = (moments::span_shown(p50), moments::span_shown(p99));
+        report.line("latest commits", &format!("half within {p50}, 99 % within {p99}"));
+    }
+    if let (Some(messages), Some(bytes)) = (number("queue_messages"), number("queue_bytes")) {
+        report.line("waits to be stored", &format!("{messages} messages, {}", bytes_shown(bytes)));
+    }
+}
+
 /// How long turns of the loop take.
 fn turns(report: &mut Report) {
     if let Some(line) = report.object("recent").and_then(|recent| turns_shown(&recent)) {
@@ -266,7 +292,7 @@ mod tests {
     #[test]
     fn a_whole_status_reads_in_groups() {
         let hello = fields(&json!({"durability": "memory", "history": "h"}));
-        let stats = fields(&json!({
+        let mut stats = fields(&json!({
             "server": "here", "version": "1.2", "uptime_ms": 90_061_000,
             "connections_native": 2, "connections_v1": 1, "connections_control": 1, "connections_undecided": 0,
             "connections_max": 960, "accepted": 9, "cut_slow": 1, "gaps": 2, "rooms": 3, "messages": 1000,
@@ -279,6 +305,9 @@ mod tests {
             "who": [{"limit": "bytes", "who": "Ada", "times": 2, "ago_ms": 3_000}],
             "process": {"pid": 7, "descriptors_max": 1024, "listeners": ["127.0.0.1:1", "[::1]:2"]},
         }));
+        let store = json!({"state": "well", "queue_messages": 3, "queue_bytes": 2_048, "commit_p50_us": 900,
+                           "commit_p99_us": 4_100, "database_bytes": 20_971_520, "free_bytes": 21_474_836_480_u64});
+        stats.insert("store".to_owned(), store);
         let expected = "\
 server                 here, chatd 1.2
 address                /run/x
@@ -299,6 +328,11 @@ bytes                  10 B in, 20 KiB out
 waits to be written    64 KiB in 3 blocks, 12 B private, of 128 MiB
 unfinished frames      1 B
 recent messages        2 B
+
+store                  well
+on disk                20 MiB, 20 GiB free
+latest commits         half within 900 us, 99 % within 4.1 ms
+waits to be stored     3 messages, 2048 B
 
 turns, last minute     none
 turns, since the start 9; half within 60 us, 99 % within 400 us, the longest 3.1 ms
