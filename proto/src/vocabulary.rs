@@ -69,7 +69,7 @@ error_codes! {
     LimitReached "limit_reached" "one more would pass a limit, such as the number of rooms";
     IdConflict "id_conflict" "another message has this id";
     RateLimited "rate_limited" "too many requests";
-    StoreUnavailable "store_unavailable" "the message could not be stored, and was not sent";
+    StoreUnavailable "store_unavailable" "the message could not be stored, and was not sent; or past ones cannot be read";
     BadConfiguration "bad_configuration" "the configuration is wrong, or cannot be had without a restart; everything is as it was";
     ShuttingDown "shutting_down" "the daemon is ending";
 }
