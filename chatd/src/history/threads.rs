@@ -240,7 +240,7 @@ impl Writing {
         let begun = self.clock.now();
         if self.state == StoreState::Full {
             if begun.since(self.tried) < TRY_EVERY || !self.has_room() {
-                self.refuse(batch, &CommitError::Full);
+                self.refuse(&mut writer, batch, &CommitError::Full);
                 return Ok(writer);
             }
             self.tried = begun;
@@ -256,7 +256,7 @@ impl Writing {
             Err(CommitError::Full) => {
                 self.tried = self.clock.now();
                 self.set_state(StoreState::Full);
-                self.refuse(batch, &CommitError::Full);
+                self.refuse(&mut writer, batch, &CommitError::Full);
                 Ok(writer)
             }
             Err(error) => self.mend(writer, &error, batch),
@@ -284,13 +284,13 @@ impl Writing {
     /// Does what an error asks for that is no full disk. The batch is answered.
     fn mend(
         &mut self,
-        writer: Writer,
+        mut writer: Writer,
         error: &CommitError,
         batch: &[Record],
     ) -> Result<Writer, Failure> {
         self.set_state(StoreState::Broken);
         if matches!(error, CommitError::Damaged(_)) {
-            self.refuse(batch, error);
+            self.refuse(&mut writer, batch, error);
             return Ok(writer);
         }
         self.ends.remark(Level::Error, Kind::HistoryBroken, format!("{error}; it is opened anew"));
@@ -313,9 +313,14 @@ impl Writing {
         }
     }
 
-    fn refuse(&mut self, batch: &[Record], why: &CommitError) {
-        self.answer(batch, batch.iter().map(|_| Outcome::Refused));
-        self.refused = self.refused.saturating_add(batch.len() as u64);
+    /// Nothing of a batch can be stored: what was stored before is told of again, and all else is refused.
+    fn refuse(&mut self, writer: &mut Writer, batch: &[Record], why: &CommitError) {
+        // Where not even that can be found out, nobody is told anything.
+        let unknown = |_| batch.iter().map(|_| Outcome::Unknown { stored: false }).collect();
+        let outcomes: Vec<Outcome> = writer.look_up(batch).unwrap_or_else(unknown);
+        let refused = outcomes.iter().filter(|outcome| **outcome == Outcome::Refused).count();
+        self.answer(batch, outcomes.into_iter());
+        self.refused = self.refused.saturating_add(refused as u64);
         let now = self.clock.now();
         if self.complained.is_some_and(|at| now.since(at) < COMPLAIN_EVERY) {
             return;
