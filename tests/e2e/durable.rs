@@ -91,6 +91,25 @@ fn stats_tell_how_the_history_goes() {
 }
 
 #[test]
+fn a_reload_changes_how_long_messages_are_kept_and_not_how_durable_they_are() {
+    let home = Folder::new();
+    let config = "[history]\nmax_age = \"30d\"";
+    let daemon = setup(&home).config(config).limits_addresses().start();
+    let (_ada, mut ops) = (daemon.named("Ada"), daemon.control());
+    posts(&daemon, "one");
+    daemon.folder().write("chatd.toml", "[history]\ndurability = \"write\"\n");
+    assert_eq!(ops.asks("reload", json!({}))["error"], "bad_configuration");
+    daemon.folder().write("chatd.toml", "[history]\nmax_age = \"1ms\"\n");
+    assert_eq!(ops.asks("reload", json!({}))["ok"], true);
+    tests::eventually("what is too old is gone", || {
+        let reply = ops.asks("history", json!({"room": "lobby", "limit": 5}));
+        (reply["forgotten"] == 1).then_some(())
+    });
+    assert_eq!(said(&daemon), "");
+    assert_eq!(posts(&daemon, "two"), 2, "its numbers go on");
+}
+
+#[test]
 fn a_history_that_cannot_be_trusted_is_not_begun_anew() {
     let home = Folder::new();
     fs::create_dir(home.join("state")).unwrap();

@@ -355,6 +355,10 @@ impl Writing {
     }
 
     fn set_state(&mut self, state: StoreState) {
+        if self.state != state {
+            // Who looks for the reason finds it.
+            self.look_at_disk();
+        }
         self.state = state;
         self.ends.figures.set_state(state);
     }
