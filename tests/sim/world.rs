@@ -374,11 +374,8 @@ impl World {
                 return Err(format!("#{no} waits to be accepted"));
             }
         }
-        let (asked, found) = (&self.store.asked, &self.store.found);
-        if !self.store.holds.is_empty()
-            || !self.store.answers.is_empty()
-            || !(asked.is_empty() && found.is_empty())
-        {
+        let StoreState { holds, answers, asked, found, .. } = &self.store;
+        if !(holds.is_empty() && answers.is_empty() && asked.is_empty() && found.is_empty()) {
             return Err("the store is not done".into());
         }
         if self.oracle.awaits_expulsion() {
