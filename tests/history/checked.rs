@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
-use tests::checker::{self, Anomaly, History, Op, Record, Report, hash_of};
+use tests::checker::{self, Anomaly, Deliver, History, Op, Record, Report, hash_of};
 
 use crate::planted::{PLANTS, Plant};
 use crate::rng::Rng;
@@ -17,7 +17,7 @@ const STEPS: u64 = 400;
 const TRIES_MAX: u64 = 50;
 
 fn report(records: &[Record]) -> Report {
-    checker::check(&History::of(records).unwrap())
+    checker::check(&History::of(records).unwrap(), Deliver::Stored)
 }
 
 #[test]
@@ -63,6 +63,25 @@ fn is_found(plant: &Plant, number: u64) -> Result<(), String> {
     Err(format!("{name}: no place for it in {TRIES_MAX} histories"))
 }
 
+/// Where messages are heard at once, less is promised, and the rest is.
+#[test]
+fn what_is_heard_at_once_may_be_gone_and_nothing_else() {
+    let excused = ["a message is heard that is not kept", "two replies to one message"];
+    for plant in PLANTS.iter().filter(|plant| !excused.contains(&plant.name)) {
+        for seed in 0..amount(5, 50) {
+            let mut records = clean::history(seed, STEPS);
+            let at_once = |records: &[Record]| {
+                checker::check(&History::of(records).unwrap(), Deliver::AtOnce).anomalies()
+            };
+            assert_eq!(at_once(&records), [], "seed {seed}");
+            if (plant.into)(&mut records, &mut Rng::new(seed)) {
+                let found = at_once(&records);
+                assert!(found.contains(&plant.anomaly), "{}, seed {seed}: {found:?}", plant.name);
+            }
+        }
+    }
+}
+
 /// A million events take seconds: most of the time goes into reading them.
 #[test]
 fn long_histories_are_checked_in_seconds() {
@@ -77,7 +96,7 @@ fn long_histories_are_checked_in_seconds() {
     let spent = || Duration::from(clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).unwrap());
     let begun = spent();
     let history = History::read(&text).unwrap();
-    let report = checker::check(&history);
+    let report = checker::check(&history, Deliver::Stored);
     let took = spent().saturating_sub(begun);
     assert!(report.is_clean(), "{report}");
     let line = format!("{} events are checked in {took:.1?}\n", report.events);

@@ -13,8 +13,12 @@ mod checked;
 mod clean;
 mod client;
 mod crowd;
+mod follower;
+mod full;
+mod inject;
 #[allow(clippy::ptr_arg, reason = "all of its functions have one type")]
 mod planted;
+mod power;
 #[path = "../sim/rng.rs"]
 #[allow(
     dead_code,

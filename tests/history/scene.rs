@@ -1,12 +1,12 @@
 //! What all clients of a run share: where the daemon is now, what they wrote down, and whether it is time to come to an end.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use tests::checker::{self, History, NEMESIS, Op, Record, Report};
+use tests::checker::{self, Deliver, History, NEMESIS, Op, Record, Report};
 use tests::{Daemon, Folder, Setup};
 
 use crate::wire::Way;
@@ -30,6 +30,24 @@ impl Home {
         let config =
             format!("[limits]\nmessages = \"off\"\n[history]\ndurability = \"{durability}\"\n");
         Self { folder, state, config }
+    }
+
+    /// The history is kept here instead.
+    pub(crate) fn state(mut self, path: &Path) -> Self {
+        self.state = Some(path.to_owned());
+        self
+    }
+
+    /// Appends a line to the configuration's part about the history.
+    pub(crate) fn config(mut self, line: &str) -> Self {
+        self.config.push_str(line);
+        self.config.push('\n');
+        self
+    }
+
+    /// Its folder, which is gone with it.
+    pub(crate) fn folder(&self) -> &Folder {
+        &self.folder
     }
 
     /// Where a daemon's control socket is, whichever runs.
@@ -103,6 +121,11 @@ impl Scene {
         *self.server.lock().unwrap() = None;
     }
 
+    /// Something breaks beside the daemon, or is whole again.
+    pub(crate) fn notes(&self, op: Op, why: &str) {
+        self.writes(Record::new(self.now(), NEMESIS, 0, op).why(why));
+    }
+
     /// The way to the daemon, where there is one.
     pub(crate) fn way(&self, over_control: bool) -> Option<Way> {
         let ways = self.server.lock().unwrap();
@@ -122,6 +145,11 @@ impl Scene {
     /// A post was refused with this code.
     pub(crate) fn refused(&self, code: &str) {
         *self.refusals.lock().unwrap().entry(code.to_owned()).or_default() += 1;
+    }
+
+    /// How many posts were refused with this code.
+    pub(crate) fn refusals(&self, code: &str) -> u64 {
+        self.refusals.lock().unwrap().get(code).copied().unwrap_or(0)
     }
 
     /// How many acknowledgments there were.
@@ -174,20 +202,25 @@ impl Scene {
     }
 
     /// What the checker says to all that was written down.
-    pub(crate) fn report(&self) -> Report {
-        checker::check(&History::of(&self.records()).unwrap())
+    pub(crate) fn report(&self, deliver: Deliver) -> Report {
+        checker::check(&History::of(&self.records()).unwrap(), deliver)
     }
 
     /// Fails where there is anything to report, and leaves the history for a closer look.
-    pub(crate) fn is_clean(&self, run: &str) -> Report {
-        let report = self.report();
+    pub(crate) fn is_clean(&self, run: &str) {
+        self.is_clean_where(Deliver::Stored, run);
+    }
+
+    /// The same of what is delivered so.
+    pub(crate) fn is_clean_where(&self, deliver: Deliver, run: &str) {
+        let report = self.report(deliver);
         let line = format!("{run}: {report}");
         if report.is_clean() {
             let refusals = self.refusals.lock().unwrap();
             let short = line.lines().next().unwrap_or_default();
             let short = format!("{short}, refused {refusals:?}: nothing found\n");
             let _ = std::io::Write::write_all(&mut std::io::stderr(), short.as_bytes());
-            return report;
+            return;
         }
         let name = format!("chatd-history-{}-{run}.jsonl", std::process::id());
         let path = std::env::temp_dir().join(name);

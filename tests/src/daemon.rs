@@ -15,6 +15,9 @@ use crate::{Control, Folder, Native, binaries};
 /// How much of the log is shown when a test fails.
 const LOG_LINES_SHOWN: usize = 30;
 
+/// What the last line begins with that a daemon prints when it serves.
+const SERVES: &str = "chatd: control socket ";
+
 /// How a daemon is started.
 #[derive(Debug, Default)]
 pub struct Setup {
@@ -26,6 +29,7 @@ pub struct Setup {
     limits_addresses: bool,
     run_by: Option<u32>,
     listens_by_file: bool,
+    under: Vec<String>,
 }
 
 impl Setup {
@@ -91,6 +95,27 @@ impl Setup {
         self
     }
 
+    /// Another program starts it, one that becomes it: `strace -D`, say.
+    #[must_use]
+    pub fn under(mut self, command: &[&str]) -> Self {
+        self.under = command.iter().map(|word| (*word).to_owned()).collect();
+        self
+    }
+
+    /// Starts it, and waits until it serves or ends; its exit code and its log where it ends.
+    pub fn try_start(self) -> Result<Daemon, (i32, String)> {
+        let folder = Folder::new();
+        let setup = if self.limits_addresses { self } else { self.without_limits_by_address() };
+        let mut program = Program::start(&mut setup.command(&folder));
+        let serves =
+            |lines: &[String]| lines.iter().any(|line| line.starts_with(SERVES)).then_some(());
+        if program.stdout.find(serves).is_none() {
+            let code = program.exit_code();
+            return Err((code, program.stderr.all()));
+        }
+        Ok(Daemon::serving(program, folder))
+    }
+
     /// Starts it, and waits until it serves.
     pub fn start(self) -> Daemon {
         self.start_into(Stdio::piped())
@@ -127,6 +152,11 @@ impl Setup {
 
     fn command(self, folder: &Folder) -> Command {
         let mut command = match self.descriptors_max {
+            None if !self.under.is_empty() => {
+                let mut command = Command::new(&self.under[0]);
+                command.args(&self.under[1..]).arg(binaries::chatd());
+                command
+            }
             None if self.run_by.is_some() => Command::new(folder.give("chatd", &binaries::chatd())),
             None => Command::new(binaries::chatd()),
             Some(max) => {
@@ -185,7 +215,7 @@ impl Daemon {
     }
 
     fn serving(program: Program, folder: Folder) -> Self {
-        let path = |line: &String| line.strip_prefix("chatd: control socket ").map(PathBuf::from);
+        let path = |line: &String| line.strip_prefix(SERVES).map(PathBuf::from);
         let Some(control) = program.stdout.find(|lines| lines.iter().find_map(path)) else {
             panic!("chatd does not serve:\n{}\n{}", program.stdout.all(), program.stderr.all());
         };

@@ -9,6 +9,7 @@
     reason = "a test that panics is a test that fails, and real processes live by the real clock"
 )]
 
+pub mod apart;
 pub mod binaries;
 pub mod checker;
 pub mod control;

@@ -1,7 +1,6 @@
 //! Networks of a test's own: the same test again in a process that has one, a machine at the other end of a cable, and connections
 //! from one of several addresses.
 
-use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::os::fd::AsRawFd;
 use std::process::Command;
@@ -10,40 +9,18 @@ use std::thread;
 
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrStorage, bind, connect, socket};
-use nix::unistd::{Uid, gettid};
+use nix::unistd::gettid;
 
-use crate::{left_out, program};
-
-/// Set in a process that has a network of its own.
-const OWN_NETWORK: &str = "CHATD_TEST_OWN_NETWORK";
+use crate::apart::{Own, is_apart};
+use crate::deadline::DEADLINE;
+use crate::program;
 
 /// Runs the test of this name again in a process with a network of its own, unless this is that process: whether it is.
 ///
 /// # Panics
 /// Where the test fails there.
 pub fn is_own(test: &str) -> bool {
-    if std::env::var_os(OWN_NETWORK).is_some() {
-        return true;
-    }
-    let own = || {
-        let mut command = Command::new("unshare");
-        command.args(if Uid::effective().is_root() { &["-n"][..] } else { &["-n", "-r"] });
-        command
-    };
-    let can = own().arg("true").output().is_ok_and(|done| done.status.success());
-    if !can {
-        left_out(&format!("{test}: a network of one's own is not allowed here"));
-        return false;
-    }
-    let this = std::env::current_exe().unwrap();
-    let again = ["--exact", test, "--nocapture"];
-    let done = program::run(own().arg(this).args(again).env(OWN_NETWORK, "1"), &[]);
-    let words = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let (out, err) = (words(&done.stdout), words(&done.stderr));
-    assert!(done.status.success() && out.contains("1 passed"), "{out}\n{err}");
-    // What it measured is for whoever reads the tests' output.
-    let _ = io::stderr().write_all(err.as_bytes());
-    false
+    is_apart(test, Own::Network, DEADLINE)
 }
 
 /// Runs `ip` with these arguments, in the network of the thread that calls.

@@ -24,11 +24,21 @@ pub const FINAL: &str = "final";
 /// Who writes down the faults.
 pub const NEMESIS: &str = "nemesis";
 
+/// When the server lets a message be heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deliver {
+    /// Once it is stored.
+    Stored,
+    /// At once: a crash may take what was heard, and what is posted again gets another place then. The reply comes when it is stored,
+    /// not at the message's place.
+    AtOnce,
+}
+
 /// Looks for every anomaly.
-pub fn check(history: &History) -> Report {
+pub fn check(history: &History, deliver: Deliver) -> Report {
     let mut report = Report::new(history);
-    places::check(history, &mut report);
-    order::check(history, &mut report);
-    recovery::check(history, &mut report);
+    places::check(history, deliver, &mut report);
+    order::check(history, deliver, &mut report);
+    recovery::check(history, deliver, &mut report);
     report
 }

@@ -1,11 +1,11 @@
 //! The order in which each connection hears, and real time: A5, A6 and A11.
 
 use super::history::{Event, History, Kept};
-use super::{Anomaly, Op, Report};
+use super::{Anomaly, Deliver, Op, Report};
 
-pub(super) fn check(history: &History, report: &mut Report) {
+pub(super) fn check(history: &History, deliver: Deliver, report: &mut Report) {
     for stream in streams(history) {
-        Stream::of(history, &stream).walk(&stream, report);
+        Stream::of(history, deliver, &stream).walk(&stream, report);
         author(history, &stream, report);
     }
     real_time(history, report);
@@ -25,13 +25,13 @@ pub(super) fn streams(history: &History) -> Vec<Vec<&Event>> {
     events.chunk_by(same).map(<[&Event]>::to_vec).collect()
 }
 
-/// The places of a stream's own posts, which it hears as replies and not as messages: those of the final log, rising.
-pub(super) fn own_places(history: &History, stream: &[&Event]) -> Vec<u64> {
-    let is_kept = |event: &&&Event| {
-        let kept = history.kept(event.id, event.room);
-        event.op == Op::Ok && kept.is_some_and(|kept| kept.seq == event.seq)
+/// The places of a stream's own posts, which it hears as replies (or only posted) and not as messages: those of the final log, rising.
+pub(super) fn own_places(history: &History, of: Op, stream: &[&Event]) -> Vec<u64> {
+    let place = |event: &&Event| {
+        let kept = history.kept(event.id, event.room).filter(|_| event.op == of)?;
+        (of == Op::Post || kept.seq == event.seq).then_some(kept.seq)
     };
-    let mut own: Vec<u64> = stream.iter().filter(is_kept).map(|event| event.seq).collect();
+    let mut own: Vec<u64> = stream.iter().filter_map(place).collect();
     own.sort_unstable();
     own.dedup();
     own
@@ -42,6 +42,8 @@ struct Stream<'a> {
     history: &'a History,
     kept: &'a Kept,
     own: Vec<u64>,
+    /// Replies stand at their messages' places.
+    in_place: bool,
     /// The last place that it heard or was told of, once it is owed what follows.
     reached: Option<u64>,
     /// The latest of its own posts' places since it hears live.
@@ -50,10 +52,11 @@ struct Stream<'a> {
 }
 
 impl<'a> Stream<'a> {
-    fn of(history: &'a History, stream: &[&Event]) -> Self {
+    fn of(history: &'a History, deliver: Deliver, stream: &[&Event]) -> Self {
         let kept = &history.rooms[stream[0].room as usize];
-        let own = own_places(history, stream);
-        Self { history, kept, own, reached: None, replied: 0, is_live: false }
+        let in_place = deliver == Deliver::Stored;
+        let own = own_places(history, if in_place { Op::Ok } else { Op::Post }, stream);
+        Self { history, kept, own, in_place, reached: None, replied: 0, is_live: false }
     }
 
     fn walk(&mut self, stream: &[&Event], report: &mut Report) {
@@ -100,7 +103,7 @@ impl<'a> Stream<'a> {
     /// The reply to a post stands at its place, where the connection hears live; that to a repeated one may tell of any.
     fn replied_to(&mut self, event: &Event, report: &mut Report) {
         let posts = self.history.messages[event.id as usize].posts.len();
-        if !self.is_live || posts != 1 {
+        if !self.in_place || !self.is_live || posts != 1 {
             return;
         }
         if self.reached.is_some_and(|reached| event.seq <= reached) || event.seq <= self.replied {

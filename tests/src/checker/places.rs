@@ -1,9 +1,9 @@
 //! What is in the final log and where: A1 to A4, A7 to A10 and A12.
 
 use super::history::{At, Event, History};
-use super::{Anomaly, Op, Report};
+use super::{Anomaly, Deliver, Op, Report};
 
-pub(super) fn check(history: &History, report: &mut Report) {
+pub(super) fn check(history: &History, deliver: Deliver, report: &mut Report) {
     for known in &history.messages {
         if let Some(at) = known.acknowledged {
             acknowledged(history, at, report);
@@ -14,9 +14,10 @@ pub(super) fn check(history: &History, report: &mut Report) {
         }
     }
     for event in history.events.iter().filter(|event| event.hears()) {
-        heard(history, event, report);
+        heard(history, event, deliver, report);
     }
-    ids(history, report, Event::hears);
+    let lasts = |event: &Event| deliver == Deliver::Stored || event.client == history.final_client;
+    ids(history, report, |event| event.hears() && lasts(event));
     ids(history, report, |event| event.op == Op::Ok);
     places(history, report);
 }
@@ -45,7 +46,7 @@ fn refused_but_kept(history: &History, answer: At, post: At, report: &mut Report
 }
 
 /// A2: what is in the final log was posted to that room; A7: what is heard live is in the final log; A9: it is what was posted.
-fn heard(history: &History, event: &Event, report: &mut Report) {
+fn heard(history: &History, event: &Event, deliver: Deliver, report: &mut Report) {
     let posts = history.messages[event.id as usize].posts.iter().map(|at| &history.events[*at]);
     let mut posts = posts.filter(|post| post.room == event.room).peekable();
     let first = posts.peek().copied();
@@ -56,7 +57,8 @@ fn heard(history: &History, event: &Event, report: &mut Report) {
         report.found(Anomaly::Changed, history, event, first);
     }
     let room = &history.rooms[event.room as usize];
-    if event.op == Op::Recv
+    if deliver == Deliver::Stored
+        && event.op == Op::Recv
         && history.kept(event.id, event.room).is_none()
         && !room.tells_of(event.seq)
     {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::history::{Event, History, Name};
 use super::order::{own_places, streams};
-use super::{Anomaly, Op, Report};
+use super::{Anomaly, Deliver, Op, Report};
 
 /// So long after the last fault everybody has what is due.
 const RECOVERY_MICROS_MAX: u64 = 5_000_000;
@@ -12,7 +12,7 @@ const RECOVERY_MICROS_MAX: u64 = 5_000_000;
 /// Never.
 const NEVER: u64 = u64::MAX;
 
-pub(super) fn check(history: &History, report: &mut Report) {
+pub(super) fn check(history: &History, deliver: Deliver, report: &mut Report) {
     let faults = Faults::of(history);
     let ends = ends(history);
     let end_of = |event: &Event| ends.get(&(event.client, event.conn)).copied();
@@ -21,7 +21,7 @@ pub(super) fn check(history: &History, report: &mut Report) {
         let end = end_of(stream[0]).unwrap_or(history.last);
         Owed { history, faults: &faults, end }.look(&stream, report);
     }
-    receipts(history, report);
+    receipts(history, deliver, report);
 }
 
 /// When each connection ended, where it did.
@@ -159,7 +159,7 @@ impl Owed<'_> {
         if self.faults.due(room.said_from(first).max(since)) >= self.end {
             return;
         }
-        let own = own_places(self.history, stream);
+        let own = own_places(self.history, Op::Ok, stream);
         for at in first..room.seqs.len() {
             if self.faults.due(room.said_from(at).max(since)) >= self.end {
                 return;
@@ -173,8 +173,9 @@ impl Owed<'_> {
     }
 }
 
-/// A14: `delivered` comes at most once by message and receiver, where it was asked for, and after that receiver's own receipt.
-fn receipts(history: &History, report: &mut Report) {
+/// A14: `delivered` comes at most once by message and receiver, where it was asked for, and after that receiver's own receipt. What was
+/// heard at once and lost is another message when it is posted again on another connection.
+fn receipts(history: &History, deliver: Deliver, report: &mut Report) {
     let mut asked = BTreeSet::new();
     let mut given = BTreeSet::new();
     let mut told = BTreeSet::new();
@@ -189,7 +190,8 @@ fn receipts(history: &History, report: &mut Report) {
             Op::Delivered => {
                 let is_due = asked.contains(&(event.client, event.id))
                     && given.contains(&(event.id, event.by));
-                if !told.insert((event.client, event.id, event.by)) || !is_due {
+                let conn = if deliver == Deliver::AtOnce { event.conn } else { 0 };
+                if !told.insert((event.client, conn, event.id, event.by)) || !is_due {
                     report.found(Anomaly::Receipts, history, event, None);
                 }
             }

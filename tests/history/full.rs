@@ -1,0 +1,102 @@
+//! A disk that is really full: a small one of memory, in mounts of the test's own, and a file that takes all the rest of it.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use tests::apart::{Own, is_apart};
+use tests::checker::Op;
+use tests::{Control, Daemon, eventually, left_out, program};
+
+use crate::amount;
+use crate::crowd::Crowd;
+use crate::scene::{Home, Scene};
+
+/// How many talk.
+const CLIENTS: usize = 4;
+
+/// After so long with space again posts are taken.
+const RETURN_WAIT: Duration = Duration::from_secs(1);
+
+/// Takes all that is free.
+fn fills(path: &Path) {
+    let mut file = File::create(path).unwrap();
+    let block = vec![0x5a; 1 << 16];
+    while file.write_all(&block).is_ok() {}
+    // And what a block did not fit into.
+    while file.write_all(&[0x5a; 512]).is_ok() {}
+}
+
+/// Who reads gets what there is.
+fn reads_go_on(daemon: &Daemon) {
+    let mut control = daemon.control();
+    let page = control.asks("history", json!({ "room": "ops", "limit": 10 }));
+    assert_eq!((&page["ok"], &page["count"]), (&json!(true), &json!(10)), "{page}");
+    let tail = control.asks("tail", json!({ "rooms": ["dev"], "last": 10 }));
+    assert_eq!(tail["ok"], true, "{tail}");
+}
+
+#[test]
+fn a_full_disk_refuses_posts_and_service_returns_with_space() {
+    let test = "full::a_full_disk_refuses_posts_and_service_returns_with_space";
+    if !is_apart(test, Own::Mounts, Duration::from_mins(10)) {
+        return;
+    }
+    let home = Home::new("sync");
+    let disk = home.folder().join("small");
+    fs::create_dir(&disk).unwrap();
+    let mounts = ["-t", "tmpfs", "-o", "size=112m", "none"];
+    if !program::run(Command::new("mount").args(mounts).arg(&disk), &[]).status.success() {
+        left_out(&format!("{test}: no tmpfs can be mounted here"));
+        return;
+    }
+    let home = home.state(&disk.join("state"));
+    let scene = Arc::new(Scene::new());
+    scene.fault("not started");
+    let crowd = Crowd::start(&scene, CLIENTS, 9, None);
+    let daemon = home.setup().start();
+    scene.serves(&daemon);
+    let mut number = 0;
+    for _ in 0..amount(3, 50) {
+        scene.after_acknowledgments(200);
+        goes_full_and_back(&scene, &daemon, &disk.join("filler"), &mut number);
+    }
+    scene.after_acknowledgments(200);
+    let lacking = crowd.finish();
+    assert!(lacking.is_empty(), "{lacking:?}");
+    assert!(scene.refusals("store_unavailable") > 0, "the crowd has met it");
+    scene.is_clean("full");
+    drop(daemon);
+    let _ = program::run(Command::new("umount").arg("-l").arg(&disk), &[]);
+}
+
+/// Posts once, in a room of its own that no client of the crowd is in; why not, where it is refused.
+fn posts(control: &mut Control, number: &mut u64) -> Result<(), String> {
+    *number += 1;
+    let id = format!("00000000-0000-4000-b000-{number:012x}");
+    let reply = control.asks_as(&id, "post", json!({ "room": "aside", "text": "is there space?" }));
+    if reply["ok"] == true { Ok(()) } else { Err(reply["error"].as_str().unwrap().to_owned()) }
+}
+
+fn goes_full_and_back(scene: &Scene, daemon: &Daemon, filler: &Path, number: &mut u64) {
+    let mut control = daemon.control();
+    scene.notes(Op::Fault, "full");
+    fills(filler);
+    eventually("a post is refused", || posts(&mut control, number).err());
+    for _ in 0..5 {
+        assert_eq!(posts(&mut control, number), Err("store_unavailable".to_owned()));
+    }
+    reads_go_on(daemon);
+    let since = Instant::now();
+    fs::remove_file(filler).unwrap();
+    scene.notes(Op::Heal, "space");
+    eventually("posts are taken again", || posts(&mut control, number).ok());
+    let took = since.elapsed();
+    let line = format!("full: service returned within {took:.1?}\n");
+    let _ = std::io::stderr().write_all(line.as_bytes());
+    assert!(took < RETURN_WAIT, "{line}");
+}
