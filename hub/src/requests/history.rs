@@ -221,7 +221,13 @@ impl Hub {
         }
         bytes.extend_from_slice(&recent.bytes);
         count += recent.count;
-        if bytes.len() / 2 > self.budget_of(id) {
+        // Of who lives, messages of rooms that wait are left out for it; of who is on its way out, nothing is any more.
+        let limit = self.settings.outbox.unwrap_or(usize::MAX);
+        let waits = self.connections.get(id).map_or(0, |connection| {
+            let lives = connection.phase.is_live();
+            if lives { connection.private } else { connection.queue.bytes() }
+        });
+        if bytes.len() > limit.saturating_sub(waits) {
             let text = "What waits for this connection leaves no room for the messages; read it, then ask again.";
             return Err(Error::new(ErrorCode::LimitReached, text));
         }
