@@ -264,10 +264,7 @@ impl Client {
 
     fn hears(&mut self, wire: &mut Wire, said: &Value) -> Result<(), Over> {
         match said["event"].as_str() {
-            None => {
-                self.is_answered(said);
-                Ok(())
-            }
+            None => self.is_answered(said),
             Some("message") => self.hears_message(wire, said),
             Some("gap") => {
                 let room = room_of(said);
@@ -308,8 +305,12 @@ impl Client {
         Ok(())
     }
 
-    fn is_answered(&mut self, said: &Value) {
+    fn is_answered(&mut self, said: &Value) -> Result<(), Over> {
         let (id, is_ok) = (said["reply"].as_str().unwrap_or_default(), said["ok"] == true);
+        // One that ends, told by TERM, says so to whoever comes now, and to all requests that are no posts.
+        if said["error"] == "shutting_down" && !self.waiting.contains_key(id) {
+            return Err(Over::Lost);
+        }
         if id == "hello" {
             assert!(is_ok, "{said}");
             self.scene.has_history(said["history"].as_str().unwrap());
@@ -317,7 +318,7 @@ impl Client {
         }
         let Some(post) = self.waiting.remove(id) else {
             assert!(is_ok || id == "receipt", "{} is refused: {said}", self.name);
-            return;
+            return Ok(());
         };
         if is_ok {
             let seq = said["seq"].as_u64().unwrap();
@@ -325,7 +326,7 @@ impl Client {
             if self.done.len() < 1_000 {
                 self.done.push(post);
             }
-            return;
+            return Ok(());
         }
         let code = said["error"].as_str().unwrap();
         self.scene.refused(code);
@@ -339,6 +340,7 @@ impl Client {
                 self.again.push_back(post);
             }
         }
+        Ok(())
     }
 }
 
