@@ -23,6 +23,9 @@ const SAMPLE: [u64; 7] = [1, 2, 3, 4, 6, 9, 14];
 /// So much more is acknowledged after a failure, before the daemon is ended.
 const AFTERWARDS: u64 = 30;
 
+/// A daemon that has acknowledged so many did not make a call of that number.
+const UNTIL_MAX: u64 = 12_000;
+
 /// What is done to the calls of these names.
 fn under(calls: &str, error: &str, number: u64, log: &str) -> Vec<String> {
     let inject = format!("inject={calls}:error={error}:when={number}");
@@ -61,7 +64,7 @@ impl Try<'_> {
         self.scene.waits("the failure", || {
             ended = !daemon.runs();
             let on = self.scene.acknowledged() - before;
-            ended || (on > AFTERWARDS && self.is_injected()) || on > 40 * AFTERWARDS
+            ended || (on > AFTERWARDS && self.is_injected()) || on > UNTIL_MAX
         });
         let more = self.scene.acknowledged() + AFTERWARDS;
         self.scene.waits("its end, or that it goes on", || {
