@@ -16,6 +16,7 @@ mod crowd;
 mod follower;
 mod full;
 mod inject;
+mod opening;
 #[allow(clippy::ptr_arg, reason = "all of its functions have one type")]
 mod planted;
 mod power;
