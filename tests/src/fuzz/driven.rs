@@ -349,6 +349,7 @@ fn value(form: &str, number: usize) -> serde_json::Value {
             let micros = i64::try_from(number).unwrap() * 1_000_000;
             WallTime::from_micros(micros).to_string().into()
         }
+        "words" => ["one", "two words", " ", "t"][number % 4].into(),
         "network" => NETWORKS[number % NETWORKS.len()].into(),
         "error, warn, info or debug" => ["error", "warn", "info", "debug"][number % 4].into(),
         "text" => "t".repeat(number * 4).into(),
