@@ -179,7 +179,9 @@ impl Hub {
             if !fits {
                 let seq = page.last.expect("what does not fit is a message");
                 let room = self.rooms.known(replayed.no);
-                bytes = gap(self.reply_dialect(id), &room.name, seq, seq);
+                // What is gone before it is told all the same.
+                bytes.truncate(bytes.len() - page.bytes.len());
+                bytes.extend(gap(self.reply_dialect(id), &room.name, seq, seq));
                 self.counters.gaps += 1;
             }
             replayed.begin = None;

@@ -187,3 +187,23 @@ fn requests_that_wait_for_the_store_are_answered_in_their_order_and_its_failure_
     while turn.find() {}
     assert!(turn.closed(ada).is_some(), "what comes for who is gone is dropped");
 }
+
+/// The gap of what retention took was lost where the message behind it was too long for its reader.
+#[test]
+fn what_retention_took_is_told_before_a_message_that_is_too_long() {
+    let mut turn = Turn::new(Settings { outbox: Some(3_000), recent: Some(0), ..kept() });
+    let (ada, bob) = (turn.control("ada"), turn.control("bob"));
+    for (count, length) in [(1, 10), (2, 10), (3, 4_000), (4, 10)] {
+        post(&mut turn, ada, count, "ops", length);
+        turn.read(ada);
+    }
+    turn.finds_late = true;
+    turn.ask(bob, &join(0));
+    // The page is read behind it, and the hub has not heard of it.
+    turn.disk.prune(&proto::RoomName::parse("ops").unwrap(), proto::Seq(2)).unwrap();
+    let mut told = Vec::new();
+    while turn.find() {
+        told.extend(short(&turn.read(bob)));
+    }
+    assert_eq!(told, ["1-2", "3-3", "h4", "=j"]);
+}
