@@ -155,11 +155,8 @@ impl Hub {
         (outcome, last): (Result<Page, FetchError>, Seq),
         out: &mut Outbox,
     ) {
-        let waits = |hub: &mut Self| {
-            let replays = hub.connections.get_mut(id).and_then(|found| found.replays.as_mut());
-            replays.is_some_and(|replays| replays.fetching == Fetching::Page(no))
-        };
-        if !waits(self) {
+        let replays = self.connections.get(id).and_then(|found| found.replays.as_ref());
+        if replays.is_none_or(|replays| replays.fetching != Fetching::Page(no)) {
             return;
         }
         self.settle_connection(id, out);
