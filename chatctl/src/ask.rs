@@ -9,7 +9,7 @@ use crate::failure::{Exit, Failure};
 use crate::moments;
 use crate::requests;
 use crate::server::Server;
-use crate::talk::Talk;
+use crate::voice::Voice;
 use nix::poll::PollFlags;
 use proto::{Nick, Now, RoomName};
 use serde_json::Value;
@@ -25,12 +25,12 @@ pub struct Context {
     /// The flags of every command.
     pub flags: Global,
     /// The two streams.
-    pub talk: Talk,
+    pub voice: Voice,
 }
 
 impl Context {
     /// Takes the flags at their word; what is no address or no name is said.
-    pub fn new(mut flags: Global, talk: Talk) -> Result<Self, (Failure, Talk)> {
+    pub fn new(mut flags: Global, voice: Voice) -> Result<Self, (Failure, Voice)> {
         flags.as_nick = flags.as_nick.map(|name| bare(&name).to_owned());
         let server = match flags.server.as_deref().filter(|text| !text.is_empty()) {
             Some(text) => Server::parse(text),
@@ -38,9 +38,9 @@ impl Context {
         };
         let name = flags.as_nick.as_deref().map(Nick::parse_any).transpose();
         match (server, name) {
-            (Ok(server), Ok(_)) => Ok(Self { server, flags, talk }),
-            (Err(failure), _) => Err((failure, talk)),
-            (_, Err(error)) => Err((Failure::usage(format!("--as: {error}")), talk)),
+            (Ok(server), Ok(_)) => Ok(Self { server, flags, voice }),
+            (Err(failure), _) => Err((failure, voice)),
+            (_, Err(error)) => Err((Failure::usage(format!("--as: {error}")), voice)),
         }
     }
 
@@ -52,7 +52,7 @@ impl Context {
     /// Calls the daemon.
     pub fn connect(&self) -> Result<Client, Failure> {
         let client = self.server.connect(self.deadline())?;
-        self.talk.whisper("connected", &format!("connected to {}", self.server));
+        self.voice.whisper("connected", &format!("connected to {}", self.server));
         Ok(client)
     }
 
@@ -137,12 +137,12 @@ impl Context {
         until: Option<Now>,
         others: &[BorrowedFd<'_>],
     ) -> Result<bool, Failure> {
-        while !self.talk.hand_out()? {
+        while !self.voice.hand_out()? {
             let now = clock::now();
             if until.is_some_and(|until| now >= until) {
                 return Ok(false);
             }
-            let mut watched = vec![(self.talk.descriptor(), PollFlags::POLLOUT)];
+            let mut watched = vec![(self.voice.descriptor(), PollFlags::POLLOUT)];
             watched.extend(others.iter().map(|fd| (*fd, PollFlags::POLLIN)));
             let ready = client
                 .rest(now, until, &watched)

@@ -58,14 +58,14 @@ struct Figure {
 pub fn check(context: &mut Context, args: &Check) -> Result<u8, Failure> {
     let (_, counted) = asked(context)?;
     let (state, words, data) = judged(&counted, args);
-    if context.talk.is_json() {
+    if context.voice.is_json() {
         let said = json!({"state": state.word().to_lowercase(), "exit": state as u8,
                           "message": words, "performance": data});
-        context.talk.object(&said.to_string())?;
+        context.voice.object(&said.to_string())?;
     } else {
-        context.talk.line(&line(state, &words, &data))?;
+        context.voice.line(&line(state, &words, &data))?;
     }
-    context.talk.flush()?;
+    context.voice.flush()?;
     Ok(state as u8)
 }
 

@@ -10,8 +10,8 @@ mod wanted;
 
 use crate::args::{CommandLine, Complete, Completion, Shell};
 use crate::failure::Failure;
-use crate::talk::Talk;
 use crate::visible;
+use crate::voice::Voice;
 use clap::CommandFactory;
 use line::Line;
 use wanted::{Place, Wanted};
@@ -26,20 +26,20 @@ struct Candidate {
 }
 
 /// `chatctl completion`: the script to load.
-pub fn script(talk: &mut Talk, args: &Completion) -> Result<(), Failure> {
+pub fn script(voice: &mut Voice, args: &Completion) -> Result<(), Failure> {
     let script = match args.shell {
         Shell::Bash => include_str!("completion/chatctl.bash"),
         Shell::Zsh => include_str!("completion/chatctl.zsh"),
         Shell::Fish => include_str!("completion/chatctl.fish"),
     };
     for line in script.lines() {
-        talk.line(line)?;
+        voice.line(line)?;
     }
-    talk.flush()
+    voice.flush()
 }
 
 /// `chatctl __complete`: a line that says who completes (`words`: we do; `files`, `commands`: the shell does), then a line by candidate.
-pub fn complete(talk: &mut Talk, server: Option<String>, args: &Complete) -> Result<(), Failure> {
+pub fn complete(voice: &mut Voice, server: Option<String>, args: &Complete) -> Result<(), Failure> {
     let mut words: Vec<_> =
         args.words.iter().map(|word| word.to_string_lossy().into_owned()).collect();
     let mut line = None;
@@ -47,8 +47,8 @@ pub fn complete(talk: &mut Talk, server: Option<String>, args: &Complete) -> Res
         let [text, name, replaced] = words.as_slice() else { return Ok(()) };
         let Some(read) = Line::read(text, name, replaced) else { return Ok(()) };
         if read.is_redirection {
-            talk.line("files")?;
-            return talk.flush();
+            voice.line("files")?;
+            return voice.flush();
         }
         words.clone_from(&read.words);
         line = Some(read);
@@ -61,20 +61,20 @@ pub fn complete(talk: &mut Talk, server: Option<String>, args: &Complete) -> Res
         Wanted::Words(candidates) => ("words", candidates.clone()),
         Wanted::Live(names) => ("words", live::candidates(server, *names, &place.part)),
     };
-    talk.line(who)?;
+    voice.line(who)?;
     for candidate in candidates.iter().filter(|candidate| fits(candidate, &place)) {
         let value = format!("{}{}", place.head, candidate.value);
         match &line {
             Some(line) => {
                 if let Some(typed) = line.typed(&value) {
-                    talk.line(&typed)?;
+                    voice.line(&typed)?;
                 }
             }
-            None if candidate.help.is_empty() => talk.line(&value)?,
-            None => talk.line(&format!("{value}\t{}", visible::line(&candidate.help)))?,
+            None if candidate.help.is_empty() => voice.line(&value)?,
+            None => voice.line(&format!("{value}\t{}", visible::line(&candidate.help)))?,
         }
     }
-    talk.flush()
+    voice.flush()
 }
 
 /// Whether it begins as what is typed does, and is harmless to show. Names have no case.

@@ -89,13 +89,13 @@ pub fn doctor(context: &mut Context) -> Result<(), Failure> {
         ));
     }
     for finding in &findings {
-        if context.talk.is_json() {
-            context.talk.object(&finding.json())?;
+        if context.voice.is_json() {
+            context.voice.object(&finding.json())?;
         } else {
-            context.talk.line(&finding.line())?;
+            context.voice.line(&finding.line())?;
         }
     }
-    context.talk.flush()?;
+    context.voice.flush()?;
     let bad = findings.iter().filter(|finding| finding.state == State::Bad).count();
     match bad {
         0 => Ok(()),

@@ -166,7 +166,7 @@ impl Exporter<'_> {
             if event.name == "gap" {
                 self.miss(room, Gone::told(event));
             } else {
-                self.context.talk.object(&line(&event.fields))?;
+                self.context.voice.object(&line(&event.fields))?;
             }
         }
         self.signals.hold()?;

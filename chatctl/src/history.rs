@@ -11,7 +11,7 @@ use crate::clock;
 use crate::failure::Failure;
 use crate::moments;
 use crate::past::{Gone, Range, numbers, outcome};
-use crate::talk::Look;
+use crate::voice::Look;
 use jiff::Timestamp;
 use proto::vocabulary::HISTORY_MESSAGES_MAX;
 use std::collections::{BTreeSet, VecDeque};
@@ -30,7 +30,7 @@ pub fn history(context: &mut Context, args: &History) -> Result<(), Failure> {
         HowMany::First(most) => printer.forward(range, Some(most))?,
         HowMany::Last(most) => printer.backward(&range, most)?,
     };
-    context.talk.flush()?;
+    context.voice.flush()?;
     // What was asked for twice is missing once.
     let gone: BTreeSet<Gone> = gone.into_iter().collect();
     let gone: Vec<_> = gone.iter().map(|gone| gone.shown(&room)).collect();
@@ -194,7 +194,7 @@ impl Printer<'_> {
 
     fn print(&mut self, event: &Event) -> Result<(), Failure> {
         let look = if self.args.raw { Look::Raw } else { Look::Line };
-        self.context.talk.message(event, look)
+        self.context.voice.message(event, look)
     }
 }
 

@@ -99,7 +99,7 @@ impl Importer<'_> {
             }
             self.wait(client)?;
             self.listen(client)?;
-            self.context.talk.flush()?;
+            self.context.voice.flush()?;
             let told = format!("{} imported, {} refused", self.stored, self.refused);
             self.progress.at(self.bytes, told);
         }
@@ -108,7 +108,7 @@ impl Importer<'_> {
     fn ended(&mut self) -> Result<(), Failure> {
         let Self { stored, refused, .. } = *self;
         let told = format!("messages imported: {stored}, lines refused: {refused}");
-        self.progress.aside(|| self.context.talk.say("imported", &told));
+        self.progress.aside(|| self.context.voice.say("imported", &told));
         match self.stopped.take() {
             Some(failure) => Err(advised(failure)),
             None if refused > 0 => {
@@ -240,9 +240,9 @@ impl Importer<'_> {
             return Ok(());
         }
         self.stored += 1;
-        if self.context.talk.is_json() {
+        if self.context.voice.is_json() {
             reply.insert("message_id".to_owned(), Value::from(id));
-            self.context.talk.object(&Value::Object(reply).to_string())?;
+            self.context.voice.object(&Value::Object(reply).to_string())?;
         }
         Ok(())
     }
@@ -264,14 +264,14 @@ impl Importer<'_> {
         self.refused += 1;
         let mut told = failure.clone();
         told.message = format!("{} line {line}: {}", self.name, failure.message);
-        self.progress.aside(|| self.context.talk.fail(&told));
+        self.progress.aside(|| self.context.voice.fail(&told));
     }
 
     /// The connection broke: a new one is made within the timeout, and what has no answer is posted again.
     fn again(&mut self, client: &mut Client, reason: &str) -> Result<(), Failure> {
         if self.lost.is_none() {
             let told = format!("lost the daemon ({reason}); trying again");
-            self.progress.aside(|| self.context.talk.say("lost", &told));
+            self.progress.aside(|| self.context.voice.say("lost", &told));
         }
         let until = *self.lost.get_or_insert(self.context.deadline());
         let fresh = self.speaker.call_again(self.context, RETRY_PAUSE, until);

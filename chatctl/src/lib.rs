@@ -32,17 +32,17 @@ pub mod signals;
 pub mod status;
 pub mod table;
 pub mod tail;
-pub mod talk;
 pub mod topic;
 pub mod usage;
 pub mod visible;
+pub mod voice;
 
 use args::{Command, CommandLine};
 use ask::Context;
 use clap::{CommandFactory, FromArgMatches};
 use failure::Failure;
 use std::ffi::OsString;
-use talk::Talk;
+use voice::Voice;
 
 /// Carries out a command line, and says what the process is to end with.
 pub fn run(line: &[OsString]) -> u8 {
@@ -57,30 +57,30 @@ pub fn run(line: &[OsString]) -> u8 {
         // The manual is no matter of a daemon: whoever named one wrongly reads there how to name it.
         (command_line.global.server, command_line.global.as_nick) = (None, None);
     }
-    let mut talk = Talk::new(&command_line.global);
+    let mut voice = Voice::new(&command_line.global);
     // These two need no daemon, and say nothing of one that is named wrongly.
     let printed = match &command_line.command {
-        Command::Completion(args) => Some(completion::script(&mut talk, args)),
+        Command::Completion(args) => Some(completion::script(&mut voice, args)),
         Command::Complete(args) => {
-            Some(completion::complete(&mut talk, command_line.global.server.clone(), args))
+            Some(completion::complete(&mut voice, command_line.global.server.clone(), args))
         }
         _ => None,
     };
     if let Some(printed) = printed {
         return printed.map_or_else(|failure| failure.exit.code(), |()| failure::Exit::Done.code());
     }
-    let (is_check, is_json) = (matches!(command_line.command, Command::Check(_)), talk.is_json());
-    let (failure, talk) = match Context::new(command_line.global, talk) {
+    let (is_check, is_json) = (matches!(command_line.command, Command::Check(_)), voice.is_json());
+    let (failure, voice) = match Context::new(command_line.global, voice) {
         Ok(mut context) => match carry_out(&mut context, &command_line.command) {
             Ok(status) => return status,
-            Err(failure) => (failure, context.talk),
+            Err(failure) => (failure, context.voice),
         },
         Err(pair) => pair,
     };
     if is_check {
         return check::failed(&failure, is_json);
     }
-    talk.fail(&failure);
+    voice.fail(&failure);
     failure.exit.code()
 }
 
@@ -111,7 +111,7 @@ fn carry_out(context: &mut Context, command: &Command) -> Result<u8, Failure> {
         Command::Reload => operate::reload(context),
         Command::Stop => look::stop(context),
         Command::Completion(_) | Command::Complete(_) => unreachable!("`run` did it already"),
-        Command::Man(args) => man::man(&mut context.talk, args),
+        Command::Man(args) => man::man(&mut context.voice, args),
     }?;
     Ok(failure::Exit::Done.code())
 }

@@ -36,42 +36,42 @@ pub fn who(context: &mut Context, args: &Who) -> Result<(), Failure> {
             members => members?,
         };
         for nick in names(&members, "nick") {
-            if context.talk.is_json() {
-                context.talk.object(&json!({"room": room, "nick": nick}).to_string())?;
+            if context.voice.is_json() {
+                context.voice.object(&json!({"room": room, "nick": nick}).to_string())?;
             } else if wanted.is_some() {
-                context.talk.line(&nick)?;
+                context.voice.line(&nick)?;
             } else {
-                context.talk.line(&format!("#{room}\t{nick}"))?;
+                context.voice.line(&format!("#{room}\t{nick}"))?;
             }
         }
     }
-    context.talk.flush()
+    context.voice.flush()
 }
 
 /// `chatctl rooms`: a line by room.
 pub fn rooms(context: &mut Context) -> Result<(), Failure> {
     let mut client = context.call()?;
     let rooms = context.ask_pages(&mut client, "rooms", Fields::new(), ROOMS)?;
-    if context.talk.is_json() {
+    if context.voice.is_json() {
         for room in rooms {
-            context.talk.object(&room.to_string())?;
+            context.voice.object(&room.to_string())?;
         }
-        return context.talk.flush();
+        return context.voice.flush();
     }
     let widest = rooms.iter().filter_map(|room| room["room"].as_str()).map(str::len).max();
     let width = widest.unwrap_or(0) + 1;
-    context.talk.line(&format!("{:width$}  MEMBERS  FOLLOWERS  LAST SEQ", "ROOM"))?;
+    context.voice.line(&format!("{:width$}  MEMBERS  FOLLOWERS  LAST SEQ", "ROOM"))?;
     for room in rooms {
         let name = format!("#{}", room["room"].as_str().unwrap_or("?"));
         let number = |field: &str| room[field].as_u64().unwrap_or(0);
-        context.talk.line(&format!(
+        context.voice.line(&format!(
             "{name:width$}  {:7}  {:9}  {:8}",
             number("members"),
             number("followers"),
             number("seq")
         ))?;
     }
-    context.talk.flush()
+    context.voice.flush()
 }
 
 /// `chatctl ping`: the time of one round trip on an open connection.
@@ -82,13 +82,13 @@ pub fn ping(context: &mut Context) -> Result<(), Failure> {
     let before = clock::now();
     context.ask(&mut client, "ping", Fields::new(), &mut |_| Ok(()))?;
     let micros = clock::now().since(before).as_micros();
-    if context.talk.is_json() {
-        context.talk.object(&json!({"round_trip_us": micros}).to_string())?;
+    if context.voice.is_json() {
+        context.voice.object(&json!({"round_trip_us": micros}).to_string())?;
     } else {
         let took = moments::span_shown(micros);
-        context.talk.line(&format!("{} answered in {took}", context.server))?;
+        context.voice.line(&format!("{} answered in {took}", context.server))?;
     }
-    context.talk.flush()
+    context.voice.flush()
 }
 
 /// `chatctl stop`: asks the daemon to end, and waits until it has: until it holds no socket any more and
@@ -97,7 +97,7 @@ pub fn stop(context: &mut Context) -> Result<(), Failure> {
     let mut client = context.call()?;
     let is_managed = client.is_managed();
     context.ask(&mut client, "stop", Fields::new(), &mut |_| Ok(()))?;
-    context.talk.whisper("stopping", "the daemon is emptying its queues");
+    context.voice.whisper("stopping", "the daemon is emptying its queues");
     let deadline = context.deadline();
     while !client.is_lost() {
         let now = clock::now();
@@ -112,7 +112,7 @@ pub fn stop(context: &mut Context) -> Result<(), Failure> {
     if is_managed {
         // A look whether it is gone would start it again.
         let text = "the daemon has ended; systemd starts it again for the next who connects, until its sockets are stopped, too";
-        context.talk.say("stopped", text);
+        context.voice.say("stopped", text);
         return Ok(());
     }
     while is_ending(context, deadline) {
@@ -121,7 +121,7 @@ pub fn stop(context: &mut Context) -> Result<(), Failure> {
         }
         pause(STOP_PAUSE)?;
     }
-    context.talk.say("stopped", "the daemon has ended");
+    context.voice.say("stopped", "the daemon has ended");
     Ok(())
 }
 

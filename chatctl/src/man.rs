@@ -5,7 +5,7 @@
 
 use crate::args::Man;
 use crate::failure::{Exit, Failure};
-use crate::talk::Talk;
+use crate::voice::Voice;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use std::fs::File;
 use std::io::{self, ErrorKind, Seek, Write};
@@ -24,24 +24,24 @@ const SOURCES: [&str; 4] = [
 ];
 
 /// `chatctl man`.
-pub fn man(talk: &mut Talk, args: &Man) -> Result<(), Failure> {
-    if talk.is_json() {
+pub fn man(voice: &mut Voice, args: &Man) -> Result<(), Failure> {
+    if voice.is_json() {
         return Err(Failure::usage("a page of the manual has no form as JSON"));
     }
     let at = NAMES.iter().position(|name| *name == args.page);
     let source = SOURCES[at.expect("the command line takes these names only")];
-    if talk.is_terminal() {
+    if voice.is_terminal() {
         // It comes back only where it failed.
         let error = show(source);
         if error.kind() != ErrorKind::NotFound {
             return Err(Failure::new(Exit::Refused, "man", format!("man: {error}")));
         }
-        talk.say("no_man", "there is no `man` on this machine: this is the page's source");
+        voice.say("no_man", "there is no `man` on this machine: this is the page's source");
     }
     for line in source.lines() {
-        talk.line(line)?;
+        voice.line(line)?;
     }
-    talk.flush()
+    voice.flush()
 }
 
 /// Becomes `man`, with the page as its input; why that cannot be.

@@ -19,7 +19,7 @@ const PAGE_CONNECTIONS: u32 = 500;
 pub fn whois(context: &mut Context, args: &Whois) -> Result<(), Failure> {
     let fields = fields([("nick", Value::from(nick(&args.nick)?))]);
     let reply = ask(context, "whois", fields)?;
-    if context.talk.is_json() {
+    if context.voice.is_json() {
         return object(context, reply);
     }
     let now = clock::wall();
@@ -43,10 +43,10 @@ pub fn whois(context: &mut Context, args: &Whois) -> Result<(), Failure> {
         ("address", own("address")),
     ] {
         if let Some(value) = value.filter(|value| !value.is_empty()) {
-            context.talk.line(&format!("{name:10} {value}"))?;
+            context.voice.line(&format!("{name:10} {value}"))?;
         }
     }
-    context.talk.flush()
+    context.voice.flush()
 }
 
 /// `chatctl clients`: a line by connection.
@@ -71,11 +71,11 @@ pub fn clients(context: &mut Context, args: &Clients) -> Result<(), Failure> {
             None => break,
         }
     }
-    if context.talk.is_json() {
+    if context.voice.is_json() {
         for entry in all {
-            context.talk.object(&entry.to_string())?;
+            context.voice.object(&entry.to_string())?;
         }
-        return context.talk.flush();
+        return context.voice.flush();
     }
     let lines = if args.slow { slow(&all) } else { connected(&all) };
     print(context, &lines)
@@ -191,11 +191,11 @@ pub fn unban(context: &mut Context, args: &Unban) -> Result<(), Failure> {
 pub fn bans(context: &mut Context) -> Result<(), Failure> {
     let reply = ask(context, "bans", Fields::new())?;
     let all = list(&reply, "bans");
-    if context.talk.is_json() {
+    if context.voice.is_json() {
         for entry in all {
-            context.talk.object(&entry.to_string())?;
+            context.voice.object(&entry.to_string())?;
         }
-        return context.talk.flush();
+        return context.voice.flush();
     }
     let head =
         [("WHO", Lean::Left), ("UNTIL", Lean::Left), ("BY", Lean::Left), ("REASON", Lean::Left)];
@@ -231,12 +231,12 @@ pub fn announce(context: &mut Context, args: &Announce) -> Result<(), Failure> {
 pub fn log_level(context: &mut Context, args: &LogLevel) -> Result<(), Failure> {
     let level = args.level.map(|level| ("level", Value::from(level.word())));
     let reply = ask(context, "log_level", fields(level))?;
-    if context.talk.is_json() {
+    if context.voice.is_json() {
         return object(context, reply);
     }
     let level = reply.get("level").and_then(Value::as_str).unwrap_or("?").to_owned();
-    context.talk.line(&level)?;
-    context.talk.flush()
+    context.voice.line(&level)?;
+    context.voice.flush()
 }
 
 /// `chatctl debug-stall`: the answer comes when it is over, so it is waited for longer.
@@ -320,23 +320,23 @@ pub fn done(
     reply: Fields,
     said: impl FnOnce(&Fields) -> String,
 ) -> Result<(), Failure> {
-    if context.talk.is_json() {
+    if context.voice.is_json() {
         return object(context, reply);
     }
-    context.talk.say("done", &said(&reply));
+    context.voice.say("done", &said(&reply));
     Ok(())
 }
 
 /// A reply without what belongs to the request.
 pub fn object(context: &mut Context, mut reply: Fields) -> Result<(), Failure> {
     reply.retain(|name, _| name != "reply" && name != "ok");
-    context.talk.object(&Value::Object(reply).to_string())?;
-    context.talk.flush()
+    context.voice.object(&Value::Object(reply).to_string())?;
+    context.voice.flush()
 }
 
 fn print(context: &mut Context, lines: &[String]) -> Result<(), Failure> {
-    lines.iter().try_for_each(|line| context.talk.line(line))?;
-    context.talk.flush()
+    lines.iter().try_for_each(|line| context.voice.line(line))?;
+    context.voice.flush()
 }
 
 fn closed(reply: &Fields) -> String {

@@ -43,7 +43,7 @@ pub fn send(context: &mut Context, args: &Send) -> Result<(), Failure> {
     };
     let source = source::source(args)?;
     if args.text.is_empty() && args.file.is_none() && std::io::stdin().is_terminal() {
-        context.talk.say("typing", "type the message; Ctrl-D on a line of its own ends it");
+        context.voice.say("typing", "type the message; Ctrl-D on a line of its own ends it");
     }
     let mut client = context.connect()?;
     let (speaker, hello) = Speaker::greet(context, &mut client)?;
@@ -106,7 +106,7 @@ impl Sender<'_> {
             self.wait(client, input)?;
             self.listen(client)?;
         }
-        self.context.talk.flush()?;
+        self.context.voice.flush()?;
         if self.args.wait == Wait::None {
             self.farewell(client);
         }
@@ -231,11 +231,11 @@ impl Sender<'_> {
             ("room", seq) => format!("stored as #{} {}", self.to.1, seq.unwrap_or(0)),
             _ => format!("sent to @{}", self.to.1),
         };
-        self.context.talk.whisper("stored", &what);
-        if self.context.talk.is_json() {
+        self.context.voice.whisper("stored", &what);
+        if self.context.voice.is_json() {
             reply.insert("message_id".to_owned(), Value::from(id));
-            self.context.talk.object(&Value::Object(reply).to_string())?;
-            self.context.talk.flush()?;
+            self.context.voice.object(&Value::Object(reply).to_string())?;
+            self.context.voice.flush()?;
         }
         Ok(())
     }
@@ -248,10 +248,10 @@ impl Sender<'_> {
             return Ok(());
         };
         let by = event.text("by").unwrap_or("?");
-        self.context.talk.whisper("delivered", &format!("{by} has message {}", message.number));
-        if self.context.talk.is_json() {
-            self.context.talk.object(&event.line)?;
-            self.context.talk.flush()?;
+        self.context.voice.whisper("delivered", &format!("{by} has message {}", message.number));
+        if self.context.voice.is_json() {
+            self.context.voice.object(&event.line)?;
+            self.context.voice.flush()?;
         }
         Ok(())
     }
@@ -288,7 +288,7 @@ impl Sender<'_> {
     /// The connection broke: a new one is made within the timeout, and what has no answer is sent again.
     fn again(&mut self, client: &mut Client, reason: &str) -> Result<(), Failure> {
         if self.unacknowledged.is_none() {
-            self.context.talk.say("lost", &format!("lost the daemon ({reason}); trying again"));
+            self.context.voice.say("lost", &format!("lost the daemon ({reason}); trying again"));
         }
         let until = *self.unacknowledged.get_or_insert(self.context.deadline());
         let fresh = self.speaker.call_again(self.context, RETRY_PAUSE, until);

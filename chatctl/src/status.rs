@@ -25,17 +25,17 @@ pub fn asked(context: &mut Context) -> Result<(Fields, Fields), Failure> {
 /// `chatctl status`.
 pub fn status(context: &mut Context) -> Result<(), Failure> {
     let (hello, mut stats) = asked(context)?;
-    if context.talk.is_json() {
+    if context.voice.is_json() {
         if let Some(history) = hello.get("history") {
             stats.insert("history".to_owned(), history.clone());
         }
-        context.talk.object(&Value::Object(stats).to_string())?;
-        return context.talk.flush();
+        context.voice.object(&Value::Object(stats).to_string())?;
+        return context.voice.flush();
     }
     for line in lines(&context.server.to_string(), &hello, stats) {
-        context.talk.line(&line)?;
+        context.voice.line(&line)?;
     }
-    context.talk.flush()
+    context.voice.flush()
 }
 
 /// The statistics that were not told yet, and the lines that were made of them.

@@ -18,7 +18,7 @@ use crate::clock;
 use crate::failure::{Exit, Failure};
 use crate::moments;
 use crate::signals::Signals;
-use crate::talk::Look;
+use crate::voice::Look;
 use cursor::Cursor;
 use nix::poll::{PollFd, PollFlags};
 use places::Places;
@@ -178,7 +178,7 @@ impl Follower<'_> {
     fn finish(&mut self, outcome: Result<(), Failure>) -> Result<(), Failure> {
         let saved = self.let_go();
         // From here on a reader who takes their time keeps nobody from ending this.
-        let flushed = self.context.talk.flush();
+        let flushed = self.context.voice.flush();
         if flushed.is_ok() {
             self.note_all();
         }
@@ -237,7 +237,7 @@ impl Follower<'_> {
 
     fn cannot_keep(&self, failure: &Failure) {
         let text = format!("{failure}; where this is cannot be kept for now");
-        self.context.talk.say("cursor", &text);
+        self.context.voice.say("cursor", &text);
     }
 
     /// The program for this event has had it.
@@ -302,7 +302,7 @@ impl Follower<'_> {
         let began = if let Some(began) = self.lost {
             began
         } else {
-            self.context.talk.say("lost", &format!("{what}; looking for it"));
+            self.context.voice.say("lost", &format!("{what}; looking for it"));
             *self.lost.insert(clock::now())
         };
         let until = match self.args.reconnect.unwrap_or(Reconnect::Forever) {
@@ -331,10 +331,10 @@ impl Follower<'_> {
     /// Waits until the first of these moments; ends quietly where the reader of stdout goes away meanwhile.
     fn pause(&self, now: Now, until: [Option<Now>; 3]) -> Result<(), Failure> {
         let first = until.into_iter().flatten().min().unwrap_or(now);
-        let mut fds = [PollFd::new(self.context.talk.descriptor(), PollFlags::empty())];
+        let mut fds = [PollFd::new(self.context.voice.descriptor(), PollFlags::empty())];
         crate::client::poll(&mut fds, Some(first.since(now)))
             .map_err(|error| Failure::unreachable(error.to_string()))?;
-        if self.context.talk.is_deserted() { Err(Failure::quiet()) } else { Ok(()) }
+        if self.context.voice.is_deserted() { Err(Failure::quiet()) } else { Ok(()) }
     }
 }
 

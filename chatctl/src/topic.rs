@@ -39,13 +39,13 @@ pub fn topic(context: &mut Context, args: &Topic) -> Result<(), Failure> {
             text => format!("#{room}: {text}"),
         });
     }
-    if context.talk.is_json() {
+    if context.voice.is_json() {
         return object(context, reply);
     }
     if !text.is_empty() {
-        context.talk.line(&text)?;
+        context.voice.line(&text)?;
     }
-    context.talk.flush()
+    context.voice.flush()
 }
 
 fn ask(

@@ -8,7 +8,7 @@ use crate::ask::{Context, has_more, of_room};
 use crate::client::{Client, Fields};
 use crate::clock;
 use crate::failure::Failure;
-use crate::talk::Talk;
+use crate::voice::Voice;
 use proto::{Network, Now, Span};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -55,8 +55,8 @@ impl Asking {
             color: Color::Never,
             timeout: PATIENCE,
         };
-        let talk = Talk::new(&flags);
-        let context = Context::new(flags, talk).ok()?;
+        let voice = Voice::new(&flags);
+        let context = Context::new(flags, voice).ok()?;
         let client = context.connect().ok()?;
         let mut asking = Self { context, client, end };
         if asking.context.server.is_remote() {

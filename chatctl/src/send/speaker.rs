@@ -99,13 +99,13 @@ fn be_called(
     let reply = match ask(context, client, name) {
         Err(failure) if !only && is_about_the_name(&failure) => {
             let why = format!("{} A guest's name will do.", failure.message);
-            context.talk.whisper("guest", &why);
+            context.voice.whisper("guest", &why);
             ask(context, client, None)?
         }
         reply => reply?,
     };
     if let Some(name) = reply.get("nick").and_then(Value::as_str) {
-        context.talk.whisper("name", &format!("speaking as {name}"));
+        context.voice.whisper("name", &format!("speaking as {name}"));
     }
     Ok(reply)
 }

@@ -14,7 +14,7 @@ use crate::failure::Failure;
 use crate::moments;
 use crate::past::Gone;
 use crate::signals::Signals;
-use crate::talk::is_gone;
+use crate::voice::is_gone;
 use nix::poll::PollFlags;
 use proto::Now;
 use serde_json::{Value, json};
@@ -83,7 +83,7 @@ impl Follower<'_> {
                 return Ok(Ended::Done);
             }
             let ready = {
-                let mut others = vec![(self.context.talk.descriptor(), PollFlags::empty())];
+                let mut others = vec![(self.context.voice.descriptor(), PollFlags::empty())];
                 let signals = self.signals.iter().map(Signals::descriptor);
                 others.extend(signals.map(|fd| (fd, PollFlags::POLLIN)));
                 let due = self.cursor.as_ref().and_then(super::Cursor::due);
@@ -215,7 +215,7 @@ impl Follower<'_> {
             if !asked.again {
                 self.begun();
             }
-            self.context.talk.whisper("following", "following");
+            self.context.voice.whisper("following", "following");
         } else if asked.rooms.take_if(|rooms| rooms == id).is_some() {
             self.listed(asked, &reply)?;
         } else if let Some(replay) = asked.replay.take_if(|replay| replay.id == id) {
@@ -230,7 +230,7 @@ impl Follower<'_> {
         self.reached.get_or_insert(clock::now());
         if let Some(lost) = self.lost.take() {
             let gone = moments::span_shown(clock::now().since(lost).as_micros());
-            self.context.talk.say("found", &format!("found the daemon after {gone}"));
+            self.context.voice.say("found", &format!("found the daemon after {gone}"));
         }
         let history = reply.get("history").and_then(Value::as_str).map(str::to_owned);
         let known = self.history.take();
@@ -239,7 +239,7 @@ impl Follower<'_> {
             // What was said between our last message of the old one and its end is lost, if there was anything.
             self.gap = true;
             let text = "the daemon has begun a new history: what was said last before it ended may be missing";
-            self.context.talk.say("new_history", text);
+            self.context.voice.say("new_history", text);
         }
         self.history = history;
         if !asked.again
@@ -353,7 +353,7 @@ impl Follower<'_> {
             "gap" => self.left_out(&room, &event),
             "notice" => {
                 let text = event.text("text").unwrap_or("");
-                self.context.talk.say("notice", &format!("from the operator: {text}"));
+                self.context.voice.say("notice", &format!("from the operator: {text}"));
                 Ok(())
             }
             "bye" => {
@@ -411,7 +411,7 @@ impl Follower<'_> {
     /// Says that this is missing.
     fn missing(&mut self, room: &str, gone: Gone) -> Result<(), Failure> {
         self.gap = true;
-        self.context.talk.say("gap", &gone.shown(room));
+        self.context.voice.say("gap", &gone.shown(room));
         if !self.args.events {
             return Ok(());
         }
@@ -429,9 +429,9 @@ impl Follower<'_> {
             return Ok(());
         }
         if event.name == "message" {
-            self.context.talk.message(&event, self.look)
+            self.context.voice.message(&event, self.look)
         } else {
-            self.context.talk.event(&event, self.look)
+            self.context.voice.event(&event, self.look)
         }
     }
 
@@ -464,7 +464,7 @@ impl Follower<'_> {
             if let Some(why) = why {
                 self.failed_runs += 1;
                 let text = exec::failed(&self.args.exec, &event, &why);
-                self.context.talk.say("exec", &text);
+                self.context.voice.say("exec", &text);
             }
             if is_called {
                 return Ok(Some(Ended::Signal));

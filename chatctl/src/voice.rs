@@ -19,7 +19,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 const PIECE_BYTES_MAX: usize = 4096;
 
 /// stdout and stderr, and how to write there.
-pub struct Talk {
+pub struct Voice {
     out: io::Stdout,
     gathered: Vec<u8>,
     terminal: bool,
@@ -47,7 +47,7 @@ pub enum Look {
     Raw,
 }
 
-impl Talk {
+impl Voice {
     /// The streams of this process, in the form that the flags ask for.
     pub fn new(flags: &Global) -> Self {
         let out = io::stdout();
@@ -278,13 +278,13 @@ pub fn is_gone(flags: PollFlags) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Look, Talk, Volume};
+    use super::{Look, Voice, Volume};
     use crate::client::Event;
     use serde_json::{Value, json};
 
-    fn talk(terminal: bool, color: bool, json: bool) -> Talk {
+    fn voice(terminal: bool, color: bool, json: bool) -> Voice {
         let (out, gathered) = (std::io::stdout(), Vec::new());
-        Talk { out, gathered, terminal, color, json, volume: Volume::Usual }
+        Voice { out, gathered, terminal, color, json, volume: Volume::Usual }
     }
 
     fn event(fields: &Value) -> Event {
@@ -297,9 +297,9 @@ mod tests {
         Event { name: "message".to_owned(), fields, line }
     }
 
-    fn said(mut talk: Talk, fields: &Value, look: Look) -> String {
-        talk.message(&event(fields), look).expect("gathered");
-        String::from_utf8(talk.gathered).expect("text")
+    fn said(mut voice: Voice, fields: &Value, look: Look) -> String {
+        voice.message(&event(fields), look).expect("gathered");
+        String::from_utf8(voice.gathered).expect("text")
     }
 
     #[test]
@@ -307,23 +307,23 @@ mod tests {
         let evil =
             json!({"text": "\u{1b}[2J\n00:00:00 root: forged\u{9b}1m", "from": "e\u{202e}ve"});
         for (look, head) in [(Look::Line, "nonsense e\\u{202e}ve: "), (Look::Raw, "")] {
-            let shown = said(talk(true, false, false), &evil, look);
+            let shown = said(voice(true, false, false), &evil, look);
             assert_eq!(shown, format!("{head}\\e[2J\n    00:00:00 root: forged\\x9b1m\n"));
         }
-        let shown = said(talk(true, false, true), &evil, Look::Line);
+        let shown = said(voice(true, false, true), &evil, Look::Line);
         assert!(shown.contains("\\u001b[2J") && shown.contains("\\u009b"), "{shown}");
         assert_eq!(shown.lines().count(), 1);
     }
 
     #[test]
     fn data_is_hex_on_a_terminal() {
-        let shown = said(talk(true, false, false), &json!({"data": "/wA="}), Look::Line);
+        let shown = said(voice(true, false, false), &json!({"data": "/wA="}), Look::Line);
         assert_eq!(shown, "nonsense eve: [2 bytes: ff 00]\n");
     }
 
     #[test]
     fn the_room_is_named_where_there_are_several_and_colour_is_ours_alone() {
-        let shown = said(talk(true, true, false), &json!({"text": "hello"}), Look::LineWithRoom);
+        let shown = said(voice(true, true, false), &json!({"text": "hello"}), Look::LineWithRoom);
         let expected =
             "\u{1b}[2mnonsense\u{1b}[0m \u{1b}[2m#lobby\u{1b}[0m \u{1b}[1meve\u{1b}[0m: hello\n";
         assert_eq!(shown, expected);
