@@ -32,6 +32,7 @@ pub mod signals;
 pub mod status;
 pub mod table;
 pub mod tail;
+pub mod tcp;
 pub mod topic;
 pub mod usage;
 pub mod visible;

@@ -1,13 +1,13 @@
 //! Where the daemon is looked for, and how it is called: an address given, or the places where a daemon
 //! puts its control socket, the user's own first.
 //!
-//! It makes connections and says in full why one cannot be made; it speaks no word of the protocol. Names of hosts
-//! are looked up in `resolve`.
+//! It makes connections and says in full why one cannot be made; it speaks no word of the protocol. How TCP is called
+//! is the business of `tcp`.
 
 use crate::client::{Client, Framing, SocketTransport, poll};
 use crate::clock;
 use crate::failure::{Exit, Failure};
-use crate::resolve;
+use crate::tcp;
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
 use proto::{Now, Span};
@@ -15,12 +15,10 @@ use std::cell::Cell;
 use std::env;
 use std::fmt;
 use std::io;
-use std::net::{Ipv6Addr, SocketAddr, TcpStream};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 /// Between two tries to connect to a daemon whose queue of callers is full.
 const CROWDED_PAUSE: Span = Span::from_millis(10);
@@ -56,7 +54,8 @@ impl Server {
         let path = match text.split_once("://") {
             Some(("unix", path)) => path,
             Some(("tcp", rest)) => {
-                let (host, port) = host_and_port(rest).ok_or_else(|| {
+                let place = tcp::host_and_port(rest, USUAL_PORT).filter(|(_, port)| *port != 0);
+                let (host, port) = place.ok_or_else(|| {
                     let help = "write tcp://HOST, tcp://HOST:PORT or tcp://[IPV6]:PORT";
                     Failure::usage(format!("`{text}` is no address; {help}"))
                 })?;
@@ -71,7 +70,8 @@ impl Server {
         if path.is_empty() {
             return Err(Failure::usage(format!("`{text}` names no control socket; use unix:PATH")));
         }
-        let is_address = path == text && text.contains(':') && host_and_port(text).is_some();
+        let is_address =
+            path == text && text.contains(':') && tcp::host_and_port(text, USUAL_PORT).is_some();
         if is_address && !Path::new(text).exists() {
             let message =
                 format!("`{text}` is no control socket; for an address write tcp://{text}");
@@ -193,67 +193,11 @@ enum NoCall {
     Nobody(String),
 }
 
-/// The host and the port of `HOST`, `HOST:PORT`, `[IPV6]` or `[IPV6]:PORT`; a slash at the end is forgiven.
-fn host_and_port(text: &str) -> Option<(String, u16)> {
-    let text = text.strip_suffix('/').unwrap_or(text);
-    let (host, port) = match text.strip_prefix('[') {
-        Some(rest) => {
-            let (host, after) = rest.split_once(']')?;
-            let numeric = host.split_once('%').map_or(host, |(address, _)| address);
-            numeric.parse::<Ipv6Addr>().ok()?;
-            let port = if after.is_empty() { None } else { Some(after.strip_prefix(':')?) };
-            (host, port)
-        }
-        None => match text.split_once(':') {
-            Some((host, port)) => (host, Some(port)),
-            None => (text, None),
-        },
-    };
-    let strange = |c: char| c.is_whitespace() || c.is_control() || "/@?#[]".contains(c);
-    if host.is_empty() || host.contains(strange) {
-        return None;
-    }
-    let port = match port {
-        Some(port) => port.parse().ok().filter(|port| *port != 0)?,
-        None => USUAL_PORT,
-    };
-    Some((host.to_owned(), port))
-}
-
 fn call_host(host: &str, port: u16, deadline: Now) -> Result<Client, NoCall> {
-    let addresses = resolve::addresses(host, port, deadline).map_err(NoCall::Nobody)?;
-    let mut why = "the name has no address".to_owned();
-    let count = addresses.len();
-    for (number, address) in addresses.into_iter().enumerate() {
-        // Each address has its share of the time, so that one that swallows packets leaves some for the next.
-        let left = deadline.since(clock::now()).as_micros();
-        let share = left / u64::try_from(count - number).unwrap_or(u64::MAX).max(1);
-        if share == 0 {
-            return Err(NoCall::Nobody("no answer in time".to_owned()));
-        }
-        match call_address(&address, Duration::from_micros(share)) {
-            Ok(client) => return Ok(client),
-            Err(error) => why = network_reason(&error),
-        }
-    }
-    Err(NoCall::Nobody(why))
-}
-
-fn call_address(address: &SocketAddr, patience: Duration) -> io::Result<Client> {
-    let stream = TcpStream::connect_timeout(address, patience)?;
-    // A port of this machine where nobody listens can be given to the caller itself: it would talk to itself.
-    if stream.local_addr()? == stream.peer_addr()? {
-        return Err(io::ErrorKind::ConnectionRefused.into());
-    }
-    Ok(Client::new(Box::new(SocketTransport::tcp(stream)?), Framing::Frames))
-}
-
-fn network_reason(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::ConnectionRefused => "nobody listens there".to_owned(),
-        io::ErrorKind::TimedOut => "no answer in time".to_owned(),
-        _ => error.to_string(),
-    }
+    let stream = tcp::call(host, port, deadline).map_err(NoCall::Nobody)?;
+    let transport = SocketTransport::tcp(stream);
+    let transport = transport.map_err(|error| NoCall::Nobody(error.to_string()))?;
+    Ok(Client::new(Box::new(transport), Framing::Frames))
 }
 
 fn call_path(path: &Path, deadline: Now) -> Result<Client, NoCall> {
