@@ -3,12 +3,14 @@
 
 mod operate;
 mod shell;
+mod talk;
 
 pub use operate::{
     Announce, Ban, Bounds, Check, Clients, DebugStall, Kick, LogLevel, Unban, Weight, Whois,
 };
 
 pub use shell::{Complete, Completion, Shell};
+pub use talk::Talk;
 
 use crate::{failure, man, moments};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -105,6 +107,8 @@ pub enum Command {
     Export(Export),
     /// Post messages that are JSON lines, as export prints them
     Import(Import),
+    /// Talk with one person directly, without any daemon
+    Talk(Talk),
     /// Who is in a room, or in any
     Who(Who),
     /// The rooms there are
@@ -435,6 +439,7 @@ mod tests {
             "history",
             "export",
             "import",
+            "talk",
             "topic",
             "whois",
             "clients",
@@ -497,6 +502,9 @@ mod tests {
             "chatctl tail --raw --json",
             "chatctl tail -n some",
             "chatctl man chat",
+            "chatctl talk",
+            "chatctl talk host --listen 127.0.0.1",
+            "chatctl talk host --raw --json",
         ] {
             assert_eq!(parse(wrong).expect_err(wrong).exit_code(), 2, "{wrong}");
         }

@@ -12,6 +12,7 @@ pub mod check;
 pub mod client;
 pub mod clock;
 pub mod completion;
+pub mod direct;
 pub mod doctor;
 pub mod export;
 pub mod failure;
@@ -32,6 +33,7 @@ pub mod signals;
 pub mod status;
 pub mod table;
 pub mod tail;
+pub mod talk;
 pub mod tcp;
 pub mod topic;
 pub mod usage;
@@ -54,9 +56,14 @@ pub fn run(line: &[OsString]) -> u8 {
         Ok(command_line) => command_line,
         Err(error) => return usage::misunderstood(line, error),
     };
-    if matches!(command_line.command, Command::Man(_)) {
+    match command_line.command {
         // The manual is no matter of a daemon: whoever named one wrongly reads there how to name it.
-        (command_line.global.server, command_line.global.as_nick) = (None, None);
+        Command::Man(_) => {
+            (command_line.global.server, command_line.global.as_nick) = (None, None);
+        }
+        // A talk needs none.
+        Command::Talk(_) => command_line.global.server = None,
+        _ => {}
     }
     let mut voice = Voice::new(&command_line.global);
     // These two need no daemon, and say nothing of one that is named wrongly.
@@ -94,6 +101,7 @@ fn carry_out(context: &mut Context, command: &Command) -> Result<u8, Failure> {
         Command::History(args) => history::history(context, args),
         Command::Export(args) => export::export(context, args),
         Command::Import(args) => import::import(context, args),
+        Command::Talk(args) => talk::talk(context, args),
         Command::Who(args) => look::who(context, args),
         Command::Rooms => look::rooms(context),
         Command::Topic(args) => topic::topic(context, args),

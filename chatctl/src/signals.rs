@@ -40,6 +40,19 @@ impl Signals {
         self.set.thread_unblock().map_err(failed)
     }
 
+    /// Takes one that waits: it will do nothing by itself any more.
+    pub fn take(&self) -> Result<Option<Signal>, Failure> {
+        let seen = self.seen.read_signal().map_err(failed)?;
+        let number = seen.and_then(|seen| i32::try_from(seen.ssi_signo).ok());
+        Ok(number.and_then(|number| Signal::try_from(number).ok()))
+    }
+
+    /// Lets one that was taken do what it does: the process ends within this call, unless that is nothing.
+    pub fn obey(&self, signal: Signal) -> Result<(), Failure> {
+        nix::sys::signal::raise(signal).map_err(failed)?;
+        self.let_go()
+    }
+
     /// Readable when one of them waits.
     pub fn descriptor(&self) -> BorrowedFd<'_> {
         self.seen.as_fd()

@@ -14,6 +14,7 @@ mod operate;
 mod seeing;
 mod send;
 mod tail;
+mod talk;
 mod transfer;
 
 use std::process::Output;

@@ -64,6 +64,19 @@ pub struct Refusal {
     pub retry_after: Option<f64>,
 }
 
+impl Refusal {
+    /// What the fields of a reply say that says no.
+    pub fn of(fields: &Fields) -> Self {
+        let text = |name: &str| fields.get(name).and_then(Value::as_str).map(str::to_owned);
+        let code = text("error").unwrap_or_else(|| "refused".to_owned());
+        Self {
+            message: text("message").unwrap_or_else(|| format!("the server refused: {code}")),
+            retry_after: fields.get("retry_after").and_then(Value::as_f64),
+            code,
+        }
+    }
+}
+
 /// Why bytes of the server make no sense; the connection is of no use any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Nonsense {
@@ -179,18 +192,8 @@ fn understand(object: &[u8]) -> Result<Incoming, Nonsense> {
         }
         ServerLine::Reply { id, ok: true, body } => Ok(Incoming::Reply { id, outcome: Ok(body) }),
         ServerLine::Reply { id, ok: false, body } => {
-            Ok(Incoming::Reply { id, outcome: Err(refusal(&body)) })
+            Ok(Incoming::Reply { id, outcome: Err(Refusal::of(&body)) })
         }
-    }
-}
-
-fn refusal(fields: &Fields) -> Refusal {
-    let text = |name: &str| fields.get(name).and_then(Value::as_str).map(str::to_owned);
-    let code = text("error").unwrap_or_else(|| "refused".to_owned());
-    Refusal {
-        message: text("message").unwrap_or_else(|| format!("the server refused: {code}")),
-        retry_after: fields.get("retry_after").and_then(Value::as_f64),
-        code,
     }
 }
 

@@ -239,7 +239,7 @@ mod tests {
     use clap::CommandFactory;
 
     /// The names of values that nothing can be said about before they are typed.
-    const FREE: [&str; 14] = [
+    const FREE: [&str; 16] = [
         "TEXT",
         "REASON",
         "WORDS",
@@ -254,6 +254,8 @@ mod tests {
         "WARN,CRIT",
         "N|all",
         "forever|never|DUR",
+        "HOST[:PORT]",
+        "ADDR",
     ];
 
     fn at(line: &str) -> Place {

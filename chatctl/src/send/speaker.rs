@@ -119,7 +119,7 @@ fn ask(context: &Context, client: &mut Client, nick: Option<&str>) -> Result<Fie
 }
 
 /// The login name, if it can be a nickname.
-fn login_name() -> Option<String> {
+pub fn login_name() -> Option<String> {
     let user = User::from_uid(getuid()).ok().flatten()?;
     Nick::parse(&user.name).ok().map(|nick| nick.as_str().to_owned())
 }
