@@ -130,17 +130,19 @@ fn configuration_page() -> String {
     for key in chatd::config::documented() {
         if key.section != section {
             section = key.section;
-            page.subheading(&if section == "listen" {
-                "[[listen]]".to_owned()
+            page.subheading(&if key.repeats {
+                format!("[[{section}]]")
             } else {
                 format!("[{section}]")
             });
         }
         let mut texts = vec![format!("{}.", key.doc), format!("Values: {}.", key.values)];
-        texts.push(match key.default {
-            Some(default) => format!("Default: `{default}`."),
-            None => "The default depends on the machine.".to_owned(),
-        });
+        match key.default {
+            Some(default) => texts.push(format!("Default: `{default}`.")),
+            // Nothing of a room has a default: its texts say what holds then.
+            None if key.section == "room" => {}
+            None => texts.push("The default depends on the machine.".to_owned()),
+        }
         if key.at_start {
             texts.push("It takes a restart.".to_owned());
         }

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hub::{Durability, Hub, Level, Process};
+use hub::{Durability, Hub, Level, Outbox, Process};
 use nix::errno::Errno;
 use nix::unistd::Uid;
 use proto::{MessageId, Now, Span};
@@ -209,6 +209,8 @@ pub fn run<L: Log>(
     let (store, found) = open_history((config, clock), fresh, &mut driver, &mut log)?;
     let mut hub = Hub::new(settings, seed, found.history, clock.now());
     hub.restore(&found.rooms, found.floor, found.unknown);
+    // Nobody is there to be told anything.
+    hub.open_lasting_rooms(Clock::wall(), &mut Outbox::default());
     hub.served_by(process);
     let tuning =
         Tuning { paced: config.pace, shutdown_timeout: config.shutdown_timeout, supervised };

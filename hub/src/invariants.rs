@@ -23,6 +23,7 @@ impl Hub {
             self.check_room(no, room);
         }
         self.rooms.check_makers();
+        self.check_lasting_rooms();
         self.check_waiting();
         self.check_replays();
         self.check_quotas();
@@ -253,7 +254,7 @@ impl Hub {
                 "who follows everything is in each room"
             );
         }
-        let stays = no == self.rooms.home || !room.is_idle();
+        let stays = room.is_lasting() || !room.is_idle();
         assert!(stays || self.rooms.is_awaited(no), "a room that nothing keeps goes");
     }
 

@@ -34,6 +34,7 @@ mod former;
 mod hits;
 mod invariants;
 mod kept;
+mod lasting;
 mod lately;
 mod leave;
 mod lives;
@@ -75,7 +76,7 @@ pub use planted::Planted;
 pub use proto::Level;
 pub use rights::{Groups, Rights};
 pub use rooms::Ticket;
-pub use settings::{Anonymous, Quota, Settings};
+pub use settings::{Anonymous, LastingRoom, Quota, Settings};
 pub use stats::{Census, Condition, Memory, Process, StoreState};
 pub use store::{
     Answer, Durability, Fetch, FetchError, Fetched, KeptMessage, KeptRoom, Order, Outcome, Page,

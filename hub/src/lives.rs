@@ -53,13 +53,21 @@ impl Hub {
         Ok(())
     }
 
-    /// Makes a room for a connection that may. Who follows everything hears it from its beginning.
+    /// Makes a room for a connection that may.
     pub(crate) fn make(&mut self, id: ConnId, name: &RoomName) -> RoomNo {
         assert!(self.connections.get(id).is_some(), "who makes a room is there");
-        let no = self.rooms.make(name.clone());
+        let no = self.make_room(name);
         if self.connections.known(id).share.is_some() {
             self.rooms.note_maker(no, id);
         }
+        // Where nothing comes of it, it goes again.
+        self.rooms.may_be_idle(no);
+        no
+    }
+
+    /// Makes a room. Who follows everything hears it from its beginning.
+    pub(crate) fn make_room(&mut self, name: &RoomName) -> RoomNo {
+        let no = self.rooms.make(name.clone());
         let followers = self.rooms.everywhere();
         self.has_done(followers.len() / 8);
         for follower in followers {
@@ -67,14 +75,13 @@ impl Hub {
                 self.enter(follower, no, Standing::Overhearing);
             }
         }
-        // Where nothing comes of it, it goes again.
-        self.rooms.may_be_idle(no);
         no
     }
 
     /// Forgets a room in which there is nothing any more. Who follows everything goes out of it.
     pub(crate) fn sweep(&mut self, no: RoomNo) {
-        if no == self.rooms.home || !self.rooms.get(no).is_some_and(Room::is_idle) {
+        let goes = |room: &Room| !room.is_lasting() && room.is_idle();
+        if !self.rooms.get(no).is_some_and(goes) {
             return;
         }
         let room = self.rooms.remove(no);

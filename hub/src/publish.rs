@@ -127,9 +127,14 @@ impl Hub {
             Pending::Presence(presence) => {
                 self.publish(no, &presence.event(&name), None, None, out);
             }
-            Pending::Topic { conn, nick, topic } => {
-                let event = Event::Topic { room: &name, nick: nick.as_str(), topic: &topic };
-                self.publish(no, &event, None, Some(conn), out);
+            Pending::Topic { by, topic } => {
+                let (conn, nick) = by.unzip();
+                // Who decides for the server speaks in its name.
+                let server = nick.is_none().then(|| self.settings.server_name.clone());
+                let nick =
+                    nick.as_ref().map_or(server.as_deref().unwrap_or_default(), Nick::as_str);
+                let event = Event::Topic { room: &name, nick, topic: &topic };
+                self.publish(no, &event, None, conn, out);
             }
             Pending::Away { conn, nick, away } => {
                 let event = Event::Away { room: &name, nick: nick.as_str(), away: &away };

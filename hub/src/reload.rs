@@ -107,7 +107,8 @@ impl Hub {
         }
         self.rates = Rates::new(&settings);
         self.names.reserve_for_server(&settings.server_name);
-        self.settings = settings;
+        let before = core::mem::replace(&mut self.settings, settings);
+        self.change_lasting_rooms(&before.lasting_rooms, out);
         for id in self.connections.ids() {
             self.rearm(id);
         }

@@ -220,10 +220,8 @@ pub(crate) enum Pending {
     Presence(Box<Presence>),
     /// The room has another topic.
     Topic {
-        /// It has its reply.
-        conn: ConnId,
-        /// Who set it.
-        nick: Nick,
+        /// Who set it, and has its reply; none where the operator did.
+        by: Option<(ConnId, Nick)>,
         /// What it is; empty for none.
         topic: Box<str>,
     },
@@ -272,7 +270,8 @@ impl Pending {
 pub(crate) struct Topic {
     /// Empty for none.
     pub(crate) text: Box<str>,
-    pub(crate) by: Nick,
+    /// Who set it; none where the operator did.
+    pub(crate) by: Option<Nick>,
     pub(crate) time: WallTime,
 }
 
@@ -319,6 +318,8 @@ pub(crate) struct Room {
     pub(crate) gathering: Option<Box<Gathering>>,
     /// Who made it, while that connection is there and has limits.
     maker: Option<ConnId>,
+    /// It is there whoever is in it.
+    lasts: bool,
 }
 
 impl Room {
@@ -371,6 +372,11 @@ impl Room {
         let forgotten = self.forgotten_from(next).map(|(first, _)| first);
         let at = self.recent.partition_point(|recent| recent.seq < next);
         forgotten.or_else(|| self.recent.get(at).map(|recent| recent.seq))
+    }
+
+    /// Whether it is there whoever is in it.
+    pub(crate) const fn is_lasting(&self) -> bool {
+        self.lasts
     }
 
     fn position(&self, conn: ConnId) -> Result<usize, usize> {
@@ -480,6 +486,7 @@ impl Rooms {
             made: BTreeMap::new(),
         };
         rooms.home = rooms.make(home);
+        rooms.known_mut(rooms.home).lasts = true;
         rooms
     }
 
@@ -567,6 +574,7 @@ impl Rooms {
             topic: None,
             gathering: None,
             maker: None,
+            lasts: false,
         };
         let before = (self.names.insert(name, no), self.by_no.insert(no, room));
         assert!(before.0.is_none() && before.1.is_none(), "a room is made once");
@@ -606,16 +614,12 @@ impl Rooms {
     /// Forgets a room in which there is nothing any more.
     pub(crate) fn remove(&mut self, no: RoomNo) -> Room {
         let room = self.by_no.remove(&no).expect("it was there");
-        assert!(no != self.home && room.is_idle(), "what is there is not forgotten");
+        assert!(!room.lasts && room.is_idle(), "what is there is not forgotten");
         self.floor.0 = self.floor.0.max(room.last_taken);
         self.floor.1 = self.floor.1.max(room.last_time);
         self.idle.remove(&no);
         if let Some(maker) = room.maker {
-            let made = self.made.get_mut(&maker).expect("a maker has made its rooms");
-            made.retain(|other| *other != no);
-            if made.is_empty() {
-                self.made.remove(&maker);
-            }
+            self.is_not_made_by(no, maker);
         }
         let named = self.names.remove(&room.name);
         assert_eq!(named, Some(no), "a name leads to its room");
@@ -629,6 +633,32 @@ impl Rooms {
         let before = self.known_mut(no).maker.replace(conn);
         assert!(before.is_none(), "a room has one maker");
         self.made.entry(conn).or_default().push(no);
+    }
+
+    fn is_not_made_by(&mut self, no: RoomNo, maker: ConnId) {
+        let made = self.made.get_mut(&maker).expect("a maker has made its rooms");
+        made.retain(|other| *other != no);
+        if made.is_empty() {
+            self.made.remove(&maker);
+        }
+    }
+
+    /// A room is there from now on whoever is in it; it is the operator's, and counts for nobody.
+    pub(crate) fn lasts(&mut self, no: RoomNo) {
+        let room = self.known_mut(no);
+        room.lasts = true;
+        if let Some(maker) = room.maker.take() {
+            self.is_not_made_by(no, maker);
+        }
+        self.idle.remove(&no);
+        assert!(!self.is_awaited(no), "what lasts does not go");
+    }
+
+    /// A room goes from now on when nothing keeps it.
+    pub(crate) fn ends(&mut self, no: RoomNo) {
+        assert!(no != self.home, "the default room always exists");
+        self.known_mut(no).lasts = false;
+        self.may_be_idle(no);
     }
 
     /// How many rooms a connection made in which nobody else is.
@@ -661,7 +691,7 @@ impl Rooms {
 
     /// A room may have become empty: it is looked at in the end.
     pub(crate) fn may_be_idle(&mut self, no: RoomNo) {
-        if no != self.home && self.by_no.get(&no).is_some_and(Room::is_idle) {
+        if self.by_no.get(&no).is_some_and(|room| !room.lasts && room.is_idle()) {
             self.idle.insert(no);
         }
     }

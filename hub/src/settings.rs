@@ -2,6 +2,8 @@
 //!
 //! Where the values come from and how people write them is the business of whoever makes a [`Settings`].
 
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 
 use proto::vocabulary::TAIL_ROOMS_MAX;
@@ -91,6 +93,13 @@ pub enum Anonymous {
     Endpoint,
 }
 
+/// A room that always exists, since the operator named it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LastingRoom {
+    /// What it is about, where the operator says; its members may set another.
+    pub topic: Option<Box<str>>,
+}
+
 /// Everything that can be set. The default is what product.md's table says.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -100,6 +109,8 @@ pub struct Settings {
     pub version: String,
     /// The room of every v0.5 connection.
     pub default_room: RoomName,
+    /// Rooms that always exist, besides that one, which may be among them.
+    pub lasting_rooms: BTreeMap<RoomName, LastingRoom>,
     /// What nameless connections are called.
     pub anonymous: Anonymous,
     /// The most content of a message.
@@ -185,6 +196,7 @@ impl Default for Settings {
             server_name: String::from("chatd"),
             version: String::from(env!("CARGO_PKG_VERSION")),
             default_room: RoomName::parse("lobby").expect("a constant room name"),
+            lasting_rooms: BTreeMap::new(),
             anonymous: Anonymous::Guest,
             wire: WireLimits::default(),
             connections: None,

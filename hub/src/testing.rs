@@ -61,15 +61,22 @@ pub(crate) fn quiet() -> Settings {
 
 impl Turn {
     pub(crate) fn new(settings: Settings) -> Self {
+        Self::over(settings, Disk::default())
+    }
+
+    /// A hub that starts with what a disk has.
+    fn over(settings: Settings, disk: Disk) -> Self {
         let now = Now::from_micros(7_000_000_000);
         let mut hub = Hub::new(settings, 1, MessageId([9; 16]), now);
+        hub.restore(&disk.rooms(), Seq(0), Seq(0));
+        hub.open_lasting_rooms(WallTime::from_micros(1_000_000), &mut Outbox::default());
         hub.wall_is(WallTime::from_micros(1_000_000), now);
         Self {
             hub,
             now,
             store: StoreMode::AtOnce,
             held: Vec::new(),
-            disk: Disk::default(),
+            disk,
             finds_late: false,
             fetches: VecDeque::new(),
             notices: Vec::new(),
@@ -155,6 +162,15 @@ impl Turn {
         self.drain();
     }
 
+    /// The operator decided anew.
+    pub(crate) fn reloads_as(&mut self, settings: Settings) {
+        self.hub.reload(self.now, &mut self.out);
+        self.drain();
+        self.hub.reloaded(Ok(settings), self.now, &mut self.out);
+        self.drain();
+        self.settle();
+    }
+
     /// The end of the turn.
     pub(crate) fn settle(&mut self) {
         self.hub.settle(self.now, &mut self.out);
@@ -235,10 +251,7 @@ impl Turn {
 
     /// Another daemon, of the same settings, on the same disk.
     pub(crate) fn restarted(self) -> Self {
-        let mut next = Self::new(self.hub.settings().clone());
-        next.hub.restore(&self.disk.rooms(), Seq(0), Seq(0));
-        next.disk = self.disk;
-        next
+        Self::over(self.hub.settings().clone(), self.disk)
     }
 
     /// Time goes by, in turns of 10 ms.

@@ -38,7 +38,7 @@ pub use fault::{Fault, Foreign};
 pub use fields::{Banned, Level, Target, Whom};
 pub use names::{
     NICK_BYTES_MAX, NICK_CHARS_MAX, NICK_MARKS_MAX, NameError, Nick, NickKey, ROOM_NAME_BYTES_MAX,
-    RoomName, Skeleton, TOPIC_BYTES_MAX, is_printable,
+    RoomName, Skeleton, TOPIC_BYTES_MAX, is_printable, printable_line,
 };
 pub use network::{BadNetwork, Network};
 pub use requests::{Lacking, Permission, REQUESTS, Request, RequestKind};

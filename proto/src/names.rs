@@ -209,7 +209,7 @@ fn unsigned(name: &str) -> Result<(), NameError> {
 }
 
 /// Whether a text is one line that people can be shown: no control, invisible or bidirectional character drives what shows it.
-pub(crate) fn printable_line(text: &str) -> bool {
+pub fn printable_line(text: &str) -> bool {
     text.chars().all(is_printable)
 }
 

@@ -141,3 +141,34 @@ fn a_damaged_history_is_recovered_when_told_to() {
     let daemon = setup(&home).start();
     assert!(posts(&daemon, "two") > 1, "no number is given again");
 }
+
+#[test]
+fn rooms_that_are_named_always_exist_and_have_limits_of_their_own() {
+    let home = Folder::new();
+    let config = "[[room]]\nname = \"lobby\"\nmax_messages = 2\n[[room]]\nname = \"ops\"\ntopic = \"Deploys\"";
+    let daemon = setup(&home).config(config).limits_addresses().start();
+    let mut ops = daemon.control();
+    let rooms = ops.asks("rooms", json!({}))["rooms"].to_string();
+    assert!(rooms.contains("\"ops\""), "{rooms}");
+    assert_eq!(ops.asks("topic", json!({"room": "ops"}))["topic"], "Deploys");
+    for _ in 0..5 {
+        posts(&daemon, "one");
+    }
+    tests::eventually("what is too much is gone", || {
+        let reply = ops.asks("history", json!({"room": "lobby", "limit": 5}));
+        (reply["forgotten"] == 3 && reply["count"] == 2).then_some(())
+    });
+    let joined = ops.asks("join", json!({"room": "lobby", "after": 1}));
+    assert_eq!((&joined["ok"], &joined["seq"]), (&json!(true), &json!(5)), "{joined}");
+    let bad = format!("{config}\nmax_mesages = 5\n");
+    daemon.folder().write("chatd.toml", &bad);
+    let refused = ops.asks("reload", json!({}));
+    assert!(refused["message"].as_str().unwrap().contains("'room.max_messages'"), "{refused}");
+    daemon.folder().write("chatd.toml", "[[room]]\nname = \"dev\"\ntopic = \"Code\"\n");
+    assert_eq!(ops.asks("reload", json!({}))["ok"], true);
+    let rooms = ops.asks("rooms", json!({}))["rooms"].to_string();
+    assert!(rooms.contains("\"dev\"") && !rooms.contains("\"ops\""), "{rooms}");
+    drop(daemon);
+    let daemon = setup(&home).config("[[room]]\nname = \"dev\"\ntopic = \"Code\"").start();
+    assert_eq!(daemon.control().asks("topic", json!({"room": "dev"}))["topic"], "Code");
+}

@@ -30,8 +30,8 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use hub::{Anonymous, HangUp, Measured, Quota, Rights, Settings};
-use proto::Span;
+use hub::{Anonymous, HangUp, LastingRoom, Measured, Quota, Rights, Settings};
+use proto::{RoomName, Span};
 use tests::native;
 
 use crate::literal::{Token, tokens};
@@ -222,6 +222,13 @@ fn set(settings: &mut Settings, key: &str, value: &str) {
         "store" => settings.store = number(),
         "recent" => settings.recent = number(),
         "rooms" => settings.rooms = number(),
+        "room" => {
+            // One that always exists, and what it is about.
+            let (name, topic) = value.split_once(':').unwrap_or((value, ""));
+            let topic = Some(topic).filter(|topic| !topic.is_empty()).map(Into::into);
+            let name = RoomName::parse(name).unwrap();
+            settings.lasting_rooms.insert(name, LastingRoom { topic });
+        }
         "rooms_joined" => settings.rooms_joined = number(),
         "rooms_made" => settings.rooms_made = number(),
         "message" => settings.wire.message = number().unwrap(),

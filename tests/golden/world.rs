@@ -90,6 +90,7 @@ impl World {
             let history = MessageId::parse("00000000-0000-4000-8000-00000000000a").unwrap();
             let mut hub = Hub::new(settings, SEED, history, self.now);
             let listeners = vec!["127.0.0.1:33333".to_owned()];
+            hub.open_lasting_rooms(WallTime::from_micros(BEGINNING_MICROS), &mut self.outbox);
             hub.served_by(Process { pid: 1, descriptors_max: 1_024, listeners });
             self.hub = Some(hub);
             self.tell_wall();

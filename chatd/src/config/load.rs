@@ -3,10 +3,14 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use proto::RoomName;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::table::{self, KEYS, Kind, Value};
+
+/// Rooms that always exist: a reload makes all of them in one turn of the loop.
+const ROOMS_MAX: usize = 1_000;
 
 /// What is wrong with the configuration, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,11 +62,31 @@ pub(crate) struct Setting {
     pub(crate) origin: Origin,
 }
 
-/// The values so far, one place for each key of the table; listeners apart, since they repeat.
+/// The values so far, one place for each key of the table; listeners and rooms apart, since they repeat.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) keys: Vec<Option<Setting>>,
     pub(crate) listen: Vec<Setting>,
+    /// Rooms that always exist, in the order of the files.
+    pub(crate) rooms: Vec<RoomSettings>,
+}
+
+/// What a file says of one room.
+#[derive(Clone, Debug)]
+pub(crate) struct RoomSettings {
+    pub(crate) name: RoomName,
+    /// Where its section begins.
+    pub(crate) origin: Origin,
+    /// One place for each key of the table.
+    pub(crate) keys: Vec<Option<Setting>>,
+}
+
+impl RoomSettings {
+    /// The value of a key; none where the file says nothing about it.
+    pub(crate) fn get(&self, name: &str) -> Option<&Setting> {
+        let at = table::find(table::ROOM, name).expect("the code asks for keys of the table");
+        self.keys[at].as_ref()
+    }
 }
 
 impl Settings {
@@ -79,7 +103,7 @@ impl Settings {
                 })
             })
             .collect();
-        Self { keys, listen: Vec::new() }
+        Self { keys, listen: Vec::new(), rooms: Vec::new() }
     }
 
     /// The value of a key.
@@ -149,15 +173,16 @@ impl Settings {
             if let Err(message) = table::find_section(section.get_ref()) {
                 return fail(message);
             }
-            let is_listen = section.get_ref() == "listen";
+            let name: &str = section.get_ref();
+            let repeats = table::repeats(name);
             match content.get_ref() {
-                DeValue::Table(table) if !is_listen => {
-                    self.read_section(path, text, section.get_ref(), table)?;
+                DeValue::Table(table) if !repeats => self.read_section(path, text, name, table)?,
+                DeValue::Array(items) if name == table::ROOM => {
+                    self.read_rooms(path, text, at, items)?;
                 }
-                DeValue::Array(items) if is_listen => self.read_listeners(path, text, at, items)?,
+                DeValue::Array(items) if repeats => self.read_listeners(path, text, at, items)?,
                 DeValue::Table(_) | DeValue::Array(_) => {
-                    let right =
-                        if is_listen { "[[listen]]" } else { &*format!("[{}]", section.get_ref()) };
+                    let right = if repeats { format!("[[{name}]]") } else { format!("[{name}]") };
                     return fail(format!("write this section as {right}"));
                 }
                 _ => {
@@ -188,6 +213,41 @@ impl Settings {
             let at = if item.get_ref().is_table() { item.span().start } else { at };
             let table = table.ok_or_else(|| fault(path, line_of(text, at), wrong))?;
             self.read_section(path, text, "listen", table)?;
+        }
+        Ok(())
+    }
+
+    /// Reads `[[room]]`, which may be repeated; `at` is where the first stands.
+    fn read_rooms(
+        &mut self,
+        path: &Path,
+        text: &str,
+        at: usize,
+        items: &[Spanned<DeValue<'_>>],
+    ) -> Result<(), ConfigError> {
+        for item in items {
+            let at = if item.get_ref().is_table() { item.span().start } else { at };
+            let fail = |message: String| Err(fault(path, line_of(text, at), message));
+            let mut section = Self { keys: vec![None; KEYS.len()], ..Self::new() };
+            if let Some(table) = item.get_ref().as_table() {
+                section.read_section(path, text, table::ROOM, table)?;
+            }
+            let name =
+                table::find(table::ROOM, "name").expect("the code asks for keys of the table");
+            let Some(Value::Room(name)) = section.keys[name].as_ref().map(|name| &name.value)
+            else {
+                let right = "write each room as [[room]] and, below it, name = \"NAME\"";
+                return fail(right.to_owned());
+            };
+            let origin = Origin::File(path.to_owned(), line_of(text, at));
+            let room = RoomSettings { name: name.clone(), origin, keys: section.keys };
+            if let Some(other) = self.rooms.iter().find(|other| other.name == room.name) {
+                return fail(format!("room '{}' has its [[room]] at {}", room.name, other.origin));
+            }
+            if self.rooms.len() >= ROOMS_MAX {
+                return fail(format!("there are {ROOMS_MAX} [[room]]s already, as many as may be"));
+            }
+            self.rooms.push(room);
         }
         Ok(())
     }

@@ -5,6 +5,7 @@
 mod groups;
 mod load;
 mod print;
+mod rooms;
 mod table;
 mod value;
 
@@ -158,11 +159,8 @@ impl Config {
                 .is_none_or(|setting| setting.value == Value::Switch(true)),
             retention: Retention {
                 max_bytes: size(&settings, "history", "max_bytes").map(|bytes| bytes as u64),
-                usual: Limits {
-                    max_age: span(&settings, "history", "max_age"),
-                    ..Limits::default()
-                },
-                ..Retention::default()
+                usual: usual_limits(&settings),
+                rooms: rooms::limits(&settings, usual_limits(&settings)),
             },
             state: None,
             state_is_usual: true,
@@ -228,6 +226,7 @@ impl Config {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             default_room: RoomName::parse(&text(from, "server", "default_room"))
                 .expect("it was checked"),
+            lasting_rooms: rooms::lasting(from),
             anonymous: match &*text(from, "names", "anonymous") {
                 "endpoint" => Anonymous::Endpoint,
                 _ => Anonymous::Guest,
@@ -268,6 +267,15 @@ impl Config {
             log_level: self.log_level,
             ..hub::Settings::default()
         }
+    }
+}
+
+/// How much of each room is kept that has no limits of its own.
+fn usual_limits(settings: &Settings) -> Limits {
+    Limits {
+        max_age: span(settings, "history", "max_age"),
+        max_messages: size(settings, "history", "max_messages").map(|count| count as u64),
+        max_bytes: None,
     }
 }
 
@@ -488,6 +496,7 @@ fn check(settings: &Settings) -> Result<(), ConfigError> {
             format!("{store} is below limits.outbox ({outbox}); raise it"),
         );
     }
+    rooms::check(settings)?;
     if let (Some(idle), Some(interval)) =
         (span(settings, "keepalive", "idle"), span(settings, "keepalive", "interval"))
         && idle <= interval
@@ -690,9 +699,7 @@ mod tests {
 
     #[test]
     fn a_section_that_would_do_nothing_is_refused() {
-        for empty in ["[http]\n", "[[room]]\n"] {
-            assert!(refusal(empty).contains("is not built yet"), "{empty}");
-        }
+        assert!(refusal("[http]\n").contains("is not built yet"));
         assert_eq!(
             refusal("[limit]\n"),
             "chatd.toml:1: unknown section 'limit'; did you mean 'limits'?"
@@ -765,6 +772,8 @@ mod tests {
         let off = "[history]\nmax_age = \"off\"\nmax_bytes = \"off\"\nsearch = false\ndurability = \"write\"\n";
         let config = load(off).unwrap();
         assert_eq!(config.retention, Retention::default());
+        let counted = load("[history]\nmax_messages = 500\n").unwrap();
+        assert_eq!(counted.retention.usual.max_messages, Some(500));
         assert_eq!((config.search, config.durability), (false, Durability::Write));
     }
 

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::Config;
 use super::load::{Setting, Settings};
-use super::table::KEYS;
+use super::table::{KEYS, ROOM, repeats};
 
 impl Config {
     /// Every key at its default, as comments that can be taken in.
@@ -12,8 +12,11 @@ impl Config {
         let mut page = String::from("# chatd.toml: every key at its default.\n");
         let settings = Settings::new();
         // A listener without its address is none, so that this section is a comment, too.
-        each_section(&mut page, "# [[listen]]", |page, at| {
+        each_section(&mut page, "# ", |page, at| {
             let key = &KEYS[at];
+            if key.section == ROOM {
+                return writeln!(page, "\n# {}\n## {} = {}", key.doc, key.name, example(key.name));
+            }
             let restart = if key.at_start { " (takes a restart)" } else { "" };
             let _ = writeln!(page, "\n# {}{restart}", key.doc);
             match settings.keys[at].as_ref() {
@@ -27,8 +30,11 @@ impl Config {
     /// Every key with its value and where that came from.
     pub fn print_effective(&self) -> String {
         let mut page = String::from("# chatd.toml: what is in effect.\n");
-        each_section(&mut page, "[[listen]]", |page, at| {
+        each_section(&mut page, "", |page, at| {
             let key = &KEYS[at];
+            if key.section == ROOM {
+                return Ok(());
+            }
             if key.section == "listen" {
                 for (number, setting) in self.settings.listen.iter().enumerate() {
                     if number > 0 {
@@ -46,7 +52,26 @@ impl Config {
             }
             Ok(())
         });
+        for room in &self.settings.rooms {
+            let _ = writeln!(page, "\n[[room]]");
+            for (key, setting) in KEYS.iter().zip(&room.keys) {
+                if let Some(setting) = setting {
+                    line(&mut page, key.name, setting);
+                }
+            }
+        }
         page
+    }
+}
+
+/// What a key of a room may look like: nothing of a room has a default.
+fn example(name: &str) -> &'static str {
+    match name {
+        "name" => "\"ops\"",
+        "topic" => "\"Deployments\"",
+        "max_age" => "\"90d\"",
+        "max_messages" => "100000",
+        _ => "\"1GiB\"",
     }
 }
 
@@ -55,6 +80,8 @@ impl Config {
 pub struct Documented {
     /// The section that it is in.
     pub section: &'static str,
+    /// That section may be there several times, in double brackets.
+    pub repeats: bool,
     /// Its name there.
     pub name: &'static str,
     /// Which values it takes, in words.
@@ -71,6 +98,7 @@ pub struct Documented {
 pub fn documented() -> impl Iterator<Item = Documented> {
     KEYS.iter().map(|key| Documented {
         section: key.section,
+        repeats: repeats(key.section),
         name: key.name,
         values: key.kind.in_words(),
         default: Some(key.default).filter(|default| !default.is_empty()),
@@ -86,15 +114,21 @@ fn line(page: &mut String, name: &str, setting: &Setting) {
 
 fn each_section(
     page: &mut String,
-    listen: &str,
+    comment: &str,
     mut print: impl FnMut(&mut String, usize) -> std::fmt::Result,
 ) {
     let mut section = "";
     for (at, key) in KEYS.iter().enumerate() {
         if key.section != section {
             section = key.section;
-            let head = if section == "listen" { listen.to_owned() } else { format!("[{section}]") };
-            let _ = writeln!(page, "\n{head}");
+            let _ = match section {
+                // What is in effect has those that there are.
+                ROOM if comment.is_empty() => Ok(()),
+                // Nor is a room without its name, and none of these is there unless it is taken in by hand.
+                ROOM => writeln!(page, "\n## [[{section}]]"),
+                _ if repeats(section) => writeln!(page, "\n{comment}[[{section}]]"),
+                _ => writeln!(page, "\n[{section}]"),
+            };
         }
         let _ = print(page, at);
     }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use hub::Quota;
-use proto::{BadNetwork, Network, Span};
+use proto::{BadNetwork, Network, RoomName, Span};
 
 use super::value;
 
@@ -12,6 +12,10 @@ use super::value;
 pub(crate) enum Kind {
     /// Any text.
     Text,
+    /// A room's name.
+    Room,
+    /// What a room is about, in one line.
+    Topic,
     /// One of these words.
     Choice(&'static [&'static str]),
     /// true or false.
@@ -44,6 +48,7 @@ pub(crate) enum Kind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Value {
     Text(String),
+    Room(RoomName),
     Switch(bool),
     Span(Option<Span>),
     Size(Option<usize>),
@@ -215,6 +220,13 @@ pub(crate) const KEYS: &[Key] = &[
     ),
     key(
         "history",
+        "max_messages",
+        Kind::Count,
+        "\"off\"",
+        "how many messages of each room are kept: beyond it its oldest go",
+    ),
+    key(
+        "history",
         "search",
         Kind::Switch,
         "true",
@@ -227,6 +239,29 @@ pub(crate) const KEYS: &[Key] = &[
         BYTES,
         "\"64MiB\"",
         "recent messages kept in memory, all rooms together; off: none",
+    ),
+    key(
+        ROOM,
+        "name",
+        Kind::Room,
+        "",
+        "a room that always exists, whoever is in it; [[room]] may be repeated",
+    ),
+    key(ROOM, "topic", Kind::Topic, "", "what it is about; its members may set another"),
+    key(ROOM, "max_age", TIME, "", "how long its messages are kept; by default as history.max_age"),
+    key(
+        ROOM,
+        "max_messages",
+        Kind::Count,
+        "",
+        "how many of its messages are kept; by default as history.max_messages",
+    ),
+    key(
+        ROOM,
+        "max_bytes",
+        BYTES,
+        "",
+        "how much of the disk they may take; by default as much as history.max_bytes leaves them",
     ),
     key("reactor", "flush", Kind::Choice(&["epoll"]), "\"epoll\"", "how queues are written").at_start(),
     key(
@@ -376,6 +411,14 @@ pub(crate) const KEYS: &[Key] = &[
     ),
 ];
 
+/// The section of rooms that always exist: it repeats, and nothing of it has a default.
+pub(crate) const ROOM: &str = "room";
+
+/// Whether a section may be there several times, written in double brackets.
+pub(crate) fn repeats(section: &str) -> bool {
+    matches!(section, "listen" | ROOM)
+}
+
 /// Keys and sections that the design names and this version does not serve.
 pub(crate) const UNBUILT: &[(&str, &[&str])] = &[
     ("server", &["motd"]),
@@ -383,7 +426,6 @@ pub(crate) const UNBUILT: &[(&str, &[&str])] = &[
     ("log", &["addresses"]),
     ("rendezvous", &[]),
     ("http", &[]),
-    ("room", &[]),
 ];
 
 impl Kind {
@@ -391,6 +433,8 @@ impl Kind {
     pub(crate) fn in_words(self) -> String {
         let words = match self {
             Self::Text => "a text",
+            Self::Room => "a room's name, such as ops",
+            Self::Topic => "a line of at most 390 bytes",
             Self::Choice(words) => return words.join(", "),
             Self::Switch => "true, false",
             Self::Duration { off: false } => "a duration",
@@ -419,6 +463,8 @@ impl Kind {
         match self {
             Self::Text if text.is_empty() => Err("it is empty".to_owned()),
             Self::Text => Ok(Value::Text(text.to_owned())),
+            Self::Room => RoomName::parse(text).map(Value::Room).map_err(|error| error.to_string()),
+            Self::Topic => value::topic(text).map(Value::Text),
             Self::Choice(words) if words.contains(&text) => Ok(Value::Text(text.to_owned())),
             Self::Choice(words) => Err(choice_error(text, words)),
             Self::Switch => match text {

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use hub::Quota;
-use proto::Span;
+use proto::{Span, TOPIC_BYTES_MAX, printable_line};
 
 /// A duration: `500ms`, `10s`, `5m`, `1h`, `30d`.
 ///
@@ -125,6 +125,20 @@ pub(crate) fn groups(text: &str) -> Result<Vec<String>, String> {
         groups.push(name.to_owned());
     }
     Ok(groups)
+}
+
+/// What a room is about: one line for people.
+///
+/// # Errors
+/// What is wrong with it, as a sentence's end.
+pub(crate) fn topic(text: &str) -> Result<String, String> {
+    if text.is_empty() || text.len() > TOPIC_BYTES_MAX || !printable_line(text) {
+        return Err(format!(
+            "write a line of 1 to {TOPIC_BYTES_MAX} bytes without control or invisible characters; this one has {} bytes",
+            text.len()
+        ));
+    }
+    Ok(text.to_owned())
 }
 
 /// Who may open a file: `0666`.

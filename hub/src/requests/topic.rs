@@ -29,22 +29,28 @@ impl Hub {
         let before = room.topic.as_ref().map_or("", |topic| &*topic.text);
         let changed = text.filter(|text| *text != before).zip(nick);
         if let Some((text, nick)) = &changed {
-            let (text, by) = (Box::from(*text), nick.clone());
+            let (text, by) = (Box::from(*text), Some(nick.clone()));
             room.topic = Some(Box::new(Topic { text, by, time: self.wall }));
         }
         let topic = self.rooms.known(no).topic.as_deref();
         let reply = Reply::Topic {
             room: name.as_str(),
             topic: topic.map_or("", |topic| &topic.text),
-            by: topic.map(|topic| topic.by.as_str()),
+            by: topic.map(|topic| self.name_or_server(topic.by.as_ref())),
             time: topic.map(|topic| topic.time),
         };
         let bytes = self.encoded_reply(id, request, &reply)?;
         self.push_private(id, bytes, out);
         if let Some((text, nick)) = changed {
-            self.announce(no, Pending::Topic { conn: id, nick, topic: text.into() }, out);
+            let by = Some((id, nick));
+            self.announce(no, Pending::Topic { by, topic: text.into() }, out);
         }
         Ok(())
+    }
+
+    /// What somebody is called; the operator speaks in the server's name.
+    fn name_or_server<'a>(&'a self, nick: Option<&'a Nick>) -> &'a str {
+        nick.map_or(&self.settings.server_name, Nick::as_str)
     }
 
     /// Who sets a room's topic, by name.

@@ -10,6 +10,7 @@ mod durable;
 mod everything;
 mod farewell;
 mod input;
+mod lasting;
 mod limits;
 mod native;
 mod presence;
