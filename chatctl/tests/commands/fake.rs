@@ -5,6 +5,7 @@
 use serde_json::{Value, json};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -327,4 +328,16 @@ pub(crate) fn ended(child: Child) -> Ran {
         err: String::from_utf8_lossy(&output.stderr).into_owned(),
         bytes: output.stdout,
     }
+}
+
+/// Reads what a terminal is shown until nobody writes to it any more; that is an error to its reader. The terminal itself makes a
+/// line feed two characters, which are one again here.
+pub(crate) fn shown(terminal: OwnedFd) -> JoinHandle<String> {
+    thread::spawn(move || {
+        let (mut shown, mut piece) = (Vec::new(), [0; 4096]);
+        while let Ok(count @ 1..) = nix::unistd::read(&terminal, &mut piece) {
+            shown.extend_from_slice(&piece[..count]);
+        }
+        String::from_utf8(shown).unwrap().replace("\r\n", "\n")
+    })
 }

@@ -101,19 +101,11 @@ fn shown_on_a_terminal(fake: Fake, args: &[&str]) -> String {
     let mut command = command(fake.address(), args);
     let child = command.stdout(Stdio::from(terminal.slave)).stdin(Stdio::null()).spawn().unwrap();
     drop(command);
-    // The end of a terminal that nobody has any more is an error to its reader.
-    let reader = std::thread::spawn(move || {
-        let (mut shown, mut piece) = (Vec::new(), [0; 4096]);
-        while let Ok(count @ 1..) = nix::unistd::read(&terminal.master, &mut piece) {
-            shown.extend_from_slice(&piece[..count]);
-        }
-        shown
-    });
+    let reader = fake::shown(terminal.master);
     let ran = fake.end(ended(child));
     assert_eq!((ran.code, ran.err.lines().count()), (Some(0), 1), "{ran:?}");
     assert!(ran.err.contains("forged") && !ran.err.contains(is_driving), "{ran:?}");
-    // The terminal itself makes a line feed two characters.
-    String::from_utf8(reader.join().unwrap()).unwrap().replace("\r\n", "\n")
+    reader.join().unwrap()
 }
 
 fn is_driving(c: char) -> bool {

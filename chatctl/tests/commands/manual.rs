@@ -1,6 +1,6 @@
 //! `chatctl man`: whole pages, without any daemon.
 
-use crate::fake::{Folder, command, ended, run};
+use crate::fake::{self, Folder, command, ended, run};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
@@ -11,18 +11,10 @@ fn shown_on_a_terminal(path: &std::path::Path) -> (String, String) {
     command.env("PATH", path).stdin(Stdio::null()).stdout(Stdio::from(terminal.slave));
     let child = command.spawn().unwrap();
     drop(command);
-    // The end of a terminal that nobody has any more is an error to its reader.
-    let reader = std::thread::spawn(move || {
-        let (mut shown, mut piece) = (Vec::new(), [0; 4096]);
-        while let Ok(count @ 1..) = nix::unistd::read(&terminal.master, &mut piece) {
-            shown.extend_from_slice(&piece[..count]);
-        }
-        shown
-    });
+    let reader = fake::shown(terminal.master);
     let ran = ended(child);
     assert_eq!(ran.code, Some(0), "{ran:?}");
-    let shown = String::from_utf8(reader.join().unwrap()).unwrap();
-    (shown.replace("\r\n", "\n"), ran.err)
+    (reader.join().unwrap(), ran.err)
 }
 
 #[test]

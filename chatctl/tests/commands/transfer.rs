@@ -1,6 +1,6 @@
 //! `export` and `import`: whole lines, in order, under their own ids, and what is said where something is missing or refused.
 
-use crate::fake::{Caller, Fake, Folder, Ran, command, data, ended, message, run};
+use crate::fake::{self, Caller, Fake, Folder, Ran, command, data, ended, message, run};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
@@ -271,13 +271,7 @@ fn seen(fake: Fake, args: &[&str], all: bool) -> (Ran, String) {
     }
     let child = command.stderr(Stdio::from(terminal.slave)).spawn().unwrap();
     drop(command);
-    let reader = std::thread::spawn(move || {
-        let (mut shown, mut piece) = (Vec::new(), [0; 4096]);
-        while let Ok(count @ 1..) = nix::unistd::read(&terminal.master, &mut piece) {
-            shown.extend_from_slice(&piece[..count]);
-        }
-        String::from_utf8_lossy(&shown).into_owned()
-    });
+    let reader = fake::shown(terminal.master);
     let ran = fake.end(ended(child));
     (ran, reader.join().unwrap())
 }
