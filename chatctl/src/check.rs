@@ -185,9 +185,13 @@ fn store(counted: &Fields) -> Vec<Figure> {
     let (state, words) = match store.get("state").and_then(Value::as_str) {
         None | Some("none") => return Vec::new(),
         Some("full") => {
-            (State::Critical, Some(format!("the history's disk is full ({shown} free)")))
+            let words = "posts are refused until there is room on it";
+            (State::Critical, Some(format!("the history's disk is full ({shown} free): {words}")))
         }
-        Some("broken") => (State::Critical, Some("the history cannot be written".to_owned())),
+        Some("broken") => {
+            let words = "the history cannot be written: posts are refused; see the log";
+            (State::Critical, Some(words.to_owned()))
+        }
         Some(_) if free < FREE_BYTES_LOW => {
             (State::Warning, Some(format!("the history's disk has {shown} left")))
         }
@@ -292,7 +296,8 @@ mod tests {
         assert!(words.starts_with("the history's disk has 1024 KiB left"), "{words}");
         assert_eq!(state, State::Warning);
         let (state, words, _) = told("full", 1 << 20);
-        assert!(words.starts_with("the history's disk is full (1024 KiB free)"), "{words}");
+        let begins = "the history's disk is full (1024 KiB free): posts are refused until there is room on it, ";
+        assert!(words.starts_with(begins), "{words}");
         assert_eq!(state, State::Critical);
         assert_eq!(told("broken", 1 << 30).0, State::Critical);
         assert!(!told("none", 0).2.contains("store"));
