@@ -154,6 +154,11 @@ pub(crate) enum Pause {
         /// Since when it waits.
         since: Now,
     },
+    /// The store refused what it said, and it has no reply: see `refused`.
+    Refused {
+        /// Since when it waits.
+        since: Now,
+    },
 }
 
 /// A frame that has begun and is not complete.
@@ -300,7 +305,7 @@ impl Connection {
     pub(crate) fn go_on(&mut self, now: Now) {
         let since = match self.pause {
             Pause::No | Pause::Turn => return,
-            Pause::Bucket { since } | Pause::Store { since } => since,
+            Pause::Bucket { since } | Pause::Store { since } | Pause::Refused { since } => since,
         };
         let waited: Span = now.since(since);
         self.last_read = self.last_read.after(waited);

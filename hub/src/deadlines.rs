@@ -1,5 +1,5 @@
-//! Deadlines: one timer for each connection, at or before the first of its deadlines, and one for each room that gathers who
-//! comes and goes.
+//! Deadlines: one timer for each connection, at or before the first of its deadlines, one for each room that gathers who comes
+//! and goes, and one while the store refuses what has no reply.
 //!
 //! What a connection says and hears only moves the moments that its deadlines are counted from. When its timer fires, the
 //! deadlines are looked at, and it is armed again for the first of them: a message costs the wheel nothing.
@@ -26,6 +26,8 @@ pub(crate) enum Alarm {
     Connection(ConnId),
     /// A large room is told who came and went.
     Presence(RoomNo),
+    /// What the store refused goes to it again.
+    Refused,
 }
 
 /// The deadlines of one connection; none where it has no such deadline now.
@@ -39,6 +41,8 @@ struct Deadlines {
     keepalive: Option<Now>,
     /// There is something in its token buckets again.
     resume: Option<Now>,
+    /// The store has refused what it said for long enough.
+    refused: Option<Now>,
     /// It had enough time to take its last words.
     left: Option<Now>,
 }
@@ -52,6 +56,7 @@ impl Deadlines {
             self.stall,
             self.keepalive,
             self.resume,
+            self.refused,
             self.left,
         ];
         all.into_iter().flatten().min()
@@ -95,6 +100,7 @@ fn deadlines(
             due.resume = Some(share.waits_until(rates, since).map_or(since, |(until, _)| until));
         }
         Pause::Store { .. } => {}
+        Pause::Refused { since } => due.refused = from(since, settings.stall),
         Pause::No | Pause::Turn => {
             // The kernel says when a local peer is gone; a half-open TCP connection is only seen by its silence.
             if connection.phase != Phase::Control {
@@ -158,6 +164,7 @@ impl Hub {
                 self.rearm(id);
             }
             Some(Alarm::Presence(no)) => self.end_gathering(no, out),
+            Some(Alarm::Refused) => self.try_refused(out),
             None => return false,
         }
         true
@@ -177,6 +184,8 @@ impl Hub {
             self.close(id, reason, out);
         } else if is_due(due.stall) {
             self.close(id, CloseReason::Stall, out);
+        } else if is_due(due.refused) {
+            self.close(id, CloseReason::StoreUnavailable, out);
         } else if is_due(due.frame) {
             self.close(id, CloseReason::FrameTimeout, out);
         } else if is_due(due.idle) {

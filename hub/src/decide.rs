@@ -4,7 +4,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use proto::vocabulary::Error;
-use proto::{Command, ErrorCode, Guid, Nick, Protocol, Request, native};
+use proto::{Command, ErrorCode, Guid, MessageId, Nick, Protocol, Request, native};
 
 use crate::Hub;
 use crate::close::CloseReason;
@@ -56,14 +56,20 @@ impl Hub {
         }
         let nick = self.connections.known(id).nick.clone();
         let from = nick.expect("who is shown has a name");
-        let mut message_id = self.random.message_id();
-        while self.recents.ids.contains_key(&message_id) || self.directs.get(message_id).is_some() {
-            message_id = self.random.message_id();
-        }
+        let message_id = self.new_message_id();
         let room = self.rooms.home;
         let draft =
             Draft { room, message_id, from, content, author: id, reply: None, receipt: false };
         self.post(draft, out);
+    }
+
+    /// An id for a message whose author gives none.
+    pub(crate) fn new_message_id(&mut self) -> MessageId {
+        let mut message_id = self.random.message_id();
+        while self.recents.ids.contains_key(&message_id) || self.directs.get(message_id).is_some() {
+            message_id = self.random.message_id();
+        }
+        message_id
     }
 
     /// Requests are answered in order, each; a name holds from its Ack on, and the old one is free at once.

@@ -25,6 +25,7 @@ impl Hub {
         self.rooms.check_makers();
         self.check_lasting_rooms();
         self.check_waiting();
+        self.check_refused();
         self.check_replays();
         self.check_quotas();
         self.check_bans();
@@ -88,9 +89,9 @@ impl Hub {
         assert_eq!(kept, self.kept_bytes, "the sum of kept bytes is right");
         assert!(kept <= self.settings.kept, "kept bytes keep within their limit");
         assert_eq!(
-            timers + self.check_gatherings(),
+            timers + self.check_gatherings() + self.refused.timers(),
             self.wheel.len(),
-            "each connection and each gathering has at most one timer, and each timer one of them"
+            "each connection and each gathering has at most one timer, and so has what is held back"
         );
     }
 

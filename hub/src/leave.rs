@@ -106,6 +106,7 @@ impl Hub {
         connection.pause = Pause::No;
         connection.unfinished = None;
         self.forget_kept(id);
+        self.forget_refused(id);
         if !words.is_empty() {
             self.push_private(id, words, out);
         }
@@ -156,6 +157,7 @@ impl Hub {
         self.counters.cut_slow += u64::from(reason.is_slowness());
         let (address, nick) = (connection.address.clone(), connection.nick.clone());
         self.forget_kept(id);
+        self.forget_refused(id);
         self.forget_queue(id);
         self.disarm(id);
         out.effect(Effect::Close(id));

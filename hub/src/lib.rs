@@ -51,6 +51,7 @@ mod random;
 mod receipts;
 mod receive;
 mod recent;
+mod refused;
 mod reload;
 mod replay;
 mod requests;
@@ -109,6 +110,7 @@ use crate::quotas::Controls;
 use crate::random::Random;
 use crate::receipts::Receipts;
 use crate::recent::Recents;
+use crate::refused::Refused;
 use crate::reload::Reloads;
 use crate::rooms::{Rooms, Standing};
 use crate::settings::LATE_MAX;
@@ -147,6 +149,8 @@ pub struct Hub {
     store_queue: StoreQueue,
     said: Said,
     fetches: Fetches,
+    /// What the store refused of those who have no reply.
+    refused: Refused,
     /// Connections that wait for the store to have less to do.
     behind_store: VecDeque<ConnId>,
     /// Connections that are to go, and are not heard any more.
@@ -207,6 +211,7 @@ impl Hub {
             store_queue: StoreQueue::default(),
             said: Said::new(),
             fetches: Fetches::default(),
+            refused: Refused::default(),
             behind_store: VecDeque::new(),
             farewells: Farewells::default(),
             departing: VecDeque::new(),

@@ -18,6 +18,10 @@ use crate::requests::id_conflict;
 use crate::rooms::{Asked, Pending, Post, RoomNo, Ticket};
 use crate::store::{Answer, Outcome};
 
+/// So much of what the store refused before goes to it again with one batch of answers that says that it stores: some of these
+/// answers have others follow.
+const POSTED_AGAIN_AT_ONCE: usize = 256;
+
 /// Messages that were said before they are stored, and are still to be acknowledged.
 pub(crate) type Said = BTreeMap<Ticket, SaidPost>;
 
@@ -53,6 +57,9 @@ impl Hub {
                 Some(_) => {}
             }
         }
+        if answers.iter().any(|answer| answer.outcome == Outcome::Stored) {
+            self.post_refused(POSTED_AGAIN_AT_ONCE, out);
+        }
         self.wake_behind_store(out);
         self.end_if_stored(out);
     }
@@ -63,6 +70,10 @@ impl Hub {
         let Recent { seq, time, message_id, .. } = message;
         let (author, bytes) = (asked.author, message.content.len());
         let outcome = outcome.expect("a post that waits is not released");
+        let is_mute = asked.reply.is_none();
+        if is_mute && matches!(outcome, Outcome::Taken | Outcome::Stored) {
+            self.is_taken(author, seq, out);
+        }
         if outcome != Outcome::Taken {
             self.leaves_store(bytes);
         }
@@ -93,6 +104,13 @@ impl Hub {
             Outcome::Conflict => {
                 self.forget_id(no, &message);
                 self.tell_refused(asked, &id_conflict(), out);
+            }
+            Outcome::Refused if is_mute => {
+                self.forget_id(no, &message);
+                let room = self.rooms.known(no).name.clone();
+                out.notice(Notice::StoreRefused { room, seq });
+                self.tell_refused(asked, &not_stored(), out);
+                self.hold_back(author, message, out);
             }
             Outcome::Refused => {
                 self.forget_id(no, &message);
@@ -210,15 +228,15 @@ impl Hub {
         }
     }
 
-    /// The store does not have a message: v1 authors are told so, and v0.5 authors, who have no reply, are closed.
+    /// The store does not have a message: v1 authors are told so. v0.5 authors have no reply: where it was said already it cannot be
+    /// said again, and they are closed.
     fn tell_not_stored(&mut self, no: RoomNo, seq: Seq, asked: Asked, out: &mut Outbox) {
         let room = self.rooms.known(no).name.clone();
         out.notice(Notice::StoreRefused { room, seq });
         if asked.reply.is_none() && self.connections.get(asked.author).is_some() {
             self.close(asked.author, CloseReason::StoreUnavailable, out);
         }
-        let text = "The message could not be stored and was not sent; try again.";
-        self.tell_refused(asked, &Error::new(ErrorCode::StoreUnavailable, text), out);
+        self.tell_refused(asked, &not_stored(), out);
     }
 
     /// Nobody knows what became of a post, and no answer would be true: whoever waits for one is closed without, and asks again.
@@ -240,4 +258,9 @@ impl Hub {
             self.check_left(asker, out);
         }
     }
+}
+
+fn not_stored() -> Error {
+    let text = "The message could not be stored and was not sent; try again.";
+    Error::new(ErrorCode::StoreUnavailable, text)
 }

@@ -194,10 +194,12 @@ impl Oracle {
         let post = &mut voice.posts[count];
         let before = post.message.map(|number| self.messages[number].fate);
         assert!(
-            before.is_none() || before == Some(Fate::Refused) && !post.chat,
+            before.is_none() || before == Some(Fate::Refused),
             "post {count} of #{author} came to the store twice"
         );
-        let repeated = post.resent;
+        // Who has no answer is carried out when the store takes it.
+        let again = post.chat && before.is_some();
+        let repeated = post.resent || again;
         assert!(
             repeated || count >= voice.submitted,
             "post {count} of #{author} came behind a later one"
@@ -213,6 +215,16 @@ impl Oracle {
             post.id.is_none_or(|id| id == message.id),
             "post {count} of #{author} has another id"
         );
+        if again {
+            let later = voice.posts[count + 1..].iter().filter(|post| post.chat);
+            let mut fates = later.filter_map(|post| Some(self.messages[post.message?].fate));
+            assert!(
+                fates.all(|fate| fate != Fate::Stored),
+                "post {count} of #{author} came to the store behind a later one that it has"
+            );
+            self.reached.count("store", "again");
+        }
+        let post = &mut voice.posts[count];
         voice.submitted = voice.submitted.max(count + 1);
         post.refused |= before.is_some();
         post.message = Some(number);
@@ -244,8 +256,21 @@ impl Oracle {
         }
         let who = self.empty_sayer.expect("content without a mark that nobody said");
         let voice = &self.voices[who];
-        assert!(voice.submitted < voice.posts.len(), "a post without a mark that nobody said");
-        (who, voice.submitted)
+        let empty = |post: &Post| post.content.is_empty() && self.is_refused(post);
+        let again = voice.posts.iter().position(empty).unwrap_or(voice.submitted);
+        assert!(again < voice.posts.len(), "a post without a mark that nobody said");
+        (who, again)
+    }
+
+    /// Whether a chat was refused, and is not with the store again.
+    fn is_refused(&self, post: &Post) -> bool {
+        let fate = post.message.map(|number| self.messages[number].fate);
+        post.chat && fate == Some(Fate::Refused)
+    }
+
+    /// Whether something that a connection said is still to be taken by the store.
+    pub fn is_held_back(&self, no: usize) -> bool {
+        self.voices[no].posts.iter().any(|post| self.is_refused(post))
     }
 
     /// The store answered. A room's messages are released in their order, so one that is answered
@@ -285,6 +310,7 @@ impl Oracle {
             .iter()
             .position(|post| post.chat && post.end <= read && post.message.is_none());
         assert!(lost.is_none(), "post {} of #{no} was read and never decided", lost.unwrap_or(0));
+        assert!(!self.is_held_back(no), "something of #{no} was refused and never carried out");
         let mute = voice.wishes.iter().position(|wish| wish.end <= read && wish.granted.is_none());
         assert!(mute.is_none(), "nickname request {} of #{no} got no answer", mute.unwrap_or(0));
     }

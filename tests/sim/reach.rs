@@ -26,7 +26,7 @@ const WANTED: &[(&str, &[&str])] = &[
             "drain",
         ],
     ),
-    ("store", &["page"]),
+    ("store", &["page", "again"]),
     ("refuse", &["connections_limit", "clients_per_ip", "accept_rate", "banned"]),
     ("hear", &["message", "gap", "direct", "direct in v0.5", "joined", "left", "presence"]),
     ("replay", &["message", "message of others meanwhile", "gap", "whole", "cut"]),

@@ -79,6 +79,8 @@ pub struct StorePlan {
     pub delay: (u64, u64),
     pub batch_max: usize,
     pub refuses: u64,
+    /// Its disk is full again and again: how often, and for how long.
+    pub full: Option<(u64, u64)>,
     /// It keeps what it stores, and the daemon may ask for it.
     pub durable: bool,
 }
@@ -166,7 +168,7 @@ impl Plan {
         let mut rng = Rng::new(seed);
         let rng = &mut rng;
         let limits = limits(rng);
-        let store = store(rng);
+        let store = StorePlan { full: full(seed), ..store(rng) };
         let temper = temper(rng, &limits);
         let net = network(rng, &limits, temper.size);
         let clients = match rng.below(32) {
@@ -201,6 +203,14 @@ impl Plan {
             quotas: quotas(seed),
         }
     }
+}
+
+/// Drawn apart, as quotas are.
+fn full(seed: u64) -> Option<(u64, u64)> {
+    let mut rng = Rng::new(seed ^ 0xf011);
+    let is_full = rng.below(4) == 0;
+    let span = rng.scale(MS, 12 * SECOND);
+    is_full.then(|| (span * rng.range(2, 8), span))
 }
 
 /// Drawn apart, so that a seed does everything else as it did without them.
@@ -254,6 +264,7 @@ fn store(rng: &mut Rng) -> StorePlan {
         delay: (shortest, shortest * rng.range(1, 20)),
         batch_max: rng.size(1, 64),
         refuses: sometimes(rng, 4, 100),
+        full: None,
         durable: rng.below(2) == 0,
     }
 }

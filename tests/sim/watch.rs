@@ -38,6 +38,8 @@ struct Seen {
     pending: usize,
     /// How long the daemon has chosen not to read it, in all.
     paused: u64,
+    /// It was not to be read at the end of the last turn.
+    waits: bool,
     /// Since when it has bytes or whole frames that the daemon might take.
     work_since: Option<u64>,
 }
@@ -81,9 +83,12 @@ impl Watch {
             let limit = self.limits.outbox;
             assert!(pending <= limit, "#{no} has {pending} bytes queued, the limit is {limit}");
             self.no_work_forgotten(hub, id, no, world);
-            if !hub.wants_read(id) {
+            // A pause may begin and end between two looks.
+            let waits = !hub.wants_read(id);
+            if std::mem::replace(&mut self.seen[no].waits, waits) || waits {
                 self.seen[no].paused += passed;
-            } else if world.phase != Phase::Stopping {
+            }
+            if !waits && world.phase != Phase::Stopping {
                 self.nothing_overdue(no, world);
             }
         }

@@ -298,7 +298,13 @@ impl World {
         let count = self.rng.size(1, self.plan.store.batch_max);
         let whole = self.plan.store.at_once || self.phase == Phase::Healing;
         let count = if whole { self.store.holds.len() } else { count.min(self.store.holds.len()) };
-        let refuses = if self.phase == Phase::Healing { 0 } else { self.plan.store.refuses };
+        let now = self.net.clock.now();
+        let is_full = self.plan.store.full.is_some_and(|(every, span)| now % every < span);
+        let refuses = match self.phase {
+            Phase::Healing => 0,
+            _ if is_full => 1_000,
+            _ => self.plan.store.refuses,
+        };
         for held in self.store.holds.drain(..count) {
             let stored = !self.rng.chance(refuses);
             if stored && self.plan.store.durable {
@@ -367,6 +373,9 @@ impl World {
             let moving = !link.sendq.is_empty() || !link.client_inbox.is_empty();
             if moving && open && client.life != Life::Gone {
                 return Err(format!("#{no} has bytes under way to it"));
+            }
+            if open && self.oracle.is_held_back(no) {
+                return Err(format!("#{no} said what the store has not taken yet"));
             }
             if matches!(link.stage, Stage::Dialing | Stage::Waiting)
                 && self.net.plan.descriptors > 1_000

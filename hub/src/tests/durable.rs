@@ -207,3 +207,15 @@ fn what_retention_took_is_told_before_a_message_that_is_too_long() {
     }
     assert_eq!(told, ["1-2", "3-3", "h4", "=j"]);
 }
+
+#[test]
+fn who_ends_its_side_during_a_replay_is_told_what_it_does_not_get() {
+    let (mut turn, _) = filled(9);
+    turn.finds_late = true;
+    let bob = turn.control("bob");
+    turn.ask(bob, &join(2));
+    turn.hang_up(bob, HangUp::Eof);
+    assert_eq!(short(&turn.read(bob)), ["3-9", "=j"], "nothing is awaited from the disk");
+    assert_eq!(turn.closed(bob), Some(CloseReason::PeerClosed));
+    while turn.find() {}
+}

@@ -15,6 +15,7 @@ mod limits;
 mod native;
 mod presence;
 mod quotas;
+mod refused;
 mod replay;
 mod rooms;
 mod slow;

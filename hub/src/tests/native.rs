@@ -5,8 +5,8 @@ extern crate std;
 use std::string::String;
 use std::vec::Vec;
 
-use crate::testing::{StoreMode, Turn, chat, keepalive, nick, quiet};
-use crate::{CloseReason, HangUp, Notice, RefusalReason, Rights, Settings};
+use crate::testing::{Turn, chat, keepalive, nick, quiet};
+use crate::{CloseReason, HangUp, RefusalReason, Rights, Settings};
 
 #[test]
 fn nothing_is_sent_on_connect_and_no_nickname_is_needed() {
@@ -253,20 +253,6 @@ fn there_is_a_most_of_connections() {
     assert!(refusal.words.is_empty(), "nobody knows what it speaks");
     turn.hang_up(b, HangUp::Reset);
     assert!(turn.hub.accept(peer, turn.now, &mut out).is_ok());
-}
-
-#[test]
-fn a_v05_post_that_the_store_refuses_closes_its_author() {
-    let mut turn = Turn::new(quiet());
-    turn.store = StoreMode::Holds;
-    let (a, b) = (turn.native(), turn.native());
-    turn.say(a, &chat("lost"));
-    turn.say(b, &chat("kept"));
-    turn.answer(1, false);
-    turn.answer(1, true);
-    assert_eq!(turn.closed(a), Some(CloseReason::StoreUnavailable));
-    assert!(turn.heard(b).is_empty());
-    assert!(turn.notices.iter().any(|notice| matches!(notice, Notice::StoreRefused { .. })));
 }
 
 #[test]
