@@ -23,9 +23,12 @@ impl Hub {
     pub(crate) fn fell_behind(&mut self, id: ConnId, out: &mut Outbox) {
         match self.connections.known(id).phase {
             Phase::Undecided => self.trim_backlog(id),
-            Phase::Listening | Phase::Native => self.close(id, CloseReason::OutboxFull, out),
+            // Who leaves has ended its side, does not read, and is owed more than there is room for.
+            Phase::Listening | Phase::Native | Phase::Leaving(_) => {
+                self.close(id, CloseReason::OutboxFull, out);
+            }
             Phase::V1 | Phase::Control => self.skip(id, out),
-            Phase::Leaving(_) | Phase::Closing => {}
+            Phase::Closing => {}
         }
     }
 

@@ -6,8 +6,8 @@ use std::format;
 use std::string::String;
 use std::vec::Vec;
 
-use crate::testing::{Turn, chat, keepalive, lines, quiet, spoken};
-use crate::{CloseReason, Notice, Settings};
+use crate::testing::{StoreMode, Turn, chat, keepalive, lines, quiet, spoken};
+use crate::{CloseReason, HangUp, Notice, Settings};
 
 /// The numbers that a line is about: a message's one, or a gap's first and last.
 fn numbers(line: &str) -> Vec<u64> {
@@ -331,4 +331,26 @@ fn blocks_are_at_most_64_kib_and_everybody_gets_all_of_them() {
     assert!(turn.hub.memory().blocks >= 8);
     assert_eq!(turn.heard(b).len(), 50);
     assert_eq!(turn.hub.memory().blocks, 0);
+}
+
+/// Who had ended its side was given replies beyond its limit, behind what its rooms had said.
+#[test]
+fn who_ended_its_side_and_is_owed_more_than_it_may_have_waiting_is_closed() {
+    let mut turn = Turn::new(Settings { outbox: Some(3_000), ..quiet() });
+    let (ada, bob) = (turn.control("ada"), turn.control("bob"));
+    turn.ask(ada, r#"{"request":"join","id":"j","room":"ops"}"#);
+    let post = |no: usize, text: &str| {
+        format!(
+            r#"{{"request":"post","id":"00000000-0000-4000-8000-{no:012}","room":"ops","text":"{text}"}}"#
+        )
+    };
+    turn.ask(bob, &post(1, &"x".repeat(2_600)));
+    turn.store = StoreMode::Holds;
+    for no in 2..12 {
+        turn.ask(ada, &post(no, "y"));
+    }
+    turn.hang_up(ada, HangUp::Eof);
+    assert_eq!(turn.closed(ada), None, "it is owed its replies");
+    turn.answer(10, true);
+    assert_eq!(turn.closed(ada), Some(CloseReason::OutboxFull));
 }
