@@ -75,6 +75,11 @@ pub(super) struct Latencies {
 }
 
 impl Latencies {
+    /// Whether there was no commit yet.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.spans.is_empty()
+    }
+
     pub(super) fn add(&mut self, span: Span) {
         if self.spans.len() < COMMITS {
             self.spans.push(span);

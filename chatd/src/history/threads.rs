@@ -248,7 +248,12 @@ impl Writing {
         let done = self.reserve(&mut writer, batch).and_then(|()| writer.commit(batch));
         match done {
             Ok(outcomes) => {
+                let is_first = self.latencies.is_empty();
                 self.latencies.add(self.clock.now().since(begun));
+                if is_first {
+                    // Who asks before the next look at the disk is told of a commit.
+                    self.ends.figures.set_commits(&self.latencies);
+                }
                 self.is_well();
                 self.answer(batch, outcomes.into_iter());
                 Ok(writer)

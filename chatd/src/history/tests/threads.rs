@@ -93,6 +93,16 @@ fn posts_are_answered_in_their_order_and_are_there_when_it_is_opened_again() {
     assert_eq!(it.found.rooms[0].last, Seq(202), "also numbers that no message has are given once");
 }
 
+/// It took up to a second until the first commit was told of.
+#[test]
+fn how_long_the_first_commit_took_is_known_with_its_answer() {
+    let (folder, maker) = (Folder::new(), Maker::new());
+    let mut it = Loop::begin(&folder, Durability::Sync, Retention::default());
+    it.store.submit(maker.record("lobby", 1, 1, b"hello"));
+    assert_eq!(it.outcomes(1), [Outcome::Stored]);
+    assert!(it.store.condition().commit_p50_us > 0);
+}
+
 #[test]
 fn what_was_submitted_is_stored_before_it_is_closed() {
     let (folder, maker) = (Folder::new(), Maker::new());
