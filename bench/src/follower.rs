@@ -1,11 +1,12 @@
 //! A v1 follower over the control socket that stops reading for a while and then reads again: what it is owed is
 //! everything, or a `gap` that names exactly what it did not get. It takes the numbers out of the JSON lines itself.
 
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use crate::clock::seconds;
+use crate::control::{asking, number};
 
 /// Reads on from here after the start: by then something has arrived.
 const PAUSE_FROM_MICROS: u64 = seconds(2);
@@ -34,8 +35,7 @@ pub(crate) struct Follower {
 impl Follower {
     /// Connects and asks for the lobby.
     pub(crate) fn start(control: &Path, now: u64) -> io::Result<Self> {
-        let mut stream = UnixStream::connect(control)?;
-        stream.write_all(b"{\"request\":\"tail\",\"id\":\"1\",\"rooms\":[\"lobby\"]}\n")?;
+        let mut stream = asking(control, r#"{"request":"tail","id":"1","rooms":["lobby"]}"#)?;
         let mut reply = Vec::new();
         while reply.last() != Some(&b'\n') {
             let mut byte = [0];
@@ -94,12 +94,12 @@ impl Follower {
 
     fn event(&mut self, line: &str) {
         let follows = |first: u64, last: Option<u64>| last.is_none_or(|last| first == last + 1);
-        if let (Some(from), Some(to)) = (field(line, "from_seq"), field(line, "to_seq")) {
+        if let (Some(from), Some(to)) = (number(line, "from_seq"), number(line, "to_seq")) {
             self.mismatches += u64::from(!follows(from, self.last) || to < from);
             self.gaps += 1;
             self.skipped += (to + 1).saturating_sub(from);
             self.last = Some(to);
-        } else if let (true, Some(seq)) = (line.contains("\"message_id\""), field(line, "seq")) {
+        } else if let (true, Some(seq)) = (line.contains("\"message_id\""), number(line, "seq")) {
             self.mismatches += u64::from(!follows(seq, self.last));
             self.messages += 1;
             self.last = Some(seq);
@@ -107,13 +107,6 @@ impl Follower {
             self.others += 1;
         }
     }
-}
-
-/// The number that a JSON object has under a name.
-fn field(line: &str, name: &str) -> Option<u64> {
-    let (_, rest) = line.split_once(&format!("\"{name}\":"))?;
-    let rest = rest.trim_start();
-    rest[..rest.find(|c: char| !c.is_ascii_digit())?].parse().ok()
 }
 
 #[cfg(test)]

@@ -6,12 +6,12 @@
 //! by the minute. The attack's process is there in both: that it wakes is no doing of the server.
 
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
-use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use crate::attack::Attack;
 use crate::clock::{Clock, seconds};
+use crate::control;
 use crate::crowd::{Crowd, Sink};
 use crate::ledger::Ledger;
 use crate::process;
@@ -239,8 +239,8 @@ impl Witnesses {
         before: &Before,
         report: &mut Report,
     ) -> io::Result<()> {
-        let stats = stats(&hostile.control)?;
-        let number = |name: &str| number(&stats, name).unwrap_or(u64::MAX);
+        let stats = control::stats(&hostile.control)?;
+        let number = |name: &str| control::number(&stats, name).unwrap_or(u64::MAX);
         report.at_most("turn_longest_us", number("turn_longest_us"), TURN_MICROS_MAX);
         let connections = hostile.attack.connections();
         let budget = STORE_BYTES + INPUT_BYTES + connections * BY_CONNECTION_BYTES;
@@ -344,20 +344,4 @@ fn start_attack(attack: &Attack) -> io::Result<Child> {
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
-}
-
-/// The reply to `stats`.
-fn stats(control: &Path) -> io::Result<String> {
-    let mut stream = UnixStream::connect(control)?;
-    stream.write_all(b"{\"request\":\"stats\",\"id\":\"1\"}\n")?;
-    let mut line = String::new();
-    BufReader::new(stream).read_line(&mut line)?;
-    Ok(line)
-}
-
-/// The number of this name in a JSON text.
-fn number(json: &str, name: &str) -> Option<u64> {
-    let rest = json.split_once(&format!("\"{name}\":"))?.1;
-    let end = rest.find(|c: char| !c.is_ascii_digit())?;
-    rest[..end].parse().ok()
 }

@@ -3,8 +3,10 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 
 use crate::clock::{Clock, seconds};
+use crate::control;
 use crate::crowd::{Crowd, Sink};
 use crate::histogram::Histogram;
 use crate::ledger::Ledger;
@@ -33,6 +35,9 @@ pub(crate) struct Load {
     /// The server's process, for its CPU time and memory
     #[arg(long)]
     pid: u32,
+    /// The server's control socket, for how long its commits take
+    #[arg(long)]
+    control: Option<PathBuf>,
     /// Members of the room
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(2..))]
     connections: u16,
@@ -333,6 +338,11 @@ impl Run {
             report.count("latency_p90_us", ledger.latency.percentile(90));
             report.count("latency_p99_us", ledger.latency.percentile(99));
             report.count("latency_max_us", ledger.latency.most());
+        }
+        if let Some(control) = &self.load.control {
+            let [p50, p99, _] = control::history(control)?;
+            report.count("commit_p50_us", p50);
+            report.count("commit_p99_us", p99);
         }
         report.count("server_rss_before", empty);
         report.count("server_rss_after", process::resident_bytes(self.load.pid)?);

@@ -12,16 +12,20 @@ use clap::{Parser, Subcommand};
 mod attack;
 mod bare;
 mod clock;
+mod control;
 mod crowd;
 mod follower;
 mod histogram;
 mod hostile;
 mod ledger;
 mod load;
+mod posts;
 mod process;
+mod replay;
 mod report;
 mod slow;
 mod socket;
+mod syncs;
 mod wire;
 
 #[derive(Parser)]
@@ -41,6 +45,10 @@ enum Command {
     },
     /// Puts load on a server and reports figures
     Load(load::Load),
+    /// Posts as fast as posts are acknowledged
+    Posts(posts::Posts),
+    /// Follows a room from its first message on
+    Replay(replay::Replay),
     /// Puts receivers that never read beside ones that do
     Slow(slow::Slow),
     /// Puts two witnesses beside hostile clients
@@ -53,6 +61,8 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Bare { listen } => bare::serve(listen).map(|()| true),
         Command::Load(load) => load::run(load),
+        Command::Posts(posts) => posts::run(posts),
+        Command::Replay(replay) => replay::run(&replay),
         Command::Slow(slow) => slow::run(&slow),
         Command::Hostile(hostile) => hostile::run(&hostile),
         Command::Attack(attack) => attack::run(&attack),

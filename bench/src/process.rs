@@ -31,6 +31,13 @@ pub(crate) fn resident_bytes(pid: u32) -> io::Result<u64> {
     kibibytes.map(|kibibytes| kibibytes * 1024).map_err(|_| malformed())
 }
 
+/// How many bytes a process has sent to disks so far.
+pub(crate) fn written_bytes(pid: u32) -> io::Result<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/io"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix("write_bytes:"));
+    line.and_then(|bytes| bytes.trim().parse().ok()).ok_or_else(malformed)
+}
+
 /// How many descriptors a process has.
 pub(crate) fn descriptors(pid: u32) -> io::Result<u64> {
     Ok(fs::read_dir(format!("/proc/{pid}/fd"))?.count() as u64)
@@ -57,6 +64,7 @@ mod tests {
     fn this_process_has_memory_and_a_cpu_time() {
         assert!(resident_bytes(std::process::id()).expect("own memory") > 4096);
         cpu_micros(std::process::id()).expect("own time");
+        written_bytes(std::process::id()).expect("own writes");
         assert!(descriptors(std::process::id()).expect("own descriptors") >= 3);
         socket_bytes().expect("sockets have some memory or none");
     }
