@@ -33,6 +33,12 @@ pub const fn command_of(kind: RequestKind) -> Option<&'static str> {
         | RequestKind::Join
         | RequestKind::Leave
         | RequestKind::Receipt
+        | RequestKind::Bridge
+        | RequestKind::Unbridge
+        | RequestKind::Chat
+        | RequestKind::Say
+        | RequestKind::Pass
+        | RequestKind::Hangup
         | RequestKind::Away => None,
     }
 }

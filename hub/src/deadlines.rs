@@ -28,6 +28,8 @@ pub(crate) enum Alarm {
     Presence(RoomNo),
     /// What the store refused goes to it again.
     Refused,
+    /// The deadline of a talker.
+    Talk(ConnId),
 }
 
 /// The deadlines of one connection; none where it has no such deadline now.
@@ -163,6 +165,7 @@ impl Hub {
                 self.fired(id, out);
                 self.rearm(id);
             }
+            Some(Alarm::Talk(id)) => self.talk_timer(id, out),
             Some(Alarm::Presence(no)) => self.end_gathering(no, out),
             Some(Alarm::Refused) => self.try_refused(out),
             None => return false,

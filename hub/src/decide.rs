@@ -109,6 +109,7 @@ impl Hub {
         let before = connection.nick.replace(nick.clone());
         let before = before.expect("who is shown has a name");
         connection.named = now;
+        connection.named_itself = true;
         self.names.release(&before, id);
         let taken = self.names.take(nick, id);
         assert!(taken, "a name that is its own or nobody's can be taken");
@@ -125,6 +126,7 @@ impl Hub {
                 self.announce(no, Pending::Renamed { conn: id, nick, new_nick }, out);
             }
         }
+        self.talker_renamed(id, &before, out);
         true
     }
 

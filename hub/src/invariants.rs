@@ -89,9 +89,9 @@ impl Hub {
         assert_eq!(kept, self.kept_bytes, "the sum of kept bytes is right");
         assert!(kept <= self.settings.kept, "kept bytes keep within their limit");
         assert_eq!(
-            timers + self.check_gatherings() + self.refused.timers(),
+            timers + self.check_gatherings() + self.check_talks() + self.refused.timers(),
             self.wheel.len(),
-            "each connection and each gathering has at most one timer, and so has what is held back"
+            "each connection, gathering and talker has at most one timer, and so has what is held back"
         );
     }
 

@@ -107,6 +107,7 @@ impl Hub {
         connection.unfinished = None;
         self.forget_kept(id);
         self.forget_refused(id);
+        self.talk_lost(id);
         if !words.is_empty() {
             self.push_private(id, words, out);
         }
@@ -160,6 +161,7 @@ impl Hub {
         self.forget_refused(id);
         self.forget_queue(id);
         self.disarm(id);
+        self.talk_lost(id);
         out.effect(Effect::Close(id));
         out.notice(Notice::Closed { id, address, nick, reason });
         let connection = self.connections.known(id);
@@ -227,6 +229,7 @@ impl Hub {
         if !self.connections.known(id).rooms.is_empty() {
             return false;
         }
+        self.talk_gone(id, out);
         let connection = self.connections.remove(id);
         self.forget_everywhere(&connection);
         self.receipts.author_is_gone(id);

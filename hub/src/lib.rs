@@ -62,6 +62,7 @@ mod settle;
 mod slow;
 mod stats;
 mod store;
+mod talks;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -115,6 +116,7 @@ use crate::reload::Reloads;
 use crate::rooms::{Rooms, Standing};
 use crate::settings::LATE_MAX;
 use crate::stats::Counters;
+use crate::talks::Talks;
 use crate::wheel::Wheel;
 
 /// The server.
@@ -144,6 +146,7 @@ pub struct Hub {
     recents: Recents,
     directs: Directs,
     receipts: Receipts,
+    talks: Talks,
     reloads: Reloads,
     wheel: Wheel<Alarm>,
     store_queue: StoreQueue,
@@ -206,6 +209,7 @@ impl Hub {
             recents: Recents::new(settings.durability != Durability::None),
             directs: Directs::default(),
             receipts: Receipts::default(),
+            talks: Talks::default(),
             reloads: Reloads::default(),
             wheel,
             store_queue: StoreQueue::default(),
@@ -252,7 +256,7 @@ impl Hub {
     /// When there is something to do without any input: a timer is due, a replay goes on, or somebody is to go.
     pub fn deadline(&self) -> Option<Now> {
         let waits = self.replaying.is_empty() && self.farewells.is_empty();
-        let waits = waits && self.departing.is_empty();
+        let waits = waits && self.departing.is_empty() && self.talks.are_settled();
         if waits { self.wheel.next() } else { Some(self.now) }
     }
 

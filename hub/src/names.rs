@@ -102,6 +102,12 @@ impl Names {
         self.logins.keys().any(is).then_some(Obstacle::Login)
     }
 
+    /// Whether a name is the login name of somebody on the control socket.
+    pub(crate) fn is_login(&self, key: &NickKey) -> bool {
+        let first = self.logins.range((key.clone(), None)..).next();
+        first.is_some_and(|((login, _), _)| login == key)
+    }
+
     /// Whether nobody may take a name.
     pub(crate) fn is_reserved(&self, nick: &Nick) -> bool {
         let (key, look) = self.forms(nick);

@@ -38,11 +38,15 @@ pub enum Planted {
     BanForgotten,
     /// Who goes from a large room is left out of what is told of it.
     PresenceForgets,
+    /// What is said in a talk does not pass the turn.
+    TurnStays,
+    /// Now and then two who go together both go on waiting.
+    InvitationForgotten,
 }
 
 impl Planted {
     /// Every bug.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::SkippedReceiver,
         Self::DoubleAfterShortWrite,
         Self::LostCarryOver,
@@ -59,6 +63,8 @@ impl Planted {
         Self::KickStays,
         Self::BanForgotten,
         Self::PresenceForgets,
+        Self::TurnStays,
+        Self::InvitationForgotten,
     ];
 
     /// The bug's name, as the simulator is asked for it.
@@ -80,6 +86,8 @@ impl Planted {
             Self::KickStays => "kick_stays",
             Self::BanForgotten => "ban_forgotten",
             Self::PresenceForgets => "presence_forgets",
+            Self::TurnStays => "turn_stays",
+            Self::InvitationForgotten => "invitation_forgotten",
         }
     }
 }

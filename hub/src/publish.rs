@@ -142,7 +142,7 @@ impl Hub {
             }
             Pending::Renamed { conn, nick, new_nick } => {
                 let (nick, new_nick) = (nick.as_str(), new_nick.as_str());
-                let event = Event::Renamed { room: &name, nick, new_nick };
+                let event = Event::Renamed { room: Some(&name), nick, new_nick };
                 self.publish(no, &event, None, Some(conn), out);
             }
         }

@@ -139,6 +139,8 @@ impl Hub {
                 self.controls.leave(connection.id, connection.nick.as_ref());
                 if let Some(login) = connection.login() {
                     self.names.login_went(login);
+                    let login = login.clone();
+                    self.login_is_free(&login);
                 }
             }
             proto::Dialect::Native05 | proto::Dialect::NativeV1 => {
@@ -283,6 +285,12 @@ fn cost(request: &Request<'_>) -> u64 {
         | Request::Whois { .. }
         | Request::Topic { .. }
         | Request::Away { .. }
+        | Request::Bridge { .. }
+        | Request::Unbridge {}
+        | Request::Chat { .. }
+        | Request::Say { .. }
+        | Request::Pass { .. }
+        | Request::Hangup {}
         | Request::Stats {}
         | Request::Connections { .. }
         | Request::Kick { .. }

@@ -112,6 +112,7 @@ impl Hub {
         for id in self.connections.ids() {
             self.rearm(id);
         }
-        self.has_done(self.connections.len() / ARMED_BY_FRAME);
+        let armed = self.connections.len() + self.rearm_talks();
+        self.has_done(armed / ARMED_BY_FRAME);
     }
 }

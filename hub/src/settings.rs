@@ -153,6 +153,10 @@ pub struct Settings {
     pub stall: Option<Span>,
     /// Bytes of unfinished frames and of what quotas hold back, all connections together. No key of the configuration sets it.
     pub kept: usize,
+    /// How long somebody may wait for a talk.
+    pub wait_timeout: Option<Span>,
+    /// How long a turn in a talk may take before it passes by itself.
+    pub turn_timeout: Option<Span>,
     /// How durable an acknowledged message is.
     pub durability: Durability,
     /// Bytes of recent messages, all rooms together.
@@ -218,6 +222,8 @@ impl Default for Settings {
             keepalive: Some(Span::from_secs(5)),
             stall: Some(Span::from_secs(10)),
             kept: KEPT_BYTES_MAX,
+            wait_timeout: None,
+            turn_timeout: Some(Span::from_secs(300)),
             durability: Durability::None,
             recent: Some(64 * 1024 * 1024),
             small_room: SMALL_ROOM_MEMBERS_MAX,

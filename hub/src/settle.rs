@@ -21,6 +21,7 @@ impl Hub {
     /// limit is skipped or cut.
     pub fn settle(&mut self, now: Now, out: &mut Outbox) {
         self.tick(now);
+        self.settle_talks(out);
         if self.settings.plants(Planted::SeamDoublesOne) {
             self.replay(out);
         }

@@ -118,7 +118,7 @@ impl Hub {
                 Phase::Leaving(_) | Phase::Closing => {}
             }
         }
-        let counters = &self.counters;
+        let (counters, talks) = (&self.counters, self.talks.counts());
         Stats {
             server: &self.settings.server_name,
             version: &self.settings.version,
@@ -132,6 +132,8 @@ impl Hub {
             cut_slow: counters.cut_slow,
             gaps: counters.gaps,
             rooms: self.rooms.len(),
+            talks_waiting: talks.waiting,
+            talks_open: talks.open,
             messages: counters.messages,
             deliveries: counters.deliveries,
             encoded_v05: counters.encoded_v05,

@@ -83,10 +83,11 @@ pub enum Event<'a> {
         /// Who.
         nick: &'a str,
     },
-    /// Somebody in a room took another nickname.
+    /// Somebody in a room took another nickname, or the other side of a talk.
     Renamed {
-        /// Which room.
-        room: &'a RoomName,
+        /// Which room; none for a talk.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        room: Option<&'a RoomName>,
         /// The name until now.
         nick: &'a str,
         /// The name from now on.
@@ -133,6 +134,66 @@ pub enum Event<'a> {
         from_seq: Seq,
         /// The last that is missing.
         to_seq: Seq,
+    },
+    /// This connection waits for a talk again.
+    TalkWaiting {
+        /// Since when.
+        since: WallTime,
+        /// For whom, where it named somebody.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        peer: Option<&'a str>,
+    },
+    /// Somebody to talk to was found.
+    TalkReady {
+        /// Who.
+        peer: &'a str,
+        /// Whether they write by turns.
+        turns: bool,
+        /// Where the peer listens, where both sides said where they do.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        address: Option<&'a str>,
+    },
+    /// The talk is open.
+    TalkStarted {
+        /// With whom.
+        peer: &'a str,
+        /// Whose turn it is, where there are turns.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        turn: Option<&'a str>,
+        /// Whether it goes over a connection of their own.
+        #[serde(skip_serializing_if = "core::ops::Not::not")]
+        direct: bool,
+    },
+    /// The turn went to the other side.
+    TalkTurn {
+        /// Whose it is now.
+        turn: &'a str,
+        /// Why, where nobody passed it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<&'a str>,
+    },
+    /// A message of the talk.
+    TalkMessage {
+        /// Who said it.
+        from: &'a str,
+        /// When it was taken.
+        time: WallTime,
+        /// Its own id.
+        message_id: MessageId,
+        /// What was said: any bytes.
+        #[serde(flatten)]
+        content: Content<'a>,
+        /// Whose turn it is now, where there are turns.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        turn: Option<&'a str>,
+    },
+    /// The talk is over, or will not be.
+    TalkEnded {
+        /// With whom, where somebody was found.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        peer: Option<&'a str>,
+        /// Why.
+        reason: &'a str,
     },
     /// From the operator.
     Notice {
@@ -233,6 +294,12 @@ pub fn event(dialect: Dialect, event: &Event<'_>, out: &mut Vec<u8>) {
         | Event::Topic { .. }
         | Event::Away { .. }
         | Event::Gap { .. }
+        | Event::TalkWaiting { .. }
+        | Event::TalkReady { .. }
+        | Event::TalkStarted { .. }
+        | Event::TalkTurn { .. }
+        | Event::TalkMessage { .. }
+        | Event::TalkEnded { .. }
         | Event::Bye { .. } => {}
     }
 }

@@ -52,8 +52,19 @@ pub(crate) struct Raw<'a> {
     reason: Option<Cow<'a, str>>,
     level: Option<Cow<'a, str>>,
     search: Option<Cow<'a, str>>,
+    peer: Option<Cow<'a, str>>,
+    turns: Option<Cow<'a, str>>,
+    direct: Option<Direct>,
     /// A field that the protocol names and this version does not serve.
     pub(crate) with: Option<serde::de::IgnoredAny>,
+}
+
+/// What says how two reach each other without the server: where a client listens, or whether it has connected.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "a port, or true or false")]
+enum Direct {
+    Port(u32),
+    Connected(bool),
 }
 
 /// A field of requests.
@@ -120,6 +131,10 @@ fields! {
     until: WallTime = |raw, _, _| Ok(raw.until), "until" "time";
     search: Cow<'a, str> = |raw, _, _| words(raw.search.take()), "search" "words";
     limit: u32 = |raw, _, _| Ok(raw.limit), "limit" "integer";
+    peer: Nick = |raw, _, limits| nickname(raw.peer.take(), limits), "peer" "nickname";
+    turns: Turns = |raw, _, _| raw.turns.take().map(|text| turns_of(&text)).transpose(), "turns" "yes, no or any";
+    port: u16 = |raw, _, _| raw.direct.take().map(|direct| port_of(&direct)).transpose(), "direct" "port";
+    connected: bool = |raw, _, _| raw.direct.take().map(|direct| is_connected(&direct)).transpose(), "direct" "true or false";
     slow: bool = |raw, _, _| Ok(raw.slow), "slow" "true or false";
     beyond: u64 = |raw, _, _| Ok(raw.session), "session" "integer";
     whom: Whom = |raw, _, limits| whom(raw, limits), "nick" "nickname" or "session" "integer";
@@ -160,6 +175,46 @@ pub enum Banned {
     Nick(Nick),
     /// Addresses that begin alike.
     Network(Network),
+}
+
+/// Whether somebody wants to write by turns in a talk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Turns {
+    /// By turns.
+    Yes,
+    /// Both at will.
+    No,
+    /// As the other side wants it.
+    #[default]
+    Any,
+}
+
+impl Turns {
+    /// Every wish.
+    pub const ALL: [Self; 3] = [Self::Yes, Self::No, Self::Any];
+
+    /// The wish as one word.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Yes => "yes",
+            Self::No => "no",
+            Self::Any => "any",
+        }
+    }
+
+    /// The wish of this word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|turns| turns.word() == word)
+    }
+
+    /// Whether two who wish so write by turns; nothing where they do not go together.
+    pub const fn with(self, other: Self) -> Option<bool> {
+        match (self, other) {
+            (Self::Yes, Self::No) | (Self::No, Self::Yes) => None,
+            (Self::Yes, _) | (_, Self::Yes) => Some(true),
+            (Self::No | Self::Any, Self::No | Self::Any) => Some(false),
+        }
+    }
 }
 
 /// How much an entry of the log weighs.
@@ -264,7 +319,7 @@ fn banned(raw: &mut Raw<'_>, limits: WireLimits) -> Result<Option<Banned>, Error
 }
 
 fn own_id(id: &RequestId) -> Result<Option<MessageId>, Error> {
-    let wrong = "The id of a post is the message's id: make it a UUID, a new one for each message.";
+    let wrong = "The id is the message's own: make it a UUID, a new one for each message.";
     MessageId::parse(id.as_str()).map(Some).ok_or_else(|| bad_request(wrong))
 }
 
@@ -275,6 +330,27 @@ fn uuid(text: &str) -> Result<MessageId, Error> {
 fn level_of(text: &str) -> Result<Level, Error> {
     Level::from_word(text)
         .ok_or_else(|| bad_request("`level` is one of error, warn, info and debug."))
+}
+
+fn turns_of(text: &str) -> Result<Turns, Error> {
+    Turns::from_word(text).ok_or_else(|| bad_request("`turns` is one of yes, no and any."))
+}
+
+fn port_of(direct: &Direct) -> Result<u16, Error> {
+    let port = match direct {
+        Direct::Port(port) => u16::try_from(*port).ok().filter(|port| *port > 0),
+        Direct::Connected(_) => None,
+    };
+    port.ok_or_else(|| bad_request("`direct` is the TCP port where you listen: 1 to 65535."))
+}
+
+fn is_connected(direct: &Direct) -> Result<bool, Error> {
+    match direct {
+        Direct::Connected(connected) => Ok(*connected),
+        Direct::Port(_) => Err(bad_request(
+            "`direct` is true or false: whether you have connected to the peer's address.",
+        )),
+    }
 }
 
 /// A text of one line that people are shown: a topic, a reason.

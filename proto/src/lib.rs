@@ -35,7 +35,7 @@ pub use charset::Charset;
 pub use command::{Command, Guid, MessageId, REQUEST_ID_BYTES_MAX, RequestId, Seq};
 pub use encode::{Dialect, Event};
 pub use fault::{Fault, Foreign};
-pub use fields::{Banned, Level, Target, Whom};
+pub use fields::{Banned, Level, Target, Turns, Whom};
 pub use names::{
     NICK_BYTES_MAX, NICK_CHARS_MAX, NICK_MARKS_MAX, NameError, Nick, NickKey, ROOM_NAME_BYTES_MAX,
     RoomName, Skeleton, TOPIC_BYTES_MAX, is_printable, printable_line,

@@ -113,6 +113,34 @@ pub enum Reply<'a> {
         /// What one has left word of; empty for being there.
         away: &'a str,
     },
+    /// To `bridge`.
+    Bridge {
+        /// Since when one waits.
+        since: WallTime,
+    },
+    /// To `chat`.
+    Chat {
+        /// With whom one talks.
+        peer: &'a str,
+        /// Whose turn it is, where there are turns: `yours` or `theirs`.
+        turn: Option<&'a str>,
+        /// Whether the talk goes over a connection of their own.
+        direct: bool,
+    },
+    /// To `say`.
+    Say {
+        /// Which message.
+        message_id: MessageId,
+        /// When it was taken.
+        time: WallTime,
+        /// Whose turn it is now, where there are turns.
+        turn: Option<&'a str>,
+    },
+    /// To `pass`.
+    Pass {
+        /// Whose turn it is now.
+        turn: &'a str,
+    },
     /// To `connections`.
     Connections {
         /// Each, by session.
@@ -185,6 +213,10 @@ impl Reply<'_> {
             | Self::Whois(_)
             | Self::Topic { .. }
             | Self::Away { .. }
+            | Self::Bridge { .. }
+            | Self::Chat { .. }
+            | Self::Say { .. }
+            | Self::Pass { .. }
             | Self::Kick { .. }
             | Self::Ban { .. }
             | Self::Announce { .. }
@@ -462,6 +494,10 @@ pub struct Stats<'a> {
     pub gaps: u64,
     /// Rooms.
     pub rooms: usize,
+    /// Connections that wait for a one-to-one talk.
+    pub talks_waiting: usize,
+    /// One-to-one talks that are open.
+    pub talks_open: usize,
     /// Messages taken.
     pub messages: u64,
     /// Messages handed to receivers' queues.

@@ -221,6 +221,19 @@ requests! {
         "a room's topic; sets it where one is given, which only members may" => "room, topic, by, time";
     Away "away" Send [text]
         "whether one is away; sets it where a text is given, an empty one says that one is back" => "away";
+    Bridge "bridge" Talk [peer, turns, port]
+        "says that one is ready for a talk, with anyone or with the one named; again, it replaces what waits" =>
+        "since";
+    Unbridge "unbridge" Talk [] "takes that back, as long as no talk is open" => "";
+    Chat "chat" Talk [peer, connected]
+        "opens the talk with the peer that was found; the opener writes first where there are turns" =>
+        "peer, turn, direct";
+    Say "say" Talk [peer, content required, own_id required]
+        "a message in the talk; the request's id is a UUID and becomes the message's; it passes the turn" =>
+        "message_id, time, turn";
+    Pass "pass" Talk [peer] "gives the turn to the other side" => "turn";
+    Hangup "hangup" Talk []
+        "ends the talk, and before it is open what `unbridge` takes back" => "";
     Stats "stats" Watch [] "what the server counts" => "stats";
     Connections "connections" Admin [slow, beyond, limit]
         "who is connected, by session, those beyond a session; `slow` those for whom something waits" =>

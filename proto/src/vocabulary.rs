@@ -65,6 +65,9 @@ error_codes! {
     NoSuchMessage "no_such_message" "no message with this id waits for a receipt of this connection";
     NoSuchBan "no_such_ban" "this nickname or network is not kept out";
     NotInRoom "not_in_room" "the connection is not in this room";
+    NotInTalk "not_in_talk" "the connection waits for nobody, or has no talk that it could do this in";
+    NotYourTurn "not_your_turn" "the other side of the talk is to write";
+    Busy "busy" "whoever was called is in a talk already; only `chatctl talk --listen` says so";
     TooLarge "too_large" "the message or line is over its limit";
     LimitReached "limit_reached" "one more would pass a limit, such as the number of rooms";
     IdConflict "id_conflict" "another message has this id";
@@ -91,7 +94,11 @@ pub const EVENTS: &[(&str, &str, &str)] = &[
     ("delivered", "message_id, by, time", "somebody gave the receipt that a message asked for"),
     ("joined", "room, nick", "somebody joined a room"),
     ("left", "room, nick", "somebody left a room"),
-    ("renamed", "room, nick, new_nick", "somebody in a room took another nickname"),
+    (
+        "renamed",
+        "room?, nick, new_nick",
+        "somebody in a room took another nickname; without a room, the other side of the talk",
+    ),
     (
         "presence",
         "room, members, joined, left, joined_count, left_count",
@@ -103,6 +110,36 @@ pub const EVENTS: &[(&str, &str, &str)] = &[
         "gap",
         "room, from_seq, to_seq",
         "the messages of a room that this connection was too slow for, or that are not kept any more, both ends included",
+    ),
+    (
+        "talk_waiting",
+        "since, peer?",
+        "this connection waits for a talk again: with anyone, or with the one that it named",
+    ),
+    (
+        "talk_ready",
+        "peer, turns, address?",
+        "somebody to talk to was found, and whether by turns; where they listen, if both sides said where they do",
+    ),
+    (
+        "talk_started",
+        "peer, turn?, direct?",
+        "the talk is open; with turns, whose it is: `yours` or `theirs`; `direct` where it goes over a connection of their own",
+    ),
+    (
+        "talk_turn",
+        "turn, reason?",
+        "the turn went to the other side; `timeout` where it was not used in time",
+    ),
+    (
+        "talk_message",
+        "from, time, message_id, text or data, turn?",
+        "a message of the talk, to be answered with `receipt`; with turns it is this side's turn now",
+    ),
+    (
+        "talk_ended",
+        "peer?, reason",
+        "`left` or `hangup`: the peer did so; `gone`: its connection is; `timeout`: nobody was found in time",
     ),
     ("notice", "text", "from the operator"),
     ("bye", "reason", "the last thing before the daemon closes the connection"),

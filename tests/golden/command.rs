@@ -241,6 +241,8 @@ fn set(settings: &mut Settings, key: &str, value: &str) {
         "idle" => settings.idle = time(),
         "keepalive" => settings.keepalive = time(),
         "stall" => settings.stall = time(),
+        "wait_timeout" => settings.wait_timeout = time(),
+        "turn_timeout" => settings.turn_timeout = time(),
         "charset" if value == "ascii" => settings.wire.charset = proto::Charset::Ascii,
         "charset" if value == "unicode" => settings.wire.charset = proto::Charset::Unicode,
         "admin_groups" => settings.groups.admin = words(value),

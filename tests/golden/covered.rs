@@ -7,7 +7,7 @@ use crate::scripts;
 
 /// Error codes that no peer can meet yet, and why.
 const UNREACHABLE: &[(&str, &str)] =
-    &[("no_nickname", "whoever speaks v1 has a name: its own, a guest's or a login name")];
+    &[("busy", "the daemon talks with many at once: only `chatctl talk --listen` says so")];
 
 fn all() -> String {
     scripts().iter().map(|(_, path)| std::fs::read_to_string(path).unwrap()).collect()

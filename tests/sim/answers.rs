@@ -8,6 +8,7 @@ use crate::clients::{Client, Sort};
 use crate::naming::Refused;
 use crate::net::{Net, Stage};
 use crate::oracle::{Fate, LOBBY, Oracle};
+use crate::pairing;
 use crate::trace::Kind;
 
 /// So many are named of those who came, and of those who went.
@@ -78,7 +79,14 @@ fn event(client: &mut Client, value: &Value, net: &mut Net, oracle: &mut Oracle)
         "delivered" => {
             let (id, by) = (text(value, "message_id"), text(value, "by"));
             net.note_text(Kind::Got, no, &format!("receipt {id} {by}"));
-            oracle.delivered(no, id, by);
+            if !oracle.talk_delivered(no, id) {
+                oracle.delivered(no, id, by);
+            }
+        }
+        "renamed" if value.get("room").is_none() => pairing::event(client, value, oracle),
+        name if name.starts_with("talk_") => {
+            net.note_text(Kind::Got, no, name);
+            pairing::event(client, value, oracle);
         }
         "topic" | "away" => oracle.room_news(no, text(value, "room")),
         "presence" | "joined" | "left" | "renamed" => people(no, value, oracle),
@@ -274,6 +282,7 @@ fn answered(client: &mut Client, asked: Asked, id: &str, value: &Value, oracle: 
         }
         Asked::Receipt(post) if ok => oracle.receipt_accepted(no, post),
         Asked::Receipt(_) => oracle.reach("receipt", "refused"),
+        Asked::Talk(asked) => pairing::answered(client, asked, value, oracle),
         Asked::Admin => is_permitted(client, value, code),
         Asked::Other | Asked::Join(_) | Asked::Leave(_) | Asked::Tail(..) | Asked::History => {}
         Asked::Post(post, repeated) => {

@@ -12,6 +12,7 @@ use crate::following::Marks;
 use crate::native::{content, frame, nickname};
 use crate::net::Net;
 use crate::oracle::{LOBBY, Oracle, Post};
+use crate::pairing;
 use crate::talking;
 
 /// The type of a v1 frame.
@@ -54,6 +55,8 @@ pub enum Asked {
     Direct(usize),
     /// Whose post, and which.
     Receipt((usize, usize)),
+    /// Something of a talk.
+    Talk(pairing::Ask),
     /// What only administrators may.
     Admin,
     /// Which of all kicks and bans.
@@ -98,6 +101,8 @@ pub struct Memory {
     /// Messages whose authors want a receipt: their ids and whose posts they are.
     pub owes: VecDeque<(String, (usize, usize))>,
     pub admin: bool,
+    /// Its side of a talk.
+    pub side: pairing::Side,
     /// Of a native connection.
     pub greeting: Greeting,
     /// It was told `bye`: nothing comes after that.
@@ -141,6 +146,12 @@ pub fn one(client: &mut Client, oracle: &mut Oracle, at: u64) -> Vec<u8> {
     {
         return receipt;
     }
+    if client.temper.talks > 0
+        && client.rng.chance(client.temper.talks)
+        && pairing::may_talk(client)
+    {
+        return pairing::one(client, oracle);
+    }
     let is_admin = client.asking.admin && client.sort == Sort::Control;
     if client.rng.chance(client.temper.kicks / if is_admin { 1 } else { 16 }) {
         return talking::administer(client, oracle);
@@ -181,8 +192,13 @@ fn next_id(client: &mut Client) -> String {
 pub fn ask(client: &mut Client, mut request: Value, asked: Asked) -> Vec<u8> {
     let id = next_id(client);
     request["id"] = json!(id);
-    client.asking.asked.entry(id).or_default().push(asked);
-    to_bytes(client.sort, &request)
+    ask_under(client, &id, &request, asked)
+}
+
+/// A request with the id that is in it.
+pub fn ask_under(client: &mut Client, id: &str, request: &Value, asked: Asked) -> Vec<u8> {
+    client.asking.asked.entry(id.to_owned()).or_default().push(asked);
+    to_bytes(client.sort, request)
 }
 
 fn to_bytes(sort: Sort, request: &Value) -> Vec<u8> {

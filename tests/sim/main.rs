@@ -32,6 +32,7 @@ mod naming;
 mod native;
 mod net;
 mod oracle;
+mod pairing;
 mod reach;
 mod rng;
 mod run;
@@ -273,4 +274,14 @@ fn planted_ban_forgotten() {
 #[test]
 fn planted_presence_forgets() {
     must_be_found(Planted::PresenceForgets);
+}
+
+#[test]
+fn planted_turn_stays() {
+    must_be_found(Planted::TurnStays);
+}
+
+#[test]
+fn planted_invitation_forgotten() {
+    must_be_found(Planted::InvitationForgotten);
 }

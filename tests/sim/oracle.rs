@@ -9,6 +9,7 @@ use hub::CloseReason;
 use crate::direct::{Direct, Receipts};
 use crate::expelling::{Expulsion, Lift};
 use crate::hearing::Ear;
+use crate::pairing::Talks;
 use crate::reach::Reach;
 
 /// The room that every v0.5 connection is in.
@@ -151,6 +152,8 @@ pub struct Oracle {
     pub sessions: BTreeMap<usize, u64>,
     /// How often what seldom happens did.
     pub reached: Reach,
+    /// What is known of talks.
+    pub talks: Talks,
     /// The daemon was told to end.
     pub stopping: bool,
 }

@@ -34,6 +34,8 @@ pub fn settings(plan: &Plan, planted: Option<Planted>) -> Settings {
         idle: span(limits.idle),
         keepalive: span(limits.keepalive),
         stall: span(limits.stall),
+        wait_timeout: quotas.wait_timeout.map(Span::from_micros),
+        turn_timeout: quotas.turn_timeout.map(Span::from_micros),
         durability: if plan.store.durable { Durability::Sync } else { Durability::None },
         recent: Some(limits.recent),
         rooms: Some(limits.rooms),

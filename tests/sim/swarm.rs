@@ -69,6 +69,8 @@ pub struct Temper {
     pub vanish: u64,
     pub repeats: u64,
     pub kicks: u64,
+    /// See [`Quotas::talks`].
+    pub talks: u64,
 }
 
 /// How the simulated store behaves.
@@ -125,6 +127,11 @@ pub struct Quotas {
     pub kept: Option<usize>,
     /// Rooms of more members gather who comes and goes.
     pub small_room: Option<usize>,
+    /// How long somebody may wait for a talk, and have the turn in one.
+    pub wait_timeout: Option<u64>,
+    pub turn_timeout: Option<u64>,
+    /// How often clients do something about talks, per mille.
+    pub talks: u64,
 }
 
 /// Everything that a seed decides before its first event.
@@ -169,7 +176,8 @@ impl Plan {
         let rng = &mut rng;
         let limits = limits(rng);
         let store = StorePlan { full: full(seed), ..store(rng) };
-        let temper = temper(rng, &limits);
+        let quotas = quotas(seed);
+        let temper = Temper { talks: quotas.talks, ..temper(rng, &limits) };
         let net = network(rng, &limits, temper.size);
         let clients = match rng.below(32) {
             // More than a room has whose members hear of each one who comes.
@@ -200,7 +208,7 @@ impl Plan {
             temper,
             store,
             limits,
-            quotas: quotas(seed),
+            quotas,
         }
     }
 }
@@ -227,6 +235,9 @@ fn quotas(seed: u64) -> Quotas {
         nick_changes: on(rng).then(|| rng.scale(1, 20) as u32),
         kept: on(rng).then(|| rng.scale(256, 64 << 10) as usize),
         small_room: on(rng).then(|| rng.size(2, 8)),
+        wait_timeout: on(rng).then(|| rng.scale(SECOND / 2, 10 * SECOND)),
+        turn_timeout: on(rng).then(|| rng.scale(SECOND / 2, 10 * SECOND)),
+        talks: if rng.below(5) == 0 { rng.range(100, 700) } else { 0 },
     }
 }
 
@@ -288,6 +299,7 @@ fn temper(rng: &mut Rng, limits: &Limits) -> Temper {
         vanish: sometimes(rng, 4, 20),
         repeats: if limits.recent > 1 << 20 { sometimes(rng, 2, 400) } else { 0 },
         kicks: if rng.below(3) == 0 { rng.range(20, 150) } else { 0 },
+        talks: 0,
     }
 }
 

@@ -13,7 +13,7 @@ use crate::oracle::{Oracle, Post};
 use crate::world::address;
 
 /// Some nickname: mostly one that somebody has.
-fn somebody(client: &mut Client, oracle: &Oracle) -> String {
+pub fn somebody(client: &mut Client, oracle: &Oracle) -> String {
     let who = client.rng.size(0, oracle.voices.len() - 1);
     let voice = &oracle.voices[who];
     let name = oracle.called(who).or(voice.names.last().map(String::as_str));

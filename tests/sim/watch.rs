@@ -12,6 +12,7 @@ use crate::clients::{Client, Life, Sort};
 use crate::clock::{MS, SECOND};
 use crate::driver::Shared;
 use crate::net::Link;
+use crate::pairing::TALK_BYTES_MAX;
 use crate::swarm::{Limits, Plan, Quotas};
 use crate::trace::Kind;
 use crate::world::{Phase, World};
@@ -179,6 +180,8 @@ impl Watch {
         let asked = |client: &Client| client.asking.asked.len() + client.asking.faceless as usize;
         let pages: usize = world.clients.iter().map(asked).sum();
         let told = world.net.by_token.len() * GAP_BYTES_MAX;
+        let talkers = world.clients.iter().filter(|client| client.asking.side.begun).count();
+        let told = told + talkers * TALK_BYTES_MAX;
         let most = self.queued + world.oracle.released_now + pages * self.limits.outbox + told;
         assert!(bytes <= most, "{bytes} bytes are queued, and {most} at most can be");
     }
@@ -198,7 +201,9 @@ impl Watch {
         let looks = client.asking.asks(|asked| matches!(asked, Asked::Other | Asked::Admin));
         let asked = client.asking.asks(|_| true) + client.asking.faceless as usize;
         let answers = (wishes + asked) * ANSWER_BYTES_MAX + looks * LOOK_BYTES_MAX;
+        let talks = if client.asking.side.begun { world.clients.len() * TALK_BYTES_MAX } else { 0 };
         let more = world.oracle.released_now + world.oracle.directs_under_way() + held + answers;
+        let more = more + talks;
         let believable = match reason {
             CloseReason::PeerClosed => link.fin_seen,
             CloseReason::Reset => link.reset,

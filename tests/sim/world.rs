@@ -396,6 +396,9 @@ impl World {
     /// Everything that was owed has come.
     pub fn check_complete(&mut self) {
         assert!(!self.oracle.awaits_store(), "messages wait for a store that has answered");
+        let open = |client: &&Client| self.net.links[client.no].stage == Stage::Open;
+        let open: Vec<&Client> = self.clients.iter().filter(open).collect();
+        self.oracle.check_talks(&open);
         for no in 0..self.clients.len() {
             let link = &self.net.links[no];
             if link.stage != Stage::Open {

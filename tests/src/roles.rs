@@ -26,7 +26,13 @@ pub fn fields(kind: RequestKind) -> Value {
         RequestKind::Whois => json!({"nick": "Witness"}),
         RequestKind::Topic => json!({"room": "ops", "topic": "tonight"}),
         RequestKind::Away => json!({"text": "lunch"}),
-        RequestKind::Rooms
+        RequestKind::Bridge => json!({"peer": "Witness", "turns": "yes", "direct": 4711}),
+        RequestKind::Chat => json!({"peer": "Witness", "direct": false}),
+        RequestKind::Say => json!({"id": format!("{UUID}2"), "peer": "Witness", "text": "hi"}),
+        RequestKind::Unbridge
+        | RequestKind::Pass
+        | RequestKind::Hangup
+        | RequestKind::Rooms
         | RequestKind::Ping
         | RequestKind::Stats
         | RequestKind::Connections

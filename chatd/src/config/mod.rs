@@ -257,6 +257,8 @@ impl Config {
             idle: span(from, "keepalive", "idle"),
             keepalive: span(from, "keepalive", "interval"),
             stall: span(from, "limits", "stall"),
+            wait_timeout: span(from, "rendezvous", "wait_timeout"),
+            turn_timeout: span(from, "rendezvous", "turn_timeout"),
             // Nobody who writes "off" wants every message ever said in memory.
             durability: self.durability,
             recent: Some(size(from, "history", "recent").unwrap_or(0)),

@@ -263,6 +263,20 @@ pub(crate) const KEYS: &[Key] = &[
         "",
         "how much of the disk they may take; by default as much as history.max_bytes leaves them",
     ),
+    key(
+        "rendezvous",
+        "wait_timeout",
+        TIME,
+        "\"off\"",
+        "how long somebody waits for a one-to-one talk at most",
+    ),
+    key(
+        "rendezvous",
+        "turn_timeout",
+        TIME,
+        "\"5m\"",
+        "after how long the turn in a talk passes by itself",
+    ),
     key("reactor", "flush", Kind::Choice(&["epoll"]), "\"epoll\"", "how queues are written").at_start(),
     key(
         "reactor",
@@ -424,7 +438,6 @@ pub(crate) const UNBUILT: &[(&str, &[&str])] = &[
     ("server", &["motd"]),
     ("listen", &["protocols", "tls", "proxy_protocol"]),
     ("log", &["addresses"]),
-    ("rendezvous", &[]),
     ("http", &[]),
 ];
 

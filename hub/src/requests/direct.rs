@@ -91,7 +91,7 @@ impl Hub {
     }
 
     /// Refuses a message to somebody who has too much waiting already: no other's burst cuts who it is for.
-    fn may_take_more(&self, receivers: &[ConnId], nick: &Nick) -> Result<(), Error> {
+    pub(super) fn may_take_more(&self, receivers: &[ConnId], nick: &Nick) -> Result<(), Error> {
         let Some(limit) = self.settings.outbox else { return Ok(()) };
         let waits = receivers.iter().filter_map(|who| self.connections.get(*who));
         let most = waits.map(never_skipped_bytes).max().unwrap_or(0);

@@ -8,6 +8,7 @@ mod history;
 mod messages;
 mod people;
 mod rooms;
+mod talks;
 mod topic;
 
 pub(crate) use history::LookUp;
@@ -26,6 +27,8 @@ use crate::connection::{Client, ConnId, Phase};
 use crate::outbox::{Effect, Notice, Outbox};
 use crate::rooms::Pending;
 use crate::settings::PAGE_ROWS_MAX;
+use crate::talks::Wish;
+use crate::talks::machine::Input;
 
 impl Hub {
     /// Carries out one request and replies to it, unless its reply has to wait for the store.
@@ -87,6 +90,19 @@ impl Hub {
             Request::Whois { nick } => self.whois(id, request, &nick, out),
             Request::Topic { room, topic } => self.topic(id, request, &room, topic.as_deref(), out),
             Request::Away { text } => self.away(id, request, text.as_deref(), out),
+            Request::Bridge { peer, turns, port } => {
+                let turns = turns.unwrap_or_default();
+                self.bridge(id, request, Wish { peer, turns, port }, out)
+            }
+            Request::Unbridge {} => self.end_talk(id, request, Input::Unbridge, out),
+            Request::Chat { peer, connected } => {
+                self.open_talk(id, request, (peer.as_ref(), connected.unwrap_or(false)), out)
+            }
+            Request::Say { peer, content, own_id } => {
+                self.say_in_talk(id, request, peer.as_ref(), (own_id, &content), out)
+            }
+            Request::Pass { peer } => self.pass_turn(id, request, peer.as_ref(), out),
+            Request::Hangup {} => self.end_talk(id, request, Input::Hangup, out),
             Request::Stats {} => self.reply_stats(id, request, out),
             Request::Connections { slow, beyond, limit } => {
                 let page = (slow.unwrap_or(false), beyond, limit);
@@ -271,7 +287,7 @@ impl Hub {
     }
 
     /// What the clock on the wall showed at a moment.
-    fn wall_at(&self, moment: proto::Now) -> proto::WallTime {
+    pub(crate) fn wall_at(&self, moment: proto::Now) -> proto::WallTime {
         let ago = i64::try_from(self.now.since(moment).as_micros()).unwrap_or(i64::MAX);
         proto::WallTime::from_micros(self.wall.as_micros().saturating_sub(ago))
     }

@@ -106,7 +106,17 @@ fn request(what: u8, room: &str) -> String {
             r#"{{"request":"receipt","id":"{id}","message_id":"00000000-0000-4000-8000-0000000000{:02x}"}}"#,
             what.rotate_left(2)
         ),
-        14 => format!(r#"{{"request":"topic","id":"{id}","room":"{room}","topic":"t{what}"}}"#),
+        14 => match what >> 4 {
+            0..4 => {
+                format!(r#"{{"request":"topic","id":"{id}","room":"{room}","topic":"t{what}"}}"#)
+            }
+            4..7 => format!(r#"{{"request":"bridge","id":"{id}","turns":"any"}}"#),
+            7..10 => format!(r#"{{"request":"bridge","id":"{id}","peer":"{who}","turns":"yes"}}"#),
+            10..12 => format!(r#"{{"request":"chat","id":"{id}"}}"#),
+            12..14 => format!(r#"{{"request":"say","id":"{id}","text":"in a talk"}}"#),
+            14 => format!(r#"{{"request":"pass","id":"{id}"}}"#),
+            _ => format!(r#"{{"request":"hangup","id":"{id}"}}"#),
+        },
         15 => match what >> 4 {
             0..4 => format!(r#"{{"request":"away","id":"{id}","text":"lunch"}}"#),
             4..6 => format!(r#"{{"request":"kick","id":"{id}","nick":"{who}","reason":"noise"}}"#),

@@ -19,4 +19,5 @@ mod refused;
 mod replay;
 mod rooms;
 mod slow;
+mod talks;
 mod work;

@@ -349,6 +349,8 @@ fn value(form: &str, number: usize) -> serde_json::Value {
             let micros = i64::try_from(number).unwrap() * 1_000_000;
             WallTime::from_micros(micros).to_string().into()
         }
+        "port" => [0, 1, 4711, 65_535, 65_536][number % 5].into(),
+        "yes, no or any" => ["yes", "no", "any", "never"][number % 4].into(),
         "words" => ["one", "two words", " ", "t"][number % 4].into(),
         "network" => NETWORKS[number % NETWORKS.len()].into(),
         "error, warn, info or debug" => ["error", "warn", "info", "debug"][number % 4].into(),
