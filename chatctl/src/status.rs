@@ -150,6 +150,10 @@ fn traffic(report: &mut Report) {
     if let Some(rooms) = report.number("rooms") {
         report.line("rooms", &rooms.to_string());
     }
+    let talks = report.parts(&[("talks_open", "open"), ("talks_waiting", "waiting")]);
+    if !talks.is_empty() {
+        report.line("talks", &talks.join(", "));
+    }
     let recent = report.stats.get("recent").and_then(Value::as_object).cloned().unwrap_or_default();
     for name in ["messages", "deliveries"] {
         if let Some(sum) = report.number(name) {

@@ -1,7 +1,7 @@
 //! Every request of the vocabulary, over the control socket and over TCP: what works where, and what is said where it does not.
 
 use proto::{Permission, REQUESTS, RequestKind};
-use serde_json::json;
+use serde_json::{Value, json};
 use tests::roles::{UUID, fields};
 use tests::{Control, Daemon, Setup, V1Client};
 
@@ -22,15 +22,35 @@ fn scene() -> (Daemon, V1Client, V1Client) {
     (daemon, witness, victim)
 }
 
+/// Somebody comes as far in a talk with the witness as a request needs it.
+fn begin_talk(
+    kind: RequestKind,
+    witness: &mut V1Client,
+    ask: &mut dyn FnMut(&str, Value) -> Value,
+) {
+    let opens = matches!(kind, RequestKind::Say | RequestKind::Pass);
+    let waits = matches!(kind, RequestKind::Unbridge | RequestKind::Hangup);
+    if opens || kind == RequestKind::Chat {
+        assert_eq!(witness.asks("bridge", json!({"turns": "yes"}))["ok"], true);
+    }
+    if opens || waits || kind == RequestKind::Chat {
+        assert_eq!(ask("bridge", json!({}))["ok"], true);
+    }
+    if opens {
+        assert_eq!(ask("chat", json!({}))["turn"], "yours");
+    }
+}
+
 #[test]
 fn every_request_works_over_the_socket() {
     for row in REQUESTS {
-        let (daemon, _witness, _victim) = scene();
+        let (daemon, mut witness, _victim) = scene();
         let mut ops: Control = daemon.control();
         assert_eq!(ops.asks("join", json!({"room": "ops"}))["ok"], true);
         if row.kind == RequestKind::Unban {
             assert_eq!(ops.asks("ban", fields(RequestKind::Ban))["ok"], true);
         }
+        begin_talk(row.kind, &mut witness, &mut |request, fields| ops.asks(request, fields));
         let fields = fields(row.kind);
         let reply = match fields["id"].as_str() {
             Some(id) => ops.asks_as(id, row.name, fields.clone()),
@@ -46,11 +66,12 @@ fn every_request_works_over_the_socket() {
 #[test]
 fn every_request_works_over_tcp_or_says_who_may_use_it() {
     for row in REQUESTS {
-        let (daemon, _witness, _victim) = scene();
+        let (daemon, mut witness, _victim) = scene();
         let mut grace = V1Client::connect(daemon.address(), "Grace");
         if row.kind != RequestKind::Join {
             assert_eq!(grace.asks("join", json!({"room": "ops"}))["ok"], true);
         }
+        begin_talk(row.kind, &mut witness, &mut |request, fields| grace.asks(request, fields));
         let reply = grace.asks(row.name, fields(row.kind));
         match row.permission {
             Permission::Admin => {

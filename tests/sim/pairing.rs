@@ -169,7 +169,7 @@ fn bridge(client: &mut Client, oracle: &Oracle) -> Vec<u8> {
     if let Some(peer) = &peer {
         request["peer"] = json!(peer);
     }
-    if client.rng.chance(300) {
+    if client.rng.chance(600) {
         request["direct"] = json!(4711);
     }
     ask(client, request, Asked::Talk(Ask::Bridge(Wish { peer, turns })))
@@ -187,7 +187,7 @@ fn chat(client: &mut Client) -> Vec<u8> {
     if let Some(peer) = &peer {
         request["peer"] = json!(peer);
     }
-    if client.asking.side.has_address && client.rng.chance(200) {
+    if client.asking.side.has_address && client.rng.chance(400) {
         request["direct"] = json!(true);
     }
     ask(client, request, Asked::Talk(Ask::Chat(peer)))

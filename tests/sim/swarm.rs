@@ -234,10 +234,10 @@ fn quotas(seed: u64) -> Quotas {
             .then(|| (rng.scale(256 << 10, 64 << 20) as u32, rng.scale(1, 4 << 20) as u32)),
         nick_changes: on(rng).then(|| rng.scale(1, 20) as u32),
         kept: on(rng).then(|| rng.scale(256, 64 << 10) as usize),
-        small_room: on(rng).then(|| rng.size(2, 8)),
+        small_room: (rng.below(2) == 0).then(|| rng.size(2, 8)),
         wait_timeout: on(rng).then(|| rng.scale(SECOND / 2, 10 * SECOND)),
         turn_timeout: on(rng).then(|| rng.scale(SECOND / 2, 10 * SECOND)),
-        talks: if rng.below(5) == 0 { rng.range(100, 700) } else { 0 },
+        talks: if rng.below(4) == 0 { rng.range(100, 700) } else { 0 },
     }
 }
 

@@ -109,13 +109,13 @@ pub fn administer(client: &mut Client, oracle: &mut Oracle) -> Vec<u8> {
             let request = json!({"request": "kick", "session": session});
             ask(client, request, Asked::Expel(which))
         }
-        50..80 => {
+        50..70 => {
             let seconds = client.rng.scale(1, 30);
             let request = json!({"request": "ban", "nick": nick, "seconds": seconds});
             let which = oracle.expel(Whom::Nick(nick), Some(seconds * SECOND));
             ask(client, request, Asked::Expel(which))
         }
-        80..85 => {
+        70..85 => {
             let (place, seconds) = (client.rng.below(oracle.places), client.rng.scale(1, 5));
             let request = json!({"request": "ban", "network": network(place), "seconds": seconds});
             let which = oracle.expel(Whom::Place(place), Some(seconds * SECOND));
