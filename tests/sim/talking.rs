@@ -116,7 +116,7 @@ pub fn administer(client: &mut Client, oracle: &mut Oracle) -> Vec<u8> {
             ask(client, request, Asked::Expel(which))
         }
         70..85 => {
-            let (place, seconds) = (client.rng.below(oracle.places), client.rng.scale(1, 5));
+            let (place, seconds) = (client.rng.below(oracle.places), client.rng.range(2, 30));
             let request = json!({"request": "ban", "network": network(place), "seconds": seconds});
             let which = oracle.expel(Whom::Place(place), Some(seconds * SECOND));
             ask(client, request, Asked::Expel(which))
