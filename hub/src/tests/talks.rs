@@ -186,15 +186,12 @@ proptest! {
             let first = first.min_by_key(|other| other.place).map(|other| other.who);
             let found = queue.first_for(&waiter, &is_meant).map(|other| other.who);
             prop_assert_eq!(found, first);
-            match found {
-                Some(found) => {
-                    queue.leave(found);
-                    all.retain(|waiter| waiter.who != found);
-                }
-                None => {
-                    queue.enter(waiter.clone());
-                    all.push(waiter);
-                }
+            if let Some(found) = found {
+                queue.leave(found);
+                all.retain(|waiter| waiter.who != found);
+            } else {
+                queue.enter(waiter.clone());
+                all.push(waiter);
             }
             queue.check_invariants();
             prop_assert_eq!(queue.unmatched(&is_meant).next(), None);
