@@ -17,7 +17,7 @@ mod tail;
 mod talk;
 mod transfer;
 
-use std::process::Output;
+use std::process::{Command, Output};
 
 use tests::Daemon;
 
@@ -30,6 +30,19 @@ pub(crate) fn ways(daemon: &Daemon) -> [String; 2] {
 pub(crate) fn shown(output: &Output) -> (Option<i32>, String, String) {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+/// The same command, started so that INT ends it: what is started in the background of a shell ignores that.
+pub(crate) fn interruptible(command: &Command) -> Command {
+    let mut other = Command::new("env");
+    other.arg("--default-signal=INT").arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => other.env(name, value),
+            None => other.env_remove(name),
+        };
+    }
+    other
 }
 
 /// Fails unless it ended with this code; gives what it printed on stdout and stderr.

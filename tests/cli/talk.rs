@@ -11,13 +11,14 @@ use serde_json::Value;
 use tests::network::{self, Elsewhere};
 use tests::{DEADLINE, Program, binaries, native, program};
 
-use crate::ended_with;
+use crate::{ended_with, interruptible};
 
 /// `chatctl talk` with these arguments, and a pipe to type into.
 fn talk(nick: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(binaries::chatctl());
     command.args(["talk", "--as", nick]).args(arguments).env_remove("CHATD_SERVER");
-    command.env("TZ", "UTC0").env_remove("NO_COLOR").stdin(Stdio::piped());
+    let mut command = interruptible(command.env("TZ", "UTC0").env_remove("NO_COLOR"));
+    command.stdin(Stdio::piped());
     command
 }
 
@@ -219,6 +220,7 @@ fn strangers_harm_nobody() {
         let end = caller.read(&mut [0; 64]);
         assert!(matches!(end, Ok(0)) || end.is_err_and(|error| is_reset(&error)));
     }
+    let _crowd: Vec<_> = (0..40).map(|_| TcpStream::connect(&bob.address).unwrap()).collect();
     let (mut ada, mut keys) = bob.called_by("ada", &[]);
     types(&mut keys, "hello");
     bob.program.stdout.line_with(&["ada: hello"]);

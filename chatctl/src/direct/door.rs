@@ -10,7 +10,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, BorrowedFd};
 
-/// How many callers there may be at the door at once; one more is closed without a word.
+/// How many callers there may be at the door at once; for one more the oldest is closed.
 const CALLERS_MAX: usize = 16;
 
 /// So long who was turned away has to take the answer and to close: closing first could take it back.
@@ -102,6 +102,9 @@ impl Door {
     pub fn turn_away(&mut self, mut link: Link, code: &str, message: &str, now: Now) {
         link.peer.turn_away(code, message);
         link.flush(now);
+        if self.callers.len() >= CALLERS_MAX {
+            self.callers.remove(0);
+        }
         self.callers.push(Caller { link, until: Some(now.after(TURNED_AWAY_SPAN_MAX)) });
     }
 
@@ -109,12 +112,15 @@ impl Door {
         // A few at a time, so that a flood of callers costs a talk little.
         for _ in 0..CALLERS_MAX {
             match self.listener.accept() {
-                Ok((stream, _)) if self.callers.len() < CALLERS_MAX => {
+                Ok((stream, _)) => {
                     // A connection that is gone already is none.
                     let Ok(link) = Link::new(stream, Peer::called(now)) else { continue };
+                    // Whoever means it says hello at once: those who wait longest are the least likely to.
+                    if self.callers.len() >= CALLERS_MAX {
+                        self.callers.remove(0);
+                    }
                     self.callers.push(Caller { link, until: None });
                 }
-                Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
