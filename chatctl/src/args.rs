@@ -10,7 +10,7 @@ pub use operate::{
 };
 
 pub use shell::{Complete, Completion, Shell};
-pub use talk::Talk;
+pub use talk::{Meet, Talk};
 
 use crate::{failure, man, moments};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -107,6 +107,8 @@ pub enum Command {
     Export(Export),
     /// Post messages that are JSON lines, as export prints them
     Import(Import),
+    /// Talk one to one with whoever waits for that, or with one named: stdin and stdout are the talk
+    Meet(Meet),
     /// Talk with one person directly, without any daemon
     Talk(Talk),
     /// Who is in a room, or in any
@@ -439,6 +441,7 @@ mod tests {
             "history",
             "export",
             "import",
+            "meet",
             "talk",
             "topic",
             "whois",
@@ -502,6 +505,8 @@ mod tests {
             "chatctl tail --raw --json",
             "chatctl tail -n some",
             "chatctl man chat",
+            "chatctl meet a b",
+            "chatctl meet --direct=x",
             "chatctl talk",
             "chatctl talk host --listen 127.0.0.1",
             "chatctl talk host --raw --json",

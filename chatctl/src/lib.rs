@@ -21,6 +21,7 @@ pub mod import;
 pub mod input;
 pub mod look;
 pub mod man;
+pub mod meet;
 pub mod moments;
 pub mod operate;
 pub mod past;
@@ -101,6 +102,7 @@ fn carry_out(context: &mut Context, command: &Command) -> Result<u8, Failure> {
         Command::History(args) => history::history(context, args),
         Command::Export(args) => export::export(context, args),
         Command::Import(args) => import::import(context, args),
+        Command::Meet(args) => meet::meet(context, args),
         Command::Talk(args) => talk::talk(context, args),
         Command::Who(args) => look::who(context, args),
         Command::Rooms => look::rooms(context),

@@ -27,13 +27,13 @@ pub const fn command_of(kind: RequestKind) -> Option<&'static str> {
         RequestKind::DebugStall => Some("debug-stall"),
         RequestKind::Reload => Some("reload"),
         RequestKind::Stop => Some("stop"),
+        RequestKind::Bridge => Some("meet"),
         // How commands begin, states of a connection, and answers to what it hears: no command is for one of these alone.
         RequestKind::Hello
         | RequestKind::Nick
         | RequestKind::Join
         | RequestKind::Leave
         | RequestKind::Receipt
-        | RequestKind::Bridge
         | RequestKind::Unbridge
         | RequestKind::Chat
         | RequestKind::Say
@@ -54,7 +54,10 @@ pub fn described(command: Command) -> Command {
     command.mut_subcommands(|sub| {
         let row = REQUESTS.iter().find(|row| command_of(row.kind) == Some(sub.get_name()));
         match row {
-            Some(row) => sub.after_help(described_by(row.kind)),
+            Some(row) => {
+                let own = sub.get_after_help().map(|own| format!("{own}\n\n")).unwrap_or_default();
+                sub.after_help(own + &described_by(row.kind))
+            }
             None => sub,
         }
     })

@@ -110,6 +110,22 @@ impl Voice {
         Ok(())
     }
 
+    /// Prints bytes as they are; for a terminal what could drive it is made visible.
+    pub fn bytes(&mut self, bytes: &[u8]) {
+        if !self.terminal {
+            return self.gathered.extend_from_slice(bytes);
+        }
+        for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+            let (text, end) = line.strip_suffix(b"\n").map_or((line, ""), |text| (text, "\n"));
+            let shown = match std::str::from_utf8(text) {
+                Ok(text) => visible::line(text),
+                Err(_) => visible::hex(text),
+            };
+            self.gathered.extend_from_slice(shown.as_bytes());
+            self.gathered.extend_from_slice(end.as_bytes());
+        }
+    }
+
     /// Prints a message.
     pub fn message(&mut self, event: &Event, look: Look) -> Result<(), Failure> {
         if self.json {
@@ -313,6 +329,16 @@ mod tests {
         let shown = said(voice(true, false, true), &evil, Look::Line);
         assert!(shown.contains("\\u001b[2J") && shown.contains("\\u009b"), "{shown}");
         assert_eq!(shown.lines().count(), 1);
+    }
+
+    #[test]
+    fn bytes_are_bytes_in_a_pipe_and_visible_on_a_terminal() {
+        let bytes = b"a\x1b[2J\n\xff\x00\nb";
+        for (terminal, shown) in [(false, &bytes[..]), (true, b"a\\e[2J\n[2 bytes: ff 00]\nb")] {
+            let mut voice = voice(terminal, false, false);
+            voice.bytes(bytes);
+            assert_eq!(voice.gathered, shown);
+        }
     }
 
     #[test]

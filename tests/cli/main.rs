@@ -9,6 +9,7 @@
 mod completion;
 mod cursor;
 mod looks;
+mod meet;
 mod network;
 mod operate;
 mod seeing;

@@ -31,3 +31,27 @@ pub struct Talk {
     #[arg(long, conflicts_with = "json")]
     pub raw: bool,
 }
+
+/// `chatctl meet`.
+#[derive(Args, Debug)]
+#[command(
+    before_help = "Examples:
+  chatctl meet < report.pdf              give a file to whoever waits, or comes next
+  chatctl meet alice > report.pdf        take what alice gives
+  chatctl -s tcp://chat.example meet --as alice --direct bob < a > b   exchange files, past the server
+  chatctl meet --turns                   one writes, then the other",
+    after_help = "Two who meet are in a talk: what comes on stdin goes to the other's stdout, byte for byte, until both have come to their ends \\
+and all is acknowledged; then both end with 0. A talk that ends before is status 1. Nothing is stored, and nobody else hears it. \\
+Over a network you take a name: --as, or your login name."
+)]
+pub struct Meet {
+    /// With this one only; with whoever waits, or comes next, where nobody is named
+    #[arg(value_name = "NICK")]
+    pub peer: Option<String>,
+    /// By turns: a message gives the turn. Otherwise as the other side wants it
+    #[arg(long)]
+    pub turns: bool,
+    /// Over a connection of your own, if the other side wants that, too: listen on this port, or on any. If it cannot be made in 3 s the server relays
+    #[arg(long, value_name = "PORT", num_args = 0..=1, require_equals = true, default_missing_value = "0")]
+    pub direct: Option<u16>,
+}

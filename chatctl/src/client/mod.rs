@@ -21,7 +21,7 @@ use proto::{Now, Span};
 use serde_json::Value;
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 /// How much is read at once.
 const READ_BYTES_MAX: usize = 64 << 10;
@@ -126,6 +126,14 @@ impl Client {
         };
         let name = std::fs::read_to_string(format!("/proc/{}/comm", listener.pid()));
         name.is_ok_and(|name| name.trim_end() == "systemd")
+    }
+
+    /// From which address of this machine the daemon is called, over a network.
+    pub fn local_address(&self) -> Option<std::net::IpAddr> {
+        let fd = self.transport.descriptor().as_raw_fd();
+        let name = nix::sys::socket::getsockname::<nix::sys::socket::SockaddrStorage>(fd).ok()?;
+        let v4 = name.as_sockaddr_in().map(|name| std::net::IpAddr::V4(name.ip()));
+        v4.or_else(|| name.as_sockaddr_in6().map(|name| std::net::IpAddr::V6(name.ip())))
     }
 
     /// Whether everything asked has been handed to the transport.

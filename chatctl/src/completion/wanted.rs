@@ -239,7 +239,7 @@ mod tests {
     use clap::CommandFactory;
 
     /// The names of values that nothing can be said about before they are typed.
-    const FREE: [&str; 16] = [
+    const FREE: [&str; 17] = [
         "TEXT",
         "REASON",
         "WORDS",
@@ -256,6 +256,7 @@ mod tests {
         "forever|never|DUR",
         "HOST[:PORT]",
         "ADDR",
+        "PORT",
     ];
 
     fn at(line: &str) -> Place {
