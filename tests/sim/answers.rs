@@ -282,7 +282,7 @@ fn answered(client: &mut Client, asked: Asked, id: &str, value: &Value, oracle: 
         }
         Asked::Receipt(post) if ok => oracle.receipt_accepted(no, post),
         Asked::Receipt(_) => oracle.reach("receipt", "refused"),
-        Asked::Talk(asked) => pairing::answered(client, asked, value, oracle),
+        Asked::Talk(asked) => pairing::answered(client, &asked, value, oracle),
         Asked::Admin => is_permitted(client, value, code),
         Asked::Other | Asked::Join(_) | Asked::Leave(_) | Asked::Tail(..) | Asked::History => {}
         Asked::Post(post, repeated) => {

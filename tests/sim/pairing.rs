@@ -68,6 +68,16 @@ enum State {
     Left,
 }
 
+impl State {
+    fn has_peer(self) -> bool {
+        self.is_open() || matches!(self, Self::Ready { .. })
+    }
+
+    fn is_open(self) -> bool {
+        matches!(self, Self::Open { .. })
+    }
+}
+
 /// A client's side.
 #[derive(Debug, Default)]
 pub struct Side {
@@ -81,6 +91,13 @@ pub struct Side {
     owes: VecDeque<(String, (usize, usize))>,
     /// It has asked for a talk at some time.
     pub begun: bool,
+}
+
+impl Side {
+    /// Whether somebody is meant who is not the peer.
+    fn is_another(&self, to: Option<&String>) -> bool {
+        to.is_some_and(|to| !same(to, &self.peer))
+    }
 }
 
 /// A message of a talk.
@@ -149,10 +166,9 @@ pub fn one(client: &mut Client, oracle: &mut Oracle) -> Vec<u8> {
             _ => simple(client, "hangup", Ask::Hangup),
         },
         State::Open { mine, .. } => match dice {
-            0..75 => say(client, oracle),
-            75..88 if mine.is_some() => simple(client, "pass", Ask::Pass),
-            88..92 => simple(client, "hangup", Ask::Hangup),
-            92..95 => chat(client),
+            0..13 if mine.is_some() => simple(client, "pass", Ask::Pass),
+            13..17 => simple(client, "hangup", Ask::Hangup),
+            17..20 => chat(client),
             _ => say(client, oracle),
         },
     }
@@ -220,83 +236,97 @@ fn say(client: &mut Client, oracle: &mut Oracle) -> Vec<u8> {
 // ---- what clients are told -----------------------------------------------------------------------
 
 /// A request about talks was answered.
-pub fn answered(client: &mut Client, asked: Ask, value: &Value, oracle: &mut Oracle) {
+pub fn answered(client: &mut Client, asked: &Ask, value: &Value, oracle: &mut Oracle) {
     let no = client.no;
-    let code = if value["ok"] == true { "" } else { text(value, "error") };
+    let ok = value["ok"] == true;
     let side = &mut client.asking.side;
     let before = side.state;
     let fail = |what: &str| -> ! { panic!("#{no}, {before:?}: {what}: {asked:?} {value}") };
-    let is_open = matches!(before, State::Open { .. });
-    let has_peer = is_open || matches!(before, State::Ready { .. });
-    let other = |to: &Option<String>| to.as_ref().is_some_and(|to| !same(to, &side.peer));
-    match (&asked, code) {
-        (Ask::Bridge(wish), "") => {
+    match asked {
+        Ask::Say(which, to) => {
+            let gone = value["message"].as_str().is_some_and(|why| why.contains("too slowly"));
+            let state = (before, before.has_peer() && side.is_another(to.as_ref()));
+            said(no, side, state, (*which, gone), value, oracle);
+        }
+        _ if !ok => {
+            let code = text(value, "error");
+            let itself = matches!(asked, Ask::Bridge(Wish { peer: Some(peer), .. })
+                if oracle.may_be_called(no, peer));
+            if code == "no_nickname" {
+                assert_eq!(client.sort, Sort::V1, "#{no} has a login name: {value}");
+                oracle.reach("talk", "has no name");
+            }
+            if !itself && !may_refuse(side, asked, code) {
+                fail("that was to be refused otherwise, or not at all");
+            }
+        }
+        Ask::Bridge(wish) => {
             if !matches!(before, State::Registered | State::Waiting) {
                 fail("it has a peer");
             }
             (side.state, side.wish) = (State::Waiting, wish.clone());
             oracle.reach("talk", "waits");
         }
-        (Ask::Bridge(_), "no_nickname") if client.sort == Sort::V1 => {
-            oracle.reach("talk", "has no name");
-        }
-        (Ask::Bridge(wish), "bad_request") => {
-            let itself = wish.peer.as_deref().is_some_and(|peer| oracle.may_be_called(no, peer));
-            if !has_peer && !itself {
-                fail("it could wait");
-            }
-        }
-        // The name of a wish may be none.
-        (Ask::Bridge(_) | Ask::Chat(Some(_)) | Ask::Say(_, Some(_)), "bad_nickname") => {}
-        (Ask::Unbridge | Ask::Hangup, "") => {
-            let may = before == State::Waiting || has_peer;
-            if !may || (is_open && matches!(asked, Ask::Unbridge)) {
+        Ask::Unbridge | Ask::Hangup => {
+            let takes_back = before == State::Waiting || before.has_peer();
+            if !takes_back || (before.is_open() && matches!(asked, Ask::Unbridge)) {
                 fail("there was nothing to end");
             }
             side.state = State::Registered;
         }
-        (Ask::Unbridge | Ask::Hangup, "not_in_talk") if before == State::Registered => {}
-        (Ask::Unbridge, "bad_request") if is_open => {}
-        (Ask::Chat(to), "") if has_peer && !other(to) => {
-            let turn = value["turn"].as_str();
-            match before {
-                State::Open { mine, direct } => {
-                    assert_eq!(value["direct"], direct, "#{no} {value}");
-                    if !direct {
-                        assert_eq!(turn, mine.map(word), "#{no} {value}");
-                    }
-                    oracle.reach("talk", "opened by both");
-                }
-                State::Ready { turns } => {
-                    assert_eq!(turn, turns.then_some("yours"), "#{no} opens it: {value}");
-                    side.opens = true;
-                }
-                _ => fail("nothing was to be opened"),
-            }
+        Ask::Chat(to) => {
+            assert!(!side.is_another(to.as_ref()), "#{no} has another peer: {value}");
+            opened(no, side, value, oracle);
         }
-        (Ask::Chat(to), "not_in_talk") if !has_peer || other(to) => {}
-        (Ask::Chat(_), "bad_request") if !side.has_address && !is_open => {}
-        (Ask::Say(which, to), _) => {
-            let gone = value["message"].as_str().is_some_and(|why| why.contains("too slowly"));
-            let state = (before, other(to) && has_peer);
-            said(no, side, state, (*which, gone), value, oracle);
-        }
-        (Ask::Pass, "") if matches!(before, State::Open { mine: Some(true), direct: false }) => {
-            assert_eq!(value["turn"], "theirs", "#{no} {value}");
+        Ask::Pass => {
+            let passes = State::Open { mine: Some(true), direct: false };
+            assert_eq!((before, text(value, "turn")), (passes, "theirs"), "#{no} {value}");
             side.state = State::Open { mine: Some(false), direct: false };
             oracle.reach("talk", "turn passed");
         }
-        (Ask::Pass, "bad_request")
-            if matches!(
-                before,
-                State::Open { direct: true, .. } | State::Open { mine: None, .. }
-            ) => {}
-        (Ask::Pass, "not_your_turn")
-            if matches!(before, State::Open { mine: Some(false), direct: false }) => {}
-        (Ask::Pass, "not_in_talk") if !is_open => {}
-        (Ask::Receipt(of), "") => oracle.talks.said_by(*of).receipt.1 = true,
-        (Ask::Receipt(_), "no_such_message") => {}
-        _ => fail("that is no answer to it"),
+        Ask::Receipt(of) => oracle.talks.said_by(*of).receipt.1 = true,
+    }
+}
+
+/// Whether a request may be refused so, in the state that the connection is in.
+fn may_refuse(side: &Side, asked: &Ask, code: &str) -> bool {
+    let (state, no_turns) = (side.state, State::Open { mine: None, direct: false });
+    match (asked, code) {
+        // A name that is asked for may be none.
+        (Ask::Bridge(_), "no_nickname") | (Ask::Bridge(_) | Ask::Chat(Some(_)), "bad_nickname") => {
+            true
+        }
+        (Ask::Bridge(_), "bad_request") => state.has_peer(),
+        (Ask::Unbridge | Ask::Hangup, "not_in_talk") => state == State::Registered,
+        (Ask::Unbridge, "bad_request") => state.is_open(),
+        (Ask::Chat(to), "not_in_talk") => !state.has_peer() || side.is_another(to.as_ref()),
+        (Ask::Chat(_), "bad_request") => !side.has_address && !state.is_open(),
+        (Ask::Pass, "bad_request") => {
+            state == no_turns || matches!(state, State::Open { direct: true, .. })
+        }
+        (Ask::Pass, "not_your_turn") => state == State::Open { mine: Some(false), direct: false },
+        (Ask::Pass, "not_in_talk") => !state.is_open(),
+        (Ask::Receipt(_), code) => code == "no_such_message",
+        _ => false,
+    }
+}
+
+/// The talk is open, by this side's doing or before it.
+fn opened(no: usize, side: &mut Side, value: &Value, oracle: &mut Oracle) {
+    let turn = value["turn"].as_str();
+    match side.state {
+        State::Open { mine, direct } => {
+            assert_eq!(value["direct"], direct, "#{no} {value}");
+            assert!(direct || turn == mine.map(word), "#{no}, {mine:?}: {value}");
+            oracle.reach("talk", "opened by both");
+        }
+        State::Ready { turns } => {
+            assert_eq!(turn, turns.then_some("yours"), "#{no} opens it: {value}");
+            side.opens = true;
+        }
+        State::Registered | State::Waiting | State::Left => {
+            panic!("#{no}, {:?}: nothing was to be opened: {value}", side.state)
+        }
     }
 }
 
