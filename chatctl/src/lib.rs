@@ -26,6 +26,7 @@ pub mod moments;
 pub mod operate;
 pub mod past;
 pub mod progress;
+pub mod reconnect;
 pub mod requests;
 pub mod resolve;
 pub mod send;

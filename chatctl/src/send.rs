@@ -13,6 +13,7 @@ use crate::client::{Client, Event, Fields, Happening};
 use crate::clock;
 use crate::failure::{Exit, Failure};
 use crate::input::{Input, Piece};
+use crate::reconnect::RETRY_PAUSE;
 use nix::poll::PollFlags;
 use proto::{Now, Span};
 use serde_json::Value;
@@ -24,9 +25,6 @@ use uuid::Uuid;
 
 /// How many messages may wait for their answers at once.
 const UNANSWERED_MAX: usize = 64;
-
-/// Between two tries to reach a daemon that went away.
-pub const RETRY_PAUSE: Span = Span::from_millis(100);
 
 /// So long a daemon over a network has, where nobody waits for its answers, to take what it was told before the
 /// connection is closed: closing before could take it back.

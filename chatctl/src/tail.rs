@@ -17,6 +17,7 @@ use crate::client::{Client, Event};
 use crate::clock;
 use crate::failure::{Exit, Failure};
 use crate::moments;
+use crate::reconnect::Backoff;
 use crate::signals::Signals;
 use crate::voice::Look;
 use cursor::Cursor;
@@ -24,10 +25,6 @@ use nix::poll::{PollFd, PollFlags};
 use places::Places;
 use proto::{Now, Span};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-
-/// The first pause between two tries to reach the daemon; each is twice as long as the one before, up to the last.
-const PAUSE_FIRST: Span = Span::from_millis(100);
-const PAUSE_LAST: Span = Span::from_secs(2);
 
 /// So long the reader of stdout has, after a signal, to take what was begun: what it does not take comes again.
 const LAST_WORDS: Span = Span::from_secs(1);
@@ -309,7 +306,7 @@ impl Follower<'_> {
             Reconnect::Never | Reconnect::Forever => None,
             Reconnect::Within(span) => Some(began.after(span)),
         };
-        let mut pause = PAUSE_FIRST;
+        let mut backoff = Backoff::default();
         loop {
             let now = clock::now();
             if self.end.is_some_and(|end| now >= end) {
@@ -318,8 +315,7 @@ impl Follower<'_> {
             if until.is_some_and(|until| now >= until) {
                 return Err(failure);
             }
-            self.pause(now, [Some(now.after(pause)), self.end, until])?;
-            pause = Span::from_micros(pause.as_micros() * 2).min(PAUSE_LAST);
+            self.pause(now, [Some(now.after(backoff.pause())), self.end, until])?;
             match self.context.connect() {
                 Ok(client) => return Ok(Some(client)),
                 Err(failure) if failure.exit == Exit::NotReachable => {}
