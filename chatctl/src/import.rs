@@ -12,7 +12,7 @@ use crate::clock;
 use crate::failure::{Exit, Failure};
 use crate::input::{Cut, Input, Piece};
 use crate::progress::{Progress, Work};
-use crate::reconnect::RETRY_PAUSE;
+use crate::reconnect::Backoff;
 use crate::send::speaker::Speaker;
 use crate::send::{message_limit, opened};
 use line::{Post, understand};
@@ -56,6 +56,7 @@ pub fn import(context: &mut Context, args: &Import) -> Result<(), Failure> {
         stored: 0,
         refused: 0,
         lost: None,
+        backoff: Backoff::default(),
         stopped: None,
     };
     importer.run(&mut client)
@@ -86,6 +87,8 @@ struct Importer<'a> {
     refused: u64,
     /// Since the daemon is gone: until when it is looked for.
     lost: Option<Now>,
+    /// How long to wait before it is called again.
+    backoff: Backoff,
     /// Why nothing more is posted.
     stopped: Option<Failure>,
 }
@@ -236,7 +239,7 @@ impl Importer<'_> {
     }
 
     fn stored(&mut self, id: &str, mut reply: Fields) -> Result<(), Failure> {
-        self.lost = None;
+        (self.lost, self.backoff) = (None, Backoff::default());
         if self.answered(id).is_none() {
             return Ok(());
         }
@@ -275,7 +278,7 @@ impl Importer<'_> {
             self.progress.aside(|| self.context.voice.say("lost", &told));
         }
         let until = *self.lost.get_or_insert(self.context.deadline());
-        let fresh = self.speaker.call_again(self.context, RETRY_PAUSE, until);
+        let fresh = self.speaker.call_again(self.context, &mut self.backoff, until);
         *client = fresh.map_err(advised)?;
         for waiting in &self.unanswered {
             self.post(client, waiting, until);

@@ -8,6 +8,7 @@
 pub mod args;
 pub mod ask;
 pub mod catching;
+pub mod chance;
 pub mod check;
 pub mod client;
 pub mod clock;

@@ -13,7 +13,7 @@ use crate::client::{Client, Event, Fields, Happening};
 use crate::clock;
 use crate::failure::{Exit, Failure};
 use crate::input::{Input, Piece};
-use crate::reconnect::RETRY_PAUSE;
+use crate::reconnect::Backoff;
 use nix::poll::PollFlags;
 use proto::{Now, Span};
 use serde_json::Value;
@@ -56,6 +56,7 @@ pub fn send(context: &mut Context, args: &Send) -> Result<(), Failure> {
         unanswered: VecDeque::new(),
         taken: 0,
         unacknowledged: None,
+        backoff: Backoff::default(),
         refused: None,
     };
     sender.run(&mut client, &mut input)
@@ -89,6 +90,8 @@ struct Sender<'a> {
     taken: u64,
     /// Since when the daemon is gone, and until when it is looked for.
     unacknowledged: Option<Now>,
+    /// How long to wait before it is called again.
+    backoff: Backoff,
     /// The first refusal; nothing more is sent after it.
     refused: Option<Failure>,
 }
@@ -215,7 +218,7 @@ impl Sender<'_> {
     }
 
     fn stored(&mut self, id: &str, mut reply: Fields) -> Result<(), Failure> {
-        self.unacknowledged = None;
+        (self.unacknowledged, self.backoff) = (None, Backoff::default());
         if self.args.wait == Wait::Delivered {
             let until = self.context.deadline();
             let waits = self.unanswered.iter_mut().find(|message| message.id == id);
@@ -289,7 +292,7 @@ impl Sender<'_> {
             self.context.voice.say("lost", &format!("lost the daemon ({reason}); trying again"));
         }
         let until = *self.unacknowledged.get_or_insert(self.context.deadline());
-        let fresh = self.speaker.call_again(self.context, RETRY_PAUSE, until);
+        let fresh = self.speaker.call_again(self.context, &mut self.backoff, until);
         *client =
             fresh.map_err(
                 |failure| {

@@ -17,7 +17,7 @@ use crate::client::{Client, Event};
 use crate::clock;
 use crate::failure::{Exit, Failure};
 use crate::moments;
-use crate::reconnect::Backoff;
+use crate::reconnect::{self, Backoff};
 use crate::signals::Signals;
 use crate::voice::Look;
 use cursor::Cursor;
@@ -57,6 +57,7 @@ pub fn tail(context: &mut Context, args: &Tail) -> Result<(), Failure> {
         reached: None,
         found: position.is_some(),
         lost: None,
+        backoff: Backoff::default(),
         cursor,
         signals,
         context,
@@ -121,6 +122,8 @@ struct Follower<'a> {
     found: bool,
     /// Since when the daemon is lost.
     lost: Option<Now>,
+    /// How long to wait before the daemon is called again.
+    backoff: Backoff,
     cursor: Option<Cursor>,
     signals: Option<Signals>,
 }
@@ -302,33 +305,32 @@ impl Follower<'_> {
             self.context.voice.say("lost", &format!("{what}; looking for it"));
             *self.lost.insert(clock::now())
         };
-        let until = match self.args.reconnect.unwrap_or(Reconnect::Forever) {
+        let within = match self.args.reconnect.unwrap_or(Reconnect::Forever) {
             Reconnect::Never | Reconnect::Forever => None,
             Reconnect::Within(span) => Some(began.after(span)),
         };
-        let mut backoff = Backoff::default();
-        loop {
-            let now = clock::now();
-            if self.end.is_some_and(|end| now >= end) {
-                return if self.reached.is_some() { Ok(None) } else { Err(failure) };
-            }
-            if until.is_some_and(|until| now >= until) {
-                return Err(failure);
-            }
-            self.pause(now, [Some(now.after(backoff.pause())), self.end, until])?;
-            match self.context.connect() {
-                Ok(client) => return Ok(Some(client)),
-                Err(failure) if failure.exit == Exit::NotReachable => {}
-                Err(failure) => return Err(failure),
-            }
+        let until = [within, self.end].into_iter().flatten().min();
+        let mut backoff = self.backoff;
+        let known = failure.clone();
+        let mut pause = |next| self.pause(next);
+        let found = reconnect::call_again(&mut backoff, known, until, &mut pause, &mut || {
+            self.context.connect()
+        });
+        self.backoff = backoff;
+        let is_over = self.end.is_some_and(|end| clock::now() >= end);
+        match found {
+            Ok(client) => Ok(Some(client)),
+            Err(last) if last.exit != Exit::NotReachable || last.silent => Err(last),
+            Err(_) if is_over && self.reached.is_some() => Ok(None),
+            // How it was lost says more than why it cannot be called.
+            Err(_) => Err(failure),
         }
     }
 
-    /// Waits until the first of these moments; ends quietly where the reader of stdout goes away meanwhile.
-    fn pause(&self, now: Now, until: [Option<Now>; 3]) -> Result<(), Failure> {
-        let first = until.into_iter().flatten().min().unwrap_or(now);
+    /// Waits until then; ends quietly where the reader of stdout goes away meanwhile.
+    fn pause(&self, until: Now) -> Result<(), Failure> {
         let mut fds = [PollFd::new(self.context.voice.descriptor(), PollFlags::empty())];
-        crate::client::poll(&mut fds, Some(first.since(now)))
+        crate::client::poll(&mut fds, Some(until.since(clock::now())))
             .map_err(|error| Failure::unreachable(error.to_string()))?;
         if self.context.voice.is_deserted() { Err(Failure::quiet()) } else { Ok(()) }
     }

@@ -8,10 +8,11 @@
 use crate::ask::{Context, hello};
 use crate::client::{Client, Fields};
 use crate::clock;
-use crate::failure::{Exit, Failure};
+use crate::failure::Failure;
+use crate::reconnect::{self, Backoff};
 use crate::server::pause;
 use nix::unistd::{User, getuid};
-use proto::{Nick, Now, Span};
+use proto::{Nick, Now};
 use serde_json::Value;
 
 /// Who speaks.
@@ -57,18 +58,18 @@ impl Speaker {
 
     /// A new connection under the same name, tried for until then: the daemon is away, or still thinks that the lost connection
     /// has the name.
-    pub fn call_again(&self, context: &Context, wait: Span, until: Now) -> Result<Client, Failure> {
-        loop {
-            // A connection that the daemon closes at once is a loss as well: the pause is before every try.
-            pause(wait)?;
-            let fresh = context.server.connect(until);
-            let fresh = fresh
-                .and_then(|mut fresh| self.greet_again(context, &mut fresh, until).map(|()| fresh));
-            match fresh {
-                Err(failure) if clock::now() < until && may_pass(&failure) => {}
-                fresh => return fresh,
-            }
-        }
+    pub fn call_again(
+        &self,
+        context: &Context,
+        backoff: &mut Backoff,
+        until: Now,
+    ) -> Result<Client, Failure> {
+        let known = context.no_answer();
+        let mut wait = |next: Now| pause(next.since(clock::now()));
+        reconnect::call_again(backoff, known, Some(until), &mut wait, &mut || {
+            let mut fresh = context.server.connect(until)?;
+            self.greet_again(context, &mut fresh, until).map(|()| fresh)
+        })
     }
 
     /// The name that is given with each message.
@@ -78,11 +79,6 @@ impl Speaker {
             Self::Named { .. } => None,
         }
     }
-}
-
-/// Whether another try may have luck: nobody was there, or the lost connection still has the name.
-fn may_pass(failure: &Failure) -> bool {
-    failure.exit == Exit::NotReachable || failure.code == "nickname_in_use"
 }
 
 fn is_about_the_name(failure: &Failure) -> bool {

@@ -13,6 +13,7 @@ use crate::clock;
 use crate::failure::Failure;
 use crate::moments;
 use crate::past::Gone;
+use crate::reconnect::Backoff;
 use crate::signals::Signals;
 use crate::voice::is_gone;
 use nix::poll::PollFlags;
@@ -228,6 +229,7 @@ impl Follower<'_> {
     /// something within one history only.
     fn greeted(&mut self, asked: &Asked, reply: &Fields) {
         self.reached.get_or_insert(clock::now());
+        self.backoff = Backoff::default();
         if let Some(lost) = self.lost.take() {
             let gone = moments::span_shown(clock::now().since(lost).as_micros());
             self.context.voice.say("found", &format!("found the daemon after {gone}"));
