@@ -9,6 +9,7 @@ pub mod args;
 pub mod ask;
 pub mod catching;
 pub mod chance;
+pub mod chat;
 pub mod check;
 pub mod client;
 pub mod clock;

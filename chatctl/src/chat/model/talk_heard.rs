@@ -1,0 +1,105 @@
+//! What the server says of the talk.
+
+use super::entry::{Content, Mark, Message, What};
+use super::replies::Asked;
+use super::talk::{TalkState, Turn, turn};
+use super::views::folded;
+use super::{Model, Moment, News, ViewName, time_of, with};
+use crate::client::{Event, Fields};
+
+impl Model {
+    /// An event of the talk.
+    pub(super) fn talk_heard(&mut self, at: Moment, event: &Event) {
+        let peer = event.text("peer").map(str::to_owned);
+        let begins = ["talk_waiting", "talk_ready", "talk_started"].contains(&event.name.as_str());
+        if begins && self.talk.wish.is_none() {
+            // It crossed our word that we do not wait any more.
+            return;
+        }
+        match event.name.as_str() {
+            "talk_waiting" => {
+                let since = event.text("since").and_then(|since| since.parse().ok());
+                self.talk.state = TalkState::Waiting { since: since.unwrap_or(at.wall), peer };
+                self.tell_talk(at);
+            }
+            "talk_ready" => {
+                self.talk.state = TalkState::Ready { peer: peer.unwrap_or_default() };
+                self.tell_talk(at);
+                self.news(News::Mention(ViewName::Talk));
+            }
+            "talk_started" => {
+                let turn = turn(&event.fields).unwrap_or(Turn::Free);
+                self.talk.state = TalkState::Open { peer: peer.unwrap_or_default(), turn };
+                self.tell_talk(at);
+                self.news(News::Mention(ViewName::Talk));
+            }
+            "talk_turn" => {
+                self.talk.set_turn(turn(&event.fields));
+                let why = event.text("reason").map(|why| format!(" ({why})")).unwrap_or_default();
+                let text = format!("{}{why}", self.talk.words());
+                self.note_in(at, &ViewName::Talk, text);
+            }
+            "talk_message" => self.talk_message(at, event),
+            "talk_ended" => self.talk_ended(at, event.text("reason").unwrap_or("")),
+            _ => {}
+        }
+    }
+
+    fn talk_message(&mut self, at: Moment, event: &Event) {
+        let from = event.text("from").unwrap_or("?").to_owned();
+        let id = event.text("message_id").unwrap_or_default().to_owned();
+        self.talk.set_turn(turn(&event.fields));
+        self.views.open(&ViewName::Talk, "talk");
+        let content = proto::client::content(&event.fields).unwrap_or_default();
+        let message = Message {
+            id: id.clone(),
+            from,
+            content: Content::of(content),
+            is_own: false,
+            is_mention: true,
+            mark: Mark::None,
+        };
+        self.put(&ViewName::Talk, time_of(&event.fields, at), None, What::Message(message));
+        self.ask(at, "receipt", with(Fields::new(), "message_id", id), Asked::Quiet);
+    }
+
+    fn talk_ended(&mut self, at: Moment, reason: &str) {
+        let state = std::mem::take(&mut self.talk.state);
+        let peer = match state {
+            TalkState::Ready { peer } | TalkState::Open { peer, .. } => peer,
+            // Nobody came in time.
+            TalkState::Waiting { .. } => String::new(),
+            // It crossed our word that we do not want it any more.
+            TalkState::Registered => return,
+        };
+        let text = match reason {
+            "timeout" => "nobody came in time: you wait for no talk any more".to_owned(),
+            "hangup" => format!("{peer} ended the talk"),
+            "gone" => format!("{peer} is gone"),
+            "left" => format!("{peer} does not want to talk any more"),
+            other => format!("the talk with {peer} is over: {other}"),
+        };
+        if reason == "timeout" {
+            self.talk.wish = None;
+        }
+        self.views.open(&ViewName::Talk, "talk");
+        self.note_in(at, &ViewName::Talk, text);
+        self.take_back_said("the talk ended before it was sent");
+        if let Some(wish) = &self.talk.wish {
+            let peer = wish.peer.clone();
+            self.talk.state = TalkState::Waiting { since: at.wall, peer };
+        }
+    }
+
+    /// The peer is called otherwise.
+    pub(super) fn peer_renamed(&mut self, at: Moment, nick: &str, new: &str) {
+        let (TalkState::Ready { peer } | TalkState::Open { peer, .. }) = &mut self.talk.state
+        else {
+            return;
+        };
+        if folded(peer) == folded(nick) {
+            new.clone_into(peer);
+            self.note_in(at, &ViewName::Talk, format!("{nick} is now {new}"));
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! The talk: its states, its turns, and what becomes of it when a connection is lost or the peer goes.
+
+use super::Scene;
+use crate::chat::model::{TalkState, Turn, ViewName};
+use serde_json::json;
+
+fn is_open(turn: Turn) -> TalkState {
+    TalkState::Open { peer: "bob".to_owned(), turn }
+}
+
+/// Ada in an open talk with bob.
+fn talking(turn: Option<&str>) -> Scene {
+    let mut scene = Scene::in_lobby(0);
+    scene.types("/bridge --turns yes");
+    let bridge = scene.replies("bridge", json!({"since": "1970-01-01T00:00:00Z"}));
+    assert_eq!((&bridge.fields["turns"], bridge.fields.get("peer")), (&json!("yes"), None));
+    assert!(matches!(scene.model.talk().state(), TalkState::Waiting { peer: None, .. }));
+    scene.event("talk_ready", json!({"peer": "bob"}));
+    assert_eq!(*scene.model.talk().state(), TalkState::Ready { peer: "bob".to_owned() });
+    scene.types("/chat");
+    scene.replies("chat", json!({"turn": turn}));
+    scene.event("talk_started", json!({"peer": "bob", "turn": turn}));
+    scene
+}
+
+#[test]
+fn the_opener_writes_first_and_a_message_gives_the_turn() {
+    let mut scene = talking(Some("yours"));
+    assert_eq!(*scene.model.talk().state(), is_open(Turn::Yours));
+    scene.types("hello");
+    assert_eq!(*scene.model.talk().state(), is_open(Turn::Theirs));
+    scene.types("and another");
+    assert_eq!(scene.returned(), ["and another"], "out of turn it is kept");
+    let say = scene.replies("say", json!({"message_id": "x", "turn": "theirs"}));
+    scene.event("delivered", json!({"message_id": say.id, "by": "bob"}));
+    assert!(scene.lines(&ViewName::Talk).contains(&"ada: hello (delivered)".to_owned()));
+    scene.event(
+        "talk_message",
+        json!({"from": "bob", "message_id": "m", "text": "hi", "turn": "yours"}),
+    );
+    assert_eq!(scene.take("receipt").fields["message_id"], "m");
+    assert_eq!(*scene.model.talk().state(), is_open(Turn::Yours));
+    scene.types("/pass");
+    scene.replies("pass", json!({"turn": "theirs"}));
+    assert_eq!(*scene.model.talk().state(), is_open(Turn::Theirs));
+    scene.event("talk_turn", json!({"turn": "yours", "reason": "timeout"}));
+    assert_eq!(*scene.model.talk().state(), is_open(Turn::Yours));
+}
+
+#[test]
+fn without_turns_both_write_at_will() {
+    let mut scene = talking(None);
+    scene.types("one");
+    scene.types("two");
+    scene.replies("say", json!({"message_id": "x"}));
+    scene.replies("say", json!({"message_id": "y"}));
+    assert_eq!(*scene.model.talk().state(), is_open(Turn::Free));
+    scene.types("/pass");
+    assert!(scene.has_not_asked("pass"));
+}
+
+#[test]
+fn what_the_server_takes_for_out_of_turn_is_kept() {
+    let mut scene = talking(Some("yours"));
+    scene.types("too late");
+    scene.refuses("say", "not_your_turn");
+    assert_eq!(scene.returned(), ["too late"]);
+    assert_eq!(*scene.model.talk().state(), is_open(Turn::Theirs));
+    scene.event("talk_turn", json!({"turn": "yours"}));
+    scene.types("too much");
+    scene.refuses("say", "limit_reached");
+    assert_eq!(*scene.model.talk().state(), is_open(Turn::Yours), "the turn was not given away");
+}
+
+#[test]
+fn whoever_is_left_waits_again_and_what_was_not_sent_is_kept() {
+    for (reason, waits) in [("hangup", true), ("gone", true), ("timeout", false)] {
+        let mut scene = talking(Some("yours"));
+        scene.types("lost?");
+        scene.event("talk_ended", json!({"peer": "bob", "reason": reason}));
+        assert_eq!(scene.returned(), ["lost?"]);
+        assert!(scene.lines(&ViewName::Talk).contains(&"ada: lost? (not sent)".to_owned()));
+        let state = scene.model.talk().state();
+        assert_eq!(matches!(state, TalkState::Waiting { .. }), waits, "{reason}");
+        assert_eq!(scene.model.talk().wish().is_some(), waits);
+        // The answer that was under way changes nothing.
+        scene.refuses("say", "not_in_talk");
+        scene.types("hello?");
+        assert_eq!(scene.returned().len(), 2, "nobody is there to hear it");
+    }
+}
+
+#[test]
+fn a_lost_connection_ends_the_talk_and_keeps_the_wish() {
+    let mut scene = talking(Some("yours"));
+    scene.types("under way");
+    scene.is_lost();
+    assert_eq!(*scene.model.talk().state(), TalkState::Registered);
+    assert_eq!(scene.returned(), ["under way"]);
+    scene.calls_again();
+    scene.connects("h1");
+    scene.joins("lobby", 0);
+    assert!(scene.has_not_asked("say"), "it was for a talk that is over");
+    assert_eq!(scene.take("bridge").fields["turns"], "yes");
+}
+
+#[test]
+fn quit_ends_the_talk_and_then_all() {
+    let mut scene = talking(None);
+    scene.types("/quit");
+    scene.take("hangup");
+    assert_eq!(*scene.model.talk().state(), TalkState::Registered);
+    assert!(scene.model.talk().wish().is_none() && !scene.model.has_ended());
+    scene.event("talk_message", json!({"from": "bob", "message_id": "m", "text": "crossed"}));
+    scene.event("talk_ended", json!({"peer": "bob", "reason": "hangup"}));
+    scene.event("talk_waiting", json!({"since": "1970-01-01T00:00:00Z"}));
+    assert_eq!(*scene.model.talk().state(), TalkState::Registered, "what crosses changes nothing");
+    scene.types("/quit");
+    assert!(scene.model.has_ended());
+}
+
+#[test]
+fn waiting_can_be_taken_back_and_names_who_is_waited_for() {
+    let mut scene = Scene::in_lobby(0);
+    scene.types("/bridge Bob");
+    assert_eq!(
+        scene.replies("bridge", json!({"since": "1970-01-01T00:00:00Z"})).fields["peer"],
+        "Bob"
+    );
+    assert_eq!(scene.model.talk().words(), "waiting for Bob");
+    scene.types("/chat");
+    assert!(scene.has_not_asked("chat"));
+    scene.types("/unbridge");
+    scene.event("talk_ready", json!({"peer": "Bob"}));
+    assert_eq!(*scene.model.talk().state(), TalkState::Registered, "it crossed our word");
+    scene.replies("unbridge", json!({}));
+    scene.types("/bridge");
+    scene.refuses("bridge", "no_nickname");
+    assert!(scene.model.talk().wish().is_none());
+    scene.types("/unbridge");
+    assert!(scene.has_not_asked("unbridge"));
+}
+
+#[test]
+fn a_peer_may_take_another_name() {
+    let mut scene = talking(Some("theirs"));
+    scene.event("renamed", json!({"nick": "Bob", "new_nick": "Rob"}));
+    assert_eq!(scene.model.talk().words(), "Rob's turn");
+}
