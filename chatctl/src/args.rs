@@ -99,6 +99,8 @@ pub enum Color {
 pub enum Command {
     /// Send messages to a room or to one person
     Send(Send),
+    /// Talk with people: rooms, direct messages and one-to-one talks
+    Chat(Chat),
     /// Follow rooms as messages come
     Tail(Tail),
     /// Print past messages of a room and end
@@ -210,6 +212,26 @@ pub enum Wait {
     Stored,
     /// For the receipt of that nick, or of the first in the room to give one.
     Delivered,
+}
+
+/// `chatctl chat`.
+#[derive(Args, Debug)]
+#[command(before_help = "Examples:
+  chatctl chat                          talk with whom this machine's daemon serves
+  chatctl chat tcp://chat.example       over the network, under the name that you gave the first time
+  chatctl chat tcp://chat.example --as Ada --room ops --room lobby
+  echo 'the build is done' | chatctl chat --plain --room builds
+In it, /help has all commands.")]
+pub struct Chat {
+    /// The daemon, as in -s
+    #[arg(value_name = "URL|PATH")]
+    pub url: Option<String>,
+    /// Line by line: for pipes, screen readers and plain terminals
+    #[arg(long)]
+    pub plain: bool,
+    /// A room to be in; may be given more than once [default: lobby]
+    #[arg(short, long = "room", value_name = "ROOM")]
+    pub rooms: Vec<String>,
 }
 
 /// A number of messages, or all there are.
@@ -437,6 +459,7 @@ mod tests {
         assert!(command.render_help().to_string().starts_with("Examples:"));
         for name in [
             "send",
+            "chat",
             "tail",
             "history",
             "export",

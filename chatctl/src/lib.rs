@@ -69,6 +69,11 @@ pub fn run(line: &[OsString]) -> u8 {
         Command::Talk(_) => command_line.global.server = None,
         _ => {}
     }
+    if let Command::Chat(args) = &command_line.command
+        && args.url.is_some()
+    {
+        command_line.global.server.clone_from(&args.url);
+    }
     let mut voice = Voice::new(&command_line.global);
     // These two need no daemon, and say nothing of one that is named wrongly.
     let printed = match &command_line.command {
@@ -101,6 +106,7 @@ fn carry_out(context: &mut Context, command: &Command) -> Result<u8, Failure> {
     match command {
         Command::Check(args) => return check::check(context, args),
         Command::Send(args) => send::send(context, args),
+        Command::Chat(args) => return chat::chat(context, args),
         Command::Tail(args) => tail::tail(context, args),
         Command::History(args) => history::history(context, args),
         Command::Export(args) => export::export(context, args),

@@ -13,7 +13,7 @@ use std::ffi::OsString;
 use std::io::Write;
 
 /// Commands that are designed and not built.
-const UNBUILT: [&str; 4] = ["top", "user", "token", "chat"];
+const UNBUILT: [&str; 3] = ["top", "user", "token"];
 
 /// Commands that nobody shall type since they were suggested: they do harm, or are for programs.
 const HARMFUL: [&str; 6] = ["stop", "kick", "ban", "unban", "announce", "__complete"];

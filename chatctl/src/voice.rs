@@ -126,6 +126,17 @@ impl Voice {
         }
     }
 
+    /// Prints text that was made safe already, whoever reads it.
+    pub fn shown(&mut self, text: &str) {
+        self.gathered.extend_from_slice(text.as_bytes());
+        self.end_line();
+    }
+
+    /// Prints what a person is asked to type behind.
+    pub fn prompt(&mut self, text: &str) {
+        self.gathered.extend_from_slice(visible::line(text).as_bytes());
+    }
+
     /// Prints a message.
     pub fn message(&mut self, event: &Event, look: Look) -> Result<(), Failure> {
         if self.json {

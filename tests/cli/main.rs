@@ -6,6 +6,7 @@
     reason = "a test that panics is a test that fails, and real processes live by the real clock"
 )]
 
+mod chat;
 mod completion;
 mod cursor;
 mod looks;

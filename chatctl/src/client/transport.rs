@@ -10,8 +10,9 @@ use std::os::unix::net::UnixStream;
 
 use nix::sys::socket::{Shutdown, shutdown};
 
-/// What carries the bytes of one connection. Every call returns at once; `WouldBlock` means: not now.
-pub trait Transport {
+/// What carries the bytes of one connection. Every call returns at once; `WouldBlock` means: not now. Whoever called the daemon
+/// may be another thread than whoever speaks with it.
+pub trait Transport: Send {
     /// Takes what it can of `bytes`.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize>;
 
@@ -53,7 +54,7 @@ impl SocketTransport<TcpStream> {
     }
 }
 
-impl<S: Read + Write + AsFd> Transport for SocketTransport<S> {
+impl<S: Read + Write + AsFd + Send> Transport for SocketTransport<S> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.stream.write(bytes)
     }

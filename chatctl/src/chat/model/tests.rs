@@ -220,19 +220,19 @@ impl Scene {
 
     /// What was given back.
     fn returned(&self) -> Vec<&str> {
-        let text = |news| match news {
-            &News::Returned { ref text, .. } => Some(text.as_str()),
+        let returned = self.news.iter().filter_map(|news| match news {
+            News::Returned { text, .. } => Some(text.as_str()),
             _ => None,
-        };
-        self.news.iter().filter_map(text).collect()
+        });
+        returned.collect()
     }
 
     /// What was said of the connection.
     fn told(&self) -> Vec<&str> {
-        let text = |news| match news {
-            &News::Connection(ref text) => Some(text.as_str()),
+        let told = self.news.iter().filter_map(|news| match news {
+            News::Connection(text) => Some(text.as_str()),
             _ => None,
-        };
-        self.news.iter().filter_map(text).collect()
+        });
+        told.collect()
     }
 }

@@ -84,8 +84,8 @@ impl Server {
         }
     }
 
-    fn others_say(&mut self, text: String) {
-        self.said.push(("bob".to_owned(), text.clone(), format!("bob-{text}")));
+    fn others_say(&mut self, text: &str) {
+        self.said.push(("bob".to_owned(), text.to_owned(), format!("bob-{text}")));
         if self.is_in {
             let event = self.event(self.said.len(), None);
             self.words.push_back(event);
@@ -118,7 +118,7 @@ impl Walk {
                 self.typed.push(text.clone());
                 self.scene.model.say(at, text.into_bytes());
             }
-            4..=6 => self.server.others_say(format!("theirs {number}")),
+            4..=6 => self.server.others_say(&format!("theirs {number}")),
             7..=12 => self.server.works(),
             13..=18 => {
                 if let Some(word) = self.server.words.pop_front() {

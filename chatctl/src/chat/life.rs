@@ -1,0 +1,173 @@
+//! The model's life: its wishes carried out on a socket, what comes told to it, and the front between.
+//!
+//! One loop, and one wait in it. The daemon is called in a thread of its own, since that may take as long as `--timeout` and
+//! the person types on.
+
+use super::front::Front;
+use super::model::{Model, Moment, Output};
+use crate::client::{Client, poll};
+use crate::failure::{Exit, Failure};
+use crate::server::Server;
+use crate::{chance, clock};
+use nix::poll::{PollFd, PollFlags};
+use nix::sys::signal::SigSet;
+use proto::{Now, Span};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+
+/// The present, and a throw of the dice.
+pub(super) fn moment() -> Moment {
+    Moment { now: clock::now(), wall: clock::wall().timestamp(), chance: chance::thrown() }
+}
+
+/// Lives until the front says that it is over.
+pub(super) fn live(
+    server: Server,
+    timeout: Span,
+    model: &mut Model,
+    front: &mut dyn Front,
+) -> Result<Exit, Failure> {
+    let mut life = Life { server, timeout, client: None, calling: None };
+    loop {
+        model.tick(moment());
+        life.carry_out(model, front)?;
+        let now = clock::now();
+        if let Some(exit) = front.ended(model, now)? {
+            front.show(model, now)?;
+            life.leave();
+            return Ok(exit);
+        }
+        front.show(model, now)?;
+        let ready = life.wait(model, front)?;
+        front.look(model, &ready, &mut moment)?;
+        life.carry_out(model, front)?;
+        life.answered(model)?;
+        life.listen(model, front)?;
+    }
+}
+
+/// The connection, or the call for one.
+struct Life {
+    server: Server,
+    timeout: Span,
+    client: Option<Client>,
+    calling: Option<Calling>,
+}
+
+/// A call in its thread: what came of it, and a descriptor that can be read when there is an answer.
+struct Calling {
+    answer: Receiver<(Server, Result<Client, Failure>)>,
+    bell: UnixStream,
+}
+
+impl Calling {
+    fn start(server: Server, deadline: Now) -> std::io::Result<Self> {
+        let (bell, ringing) = UnixStream::pair()?;
+        let (say, answer) = mpsc::channel();
+        thread::Builder::new().spawn(move || {
+            // The signals of the process are for the thread that does the work.
+            let _ = SigSet::all().thread_block();
+            let outcome = server.connect(deadline);
+            // Nobody may be waiting any more. The bell rings where its other end is dropped.
+            let _ = say.send((server, outcome));
+            drop(ringing);
+        })?;
+        Ok(Self { answer, bell })
+    }
+}
+
+impl Life {
+    /// Does what the model wants done.
+    fn carry_out(&mut self, model: &mut Model, front: &mut dyn Front) -> Result<(), Failure> {
+        while let Some(output) = model.take() {
+            match output {
+                Output::News(news) => front.news(model, &news)?,
+                Output::HangUp => self.leave(),
+                Output::Call => {
+                    let deadline = clock::now().after(self.timeout);
+                    let calling = Calling::start(self.server.clone(), deadline);
+                    let failed = |error: std::io::Error| Failure::unreachable(error.to_string());
+                    self.calling = Some(calling.map_err(failed)?);
+                }
+                Output::Ask(request) => {
+                    if let Some(client) = &mut self.client {
+                        client.ask_as(&request.id, request.name, request.fields, request.deadline);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells the model what came of a call.
+    fn answered(&mut self, model: &mut Model) -> Result<(), Failure> {
+        let Some((server, outcome)) =
+            self.calling.as_ref().and_then(|one| one.answer.try_recv().ok())
+        else {
+            return Ok(());
+        };
+        (self.server, self.calling) = (server, None);
+        match outcome {
+            Ok(client) => {
+                self.client = Some(client);
+                model.called(moment());
+            }
+            Err(failure) if failure.exit == Exit::NotReachable => {
+                model.not_called(moment(), &failure.message);
+            }
+            // No daemon ever answers there, or not to us.
+            Err(failure) => return Err(failure),
+        }
+        Ok(())
+    }
+
+    /// Tells the model what the server says, and does after each word what it wants done.
+    fn listen(&mut self, model: &mut Model, front: &mut dyn Front) -> Result<(), Failure> {
+        self.carry_out(model, front)?;
+        while let Some(happening) = self.client.as_mut().and_then(Client::take) {
+            model.happened(moment(), happening);
+            self.carry_out(model, front)?;
+        }
+        if let Some(client) = &mut self.client {
+            client.expire(clock::now());
+            if client.is_lost() && client.is_idle() {
+                self.client = None;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until something can be done; what became of what the front watches.
+    fn wait(&mut self, model: &Model, front: &dyn Front) -> Result<Vec<PollFlags>, Failure> {
+        let now = clock::now();
+        let until = [model.next(), front.next(model, now)].into_iter().flatten().min();
+        let watched = front.watched(model);
+        let mut others: Vec<(BorrowedFd<'_>, PollFlags)> = watched.clone();
+        if let Some(calling) = &self.calling {
+            others.push((calling.bell.as_fd(), PollFlags::POLLIN));
+        }
+        let ready = match &mut self.client {
+            Some(client) if front.is_behind() => client.rest(now, until, &others),
+            Some(client) => client.step(now, until, &others),
+            None => {
+                let mut fds: Vec<_> =
+                    others.iter().map(|(fd, flags)| PollFd::new(*fd, *flags)).collect();
+                let polled = poll(&mut fds, until.map(|until| until.since(now)));
+                let flags = |fd: &PollFd<'_>| fd.revents().unwrap_or(PollFlags::empty());
+                polled.map(|()| fds.iter().map(flags).collect())
+            }
+        };
+        let mut ready = ready.map_err(|error| Failure::unreachable(error.to_string()))?;
+        ready.truncate(watched.len());
+        Ok(ready)
+    }
+
+    /// Ends the connection, where there is one.
+    fn leave(&mut self) {
+        if let Some(mut client) = self.client.take() {
+            let _ = client.finish();
+        }
+    }
+}

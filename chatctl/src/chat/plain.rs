@@ -1,0 +1,351 @@
+//! Line by line: for pipes, screen readers and plain terminals. What people say goes to stdout as it comes, words about the
+//! connection to stderr; nothing is ever drawn twice and the cursor is never moved.
+//!
+//! Lines of stdin are said or are commands. What comes from a pipe is taken at the pace at which it can be done, so that a script of
+//! lines means what it says; at its end what is still to be sent is waited for.
+
+use super::command::{Line, parse};
+use super::front::Front;
+use super::model::entry::{Content, Entry, Mark, What};
+use super::model::{Model, Moment, News, Phase, ViewName};
+use crate::clock;
+use crate::failure::{Exit, Failure};
+use crate::input::{Cut, Input, Piece};
+use crate::moments;
+use crate::send::opened;
+use crate::visible;
+use crate::voice::{Voice, is_gone};
+use nix::poll::PollFlags;
+use proto::{Now, Span};
+use std::io::IsTerminal;
+use std::os::fd::BorrowedFd;
+
+/// The longest line that is taken; what the daemon takes is less.
+const LINE_BYTES_MAX: usize = 1 << 20;
+
+/// So many messages of a pipe may wait to be sent; the others wait in the pipe.
+const WAITING_MAX: usize = 64;
+
+/// The line client.
+pub struct Plain<'a> {
+    voice: &'a mut Voice,
+    input: Input,
+    /// A line that cannot be done yet.
+    next: Option<Vec<u8>>,
+    /// Whether somebody types.
+    is_typed: bool,
+    /// What is to the left of the cursor: nothing, or a prompt.
+    has_prompt: bool,
+    is_behind: bool,
+    /// How many lines were done.
+    lines: u64,
+    /// After the end of stdin: how far all was when it last came forward, and when that was.
+    left: Option<(Progress, Now)>,
+    timeout: Span,
+    /// Why the first line that could not be done was refused.
+    refused: Option<Exit>,
+}
+
+/// How far all is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Progress {
+    lines: u64,
+    unsent: usize,
+    is_up: bool,
+}
+
+impl<'a> Plain<'a> {
+    /// A client that reads stdin; at its end it waits so long for the daemon.
+    pub fn new(voice: &'a mut Voice, timeout: Span) -> Result<Self, Failure> {
+        let is_typed = std::io::stdin().is_terminal();
+        Ok(Self {
+            input: Input::new(opened(None)?, Cut::At(b'\n'), LINE_BYTES_MAX),
+            next: None,
+            is_typed,
+            has_prompt: false,
+            is_behind: false,
+            lines: 0,
+            left: None,
+            timeout,
+            refused: None,
+            voice,
+        })
+    }
+
+    /// The last thing: the terminal is left at the beginning of a line.
+    pub fn leave(mut self) {
+        self.begin_line();
+        let _ = self.voice.flush();
+    }
+
+    /// Prints a line, whoever said what is in it.
+    fn print(&mut self, text: &str) {
+        self.begin_line();
+        self.voice.shown(text);
+    }
+
+    fn begin_line(&mut self) {
+        if std::mem::take(&mut self.has_prompt) {
+            self.voice.shown("");
+        }
+    }
+
+    fn say(&mut self, code: &str, text: &str) -> Result<(), Failure> {
+        if self.has_prompt {
+            self.begin_line();
+            // stderr is the same terminal: what was printed before comes before.
+            self.voice.hand_out()?;
+        }
+        self.voice.say(code, text);
+        Ok(())
+    }
+
+    /// A line of a view as it is printed.
+    fn print_entry(&mut self, model: &Model, view: &ViewName, entry: &Entry) {
+        let title = model.views().view(view).map_or("", |view| view.title.as_str());
+        let title = visible::line(title);
+        let time =
+            moments::shown(&entry.time.to_string(), &clock::wall(), self.voice.is_terminal());
+        match &entry.what {
+            What::Message(message) => {
+                let content = match &message.content {
+                    Content::Text(text) => visible::paragraph(text),
+                    Content::Data(data) => visible::hex(data),
+                };
+                let from = visible::line(&message.from);
+                self.print(&format!("{time} {title} {from}: {content}"));
+            }
+            What::Gap { from, to } => {
+                self.print(&format!("{time} {title} -- messages {from} to {to} are missing"));
+            }
+            What::Event(happened) => {
+                self.print(&format!("{time} {title} -- {}", visible::line(&happened.words())));
+            }
+            What::Note(text) => {
+                let is_here = view == model.views().focus();
+                let head = if is_here { String::new() } else { format!("{title} ") };
+                for line in text.lines() {
+                    self.print(&format!("-- {head}{}", visible::line(line)));
+                }
+            }
+        }
+    }
+
+    /// How far a message of ours has come. Who typed it sees it already.
+    fn print_mark(&mut self, model: &Model, view: &ViewName, entry: &Entry) -> Result<(), Failure> {
+        let Some(message) = entry.message() else { return Ok(()) };
+        match &message.mark {
+            Mark::Stored if !self.is_typed => self.print_entry(model, view, entry),
+            Mark::Delivered { by: 1, rtt } => {
+                let text = format!("received after {}", moments::span_shown(rtt.as_micros()));
+                if *view == ViewName::Talk {
+                    self.say("delivered", &text)?;
+                } else {
+                    self.voice.whisper("delivered", &text);
+                }
+            }
+            Mark::NotSent { code, why } => {
+                let content = match &message.content {
+                    Content::Text(text) => text.clone(),
+                    Content::Data(data) => visible::hex(data),
+                };
+                self.refused.get_or_insert(Exit::of_code(code));
+                self.say("not_sent", &format!("not sent: {why} It was: {content}"))?;
+            }
+            Mark::None | Mark::Sending | Mark::Stored | Mark::Delivered { .. } => {}
+        }
+        Ok(())
+    }
+
+    /// What is to the left of what is typed.
+    fn prompt(model: &Model) -> String {
+        let focus = model.views().focus();
+        let title = model.views().view(focus).map_or("", |view| view.title.as_str());
+        let away = if model.away().is_some() { "away, " } else { "" };
+        let lost = if model.link().is_up() { "" } else { "not connected, " };
+        let talk = if *focus == ViewName::Talk { model.talk().words() } else { title.to_owned() };
+        format!("[{lost}{away}{talk}] ")
+    }
+
+    /// Whether this line can be done now. What is typed can; what comes from a pipe waits until what was before is done, so that the
+    /// order is kept.
+    fn may_do(&self, model: &Model, line: &[u8]) -> bool {
+        let is_held = matches!(model.link().phase(), Phase::Held { .. });
+        if self.is_typed || is_held {
+            return true;
+        }
+        let is_command = line.starts_with(b"/") && !line.starts_with(b"//");
+        match (model.link().was_up(), is_command) {
+            (false, _) => false,
+            (true, true) => model.is_settled() || !model.link().is_up(),
+            (true, false) => model.outgoing().len() < WAITING_MAX,
+        }
+    }
+
+    fn do_line(&mut self, model: &mut Model, at: Moment, line: Vec<u8>) {
+        self.lines += 1;
+        let text = match String::from_utf8(line) {
+            Ok(text) => text,
+            Err(bytes) => return model.say(at, bytes.into_bytes()),
+        };
+        match parse(&text) {
+            Ok(Line::Nothing) => {}
+            Ok(Line::Say(text)) => model.say(at, text.into_bytes()),
+            Ok(Line::Do(command)) => model.act(at, command),
+            Err(why) => {
+                self.refused.get_or_insert(Exit::Usage);
+                model.misunderstood(at, &why);
+            }
+        }
+    }
+
+    fn is_hungry(&self, model: &Model) -> bool {
+        let may = model.outgoing().len() < WAITING_MAX || self.is_typed;
+        self.next.is_none() && may && !self.is_behind
+    }
+
+    /// The end of stdin: all is done, or nothing has come forward for too long.
+    fn ended_behind_input(&mut self, model: &Model, now: Now) -> Result<Option<Exit>, Failure> {
+        if self.input.is_done() && self.next.is_none() && model.is_settled() {
+            return Ok(Some(self.status()));
+        }
+        let progress = Progress {
+            lines: self.lines,
+            unsent: model.outgoing().len(),
+            is_up: model.link().is_up(),
+        };
+        let (_, since) = *match &self.left {
+            Some(left) if left.0 == progress => left,
+            _ => self.left.insert((progress, now)),
+        };
+        if now.since(since) < self.timeout {
+            return Ok(None);
+        }
+        let waited = moments::span_shown(self.timeout.as_micros());
+        let unsent = progress.unsent + usize::from(self.next.is_some());
+        let unsent = if unsent > 0 { "; not all was sent" } else { "" };
+        Err(match model.link().phase() {
+            Phase::Held { why, .. } => {
+                Failure::new(Exit::Refused, "nickname_in_use", format!("{why}{unsent}"))
+            }
+            Phase::Away { why, .. } => Failure::unreachable(format!("{why}{unsent}")),
+            Phase::Calling => Failure::unreachable(format!("no daemon within {waited}{unsent}")),
+            Phase::Greeting | Phase::Up => {
+                Failure::timed_out(format!("no answer within {waited}{unsent}"))
+            }
+        })
+    }
+
+    /// What is to be said of lines that could not be done: a script is told, who types has seen it.
+    fn status(&self) -> Exit {
+        self.refused.filter(|_| !self.is_typed).unwrap_or(Exit::Done)
+    }
+}
+
+impl Front for Plain<'_> {
+    fn news(&mut self, model: &Model, news: &News) -> Result<(), Failure> {
+        let line = |view: &ViewName, number: &u64| {
+            model.views().view(view).and_then(|view| view.log.entry(*number))
+        };
+        match news {
+            News::Entry { view, number } => {
+                if let Some(entry) = line(view, number).filter(|entry| !entry.is_sending()) {
+                    self.print_entry(model, view, entry);
+                }
+            }
+            News::Mark { view, number } => {
+                if let Some(entry) = line(view, number) {
+                    self.print_mark(model, view, entry)?;
+                }
+            }
+            News::Older { view, numbers } => {
+                for entry in numbers.iter().filter_map(|number| line(view, number)) {
+                    self.print_entry(model, view, entry);
+                }
+            }
+            News::Connection(text) => self.say("connection", text)?,
+            // It was printed with its reason; there is no line to put it into.
+            News::Returned { .. } => {
+                self.refused.get_or_insert(Exit::Refused);
+            }
+            News::Mention(_) => {}
+        }
+        Ok(())
+    }
+
+    fn show(&mut self, model: &Model, _now: Now) -> Result<(), Failure> {
+        if self.is_typed
+            && self.voice.is_terminal()
+            && !self.has_prompt
+            && self.input.descriptor().is_some()
+        {
+            self.voice.prompt(&Self::prompt(model));
+            self.has_prompt = true;
+        }
+        self.is_behind = !self.voice.hand_out()?;
+        Ok(())
+    }
+
+    fn is_behind(&self) -> bool {
+        self.is_behind
+    }
+
+    fn watched(&self, model: &Model) -> Vec<(BorrowedFd<'_>, PollFlags)> {
+        let wanted = if self.is_behind { PollFlags::POLLOUT } else { PollFlags::empty() };
+        let mut watched = vec![(self.voice.descriptor(), wanted)];
+        let input = self.input.descriptor().filter(|_| self.is_hungry(model));
+        watched.extend(input.map(|fd| (fd, PollFlags::POLLIN)));
+        watched
+    }
+
+    fn look(
+        &mut self,
+        model: &mut Model,
+        ready: &[PollFlags],
+        moment: &mut dyn FnMut() -> Moment,
+    ) -> Result<(), Failure> {
+        if ready.first().is_some_and(|flags| is_gone(*flags)) {
+            return Err(Failure::quiet());
+        }
+        if ready.get(1).is_some_and(|flags| !flags.is_empty()) {
+            self.input.read().map_err(|error| Failure::file("stdin", &error))?;
+            // Enter has ended the line of the prompt.
+            self.has_prompt &= !self.is_typed;
+        }
+        while !self.is_behind && !model.has_ended() {
+            let next = self.next.take().or_else(|| match self.input.take()? {
+                Piece::Message(line) => Some(line),
+                Piece::TooLong { bytes, .. } => {
+                    model.misunderstood(moment(), &format!("a line of {bytes} bytes is too long"));
+                    Some(Vec::new())
+                }
+            });
+            let Some(line) = next else { break };
+            if !self.may_do(model, &line) {
+                self.next = Some(line);
+                break;
+            }
+            self.do_line(model, moment(), line);
+        }
+        Ok(())
+    }
+
+    fn next(&self, model: &Model, now: Now) -> Option<Now> {
+        if self.next.as_ref().is_some_and(|line| self.may_do(model, line)) {
+            return Some(now);
+        }
+        self.left.map(|(_, since)| since.after(self.timeout))
+    }
+
+    fn ended(&mut self, model: &Model, now: Now) -> Result<Option<Exit>, Failure> {
+        if model.has_ended() {
+            return Ok(Some(self.status()));
+        }
+        // The first line of a pipe waits for the first daemon, and no longer than for any other.
+        let is_held = self.next.is_some() && !model.link().was_up();
+        if self.input.descriptor().is_none() || is_held {
+            return self.ended_behind_input(model, now);
+        }
+        Ok(None)
+    }
+}

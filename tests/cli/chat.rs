@@ -1,0 +1,211 @@
+//! `chatctl chat --plain`: people in rooms, a daemon that is killed under them, scripts of lines.
+
+use std::io::Write;
+use std::process::{ChildStdin, Stdio};
+
+use nix::sys::signal::Signal;
+use tests::{Daemon, Folder, Program, Setup, program};
+
+use crate::{ended_with, ways};
+
+/// Somebody at a line client.
+struct Person {
+    program: Program,
+    stdin: Option<ChildStdin>,
+}
+
+impl Person {
+    /// Starts a client, and waits until it is in the lobby.
+    fn start(daemon: &Daemon, arguments: &[&str]) -> Self {
+        let mut command = daemon.chatctl(&["chat", "--plain"]);
+        let mut program = Program::start(command.args(arguments).stdin(Stdio::piped()));
+        let stdin = program.stdin();
+        let mut person = Self { program, stdin };
+        person.program.stderr.line_with(&["connected; you are"]);
+        // What comes from a pipe is done when what was before is: then the room is joined.
+        person.types("/topic");
+        person.sees(&["#lobby has no topic"]);
+        person
+    }
+
+    fn types(&mut self, line: &str) {
+        let stdin = self.stdin.as_mut().expect("it still types");
+        writeln!(stdin, "{line}").unwrap();
+        stdin.flush().unwrap();
+    }
+
+    fn sees(&self, words: &[&str]) -> String {
+        self.program.stdout.line_with(words)
+    }
+
+    /// Ends the input, and waits for the end.
+    fn ends(&mut self) -> i32 {
+        self.stdin = None;
+        self.program.exit_code()
+    }
+
+    /// What was said in the room, without the times.
+    fn transcript(&self) -> Vec<String> {
+        let all = self.program.stdout.all();
+        let said = |line: &str| Some(line.split_once(" #lobby ")?.1.to_owned());
+        let lines = all.lines().filter(|line| !line.starts_with("-- "));
+        lines.filter_map(said).filter(|line| !line.starts_with("-- ")).collect()
+    }
+}
+
+#[test]
+fn two_people_talk_in_a_room_whatever_the_way() {
+    let daemon = Daemon::start();
+    let [unix, tcp] = ways(&daemon);
+    let mut ada = Person::start(&daemon, &[&tcp, "--as", "Ada"]);
+    let mut root = Person::start(&daemon, &[&unix]);
+    ada.types("hello");
+    root.sees(&[" #lobby Ada: hello"]);
+    root.types("//hello, \u{202e}you\u{1b}[2J");
+    ada.sees(&["/hello, \\u{202e}you\\e[2J"]);
+    ada.types("/who");
+    ada.sees(&["-- in #lobby (2): Ada, "]);
+    ada.types("/jion ops");
+    ada.sees(&["did you mean /join?"]);
+    ada.types("/join ops");
+    ada.types("is anybody here?");
+    ada.sees(&[" #ops Ada: is anybody here?"]);
+    root.types("/msg ada psst");
+    ada.sees(&[": psst"]);
+    assert_eq!(
+        (ada.ends(), root.ends()),
+        (2, 0),
+        "a line that was misunderstood is told at the end"
+    );
+    assert_eq!(ada.transcript(), root.transcript());
+    assert_eq!(ada.transcript().len(), 2);
+}
+
+#[test]
+fn nothing_typed_is_lost_or_doubled_when_the_daemon_is_killed() {
+    for remote in [false, true] {
+        let home = Folder::new();
+        let (state, control) = (home.join("state"), home.join("control"));
+        let setup = || {
+            let setup = Setup::new().control(&control).argument("--state-dir");
+            setup.argument(state.to_str().unwrap())
+        };
+        let mut daemon = setup().start();
+        let address = daemon.address().to_string();
+        let [unix, tcp] = ways(&daemon);
+        let way = if remote { tcp } else { unix };
+        // The clients have a home of their own, which does not go when this daemon does.
+        let person = Daemon::start();
+        let arguments = |name: &'static str| if remote { vec!["--as", name] } else { Vec::new() };
+        let mut ada = Person::start(&person, &[&[&*way][..], &arguments("Ada")].concat());
+        let mut bob = Person::start(&person, &[&[&*way][..], &arguments("Bob")].concat());
+        for round in 0..3 {
+            for number in 0..5 {
+                ada.types(&format!("ada {round} {number}"));
+                bob.types(&format!("bob {round} {number}"));
+            }
+            daemon.signal(Signal::SIGKILL);
+            daemon.ends();
+            ada.types(&format!("ada {round} while it is away"));
+            daemon = setup().listen(&address).start();
+            bob.types(&format!("bob {round} again"));
+            for person in [&ada, &bob] {
+                person.sees(&[&format!("ada {round} while it is away")]);
+                person.sees(&[&format!("bob {round} again")]);
+            }
+        }
+        assert_eq!((ada.ends(), bob.ends()), (0, 0));
+        assert_eq!(ada.transcript(), bob.transcript());
+        let of = |who: &str| {
+            let all = ada.transcript().into_iter();
+            all.filter(|line| line.contains(&format!(": {who} "))).count()
+        };
+        assert_eq!((of("ada"), of("bob")), (18, 18), "{:#?}", ada.transcript());
+    }
+}
+
+#[test]
+fn a_script_of_lines_ends_when_all_is_acknowledged() {
+    let daemon = Daemon::start();
+    for way in ways(&daemon) {
+        let chat = |input: &str, more: &[&str]| {
+            let mut command = daemon.chatctl(&["chat", &way, "--plain"]);
+            program::run(command.args(more), input.as_bytes())
+        };
+        let (stdout, _) = ended_with(0, &chat("one\n/join ops\ntwo\n/history 10\nthree", &[]));
+        let said: Vec<_> = stdout.lines().filter(|line| !line.starts_with("--")).collect();
+        assert!(
+            said.iter().any(|line| line.contains("#lobby") && line.ends_with(": one")),
+            "{stdout}"
+        );
+        assert!(
+            said.iter().any(|line| line.contains("#ops") && line.ends_with(": two")),
+            "{stdout}"
+        );
+        assert!(said.last().is_some_and(|line| line.ends_with(": three")), "{stdout}");
+        let (_, stderr) = ended_with(7, &chat("/msg nobody hello\n", &[]));
+        assert!(stderr.contains("not sent: "), "{stderr}");
+        ended_with(0, &chat("/quit\nnever said\n", &["--room", "quiet"]));
+    }
+    ended_with(2, &daemon.ctl(&["chat", "--json"]));
+    ended_with(2, &daemon.ctl(&["chat", "--as", "Ada"]));
+    ended_with(2, &daemon.ctl(&["chat", "--room", "no such room"]));
+}
+
+#[test]
+fn without_a_daemon_a_script_is_told_so() {
+    let daemon = Daemon::start();
+    let nowhere = daemon.folder().join("nowhere");
+    let mut command = daemon.chatctl(&["chat", nowhere.to_str().unwrap(), "--timeout", "300ms"]);
+    let (_, stderr) = ended_with(3, &program::run(&mut command, b"hello\n"));
+    assert!(stderr.contains("no daemon"), "{stderr}");
+}
+
+#[test]
+fn a_nickname_that_is_held_is_waited_for_and_said() {
+    let daemon = Daemon::start();
+    let [_, tcp] = ways(&daemon);
+    let holder = daemon.named("Ada");
+    let mut command = daemon.chatctl(&["chat", &tcp, "--plain", "--as", "Ada"]);
+    let mut program = Program::start(command.stdin(Stdio::piped()));
+    let mut stdin = program.stdin().unwrap();
+    program.stderr.line_with(&["cannot be had yet"]);
+    drop(holder);
+    program.stderr.line_with(&["connected; you are Ada"]);
+    writeln!(stdin, "here I am").unwrap();
+    program.stdout.line_with(&["Ada: here I am"]);
+    drop(stdin);
+    assert_eq!(program.exit_code(), 0);
+}
+
+#[test]
+fn two_people_talk_in_turn_and_whoever_is_left_waits_again() {
+    let daemon = Daemon::start();
+    let [_, tcp] = ways(&daemon);
+    let mut ada = Person::start(&daemon, &[&tcp, "--as", "Ada"]);
+    let mut bob = Person::start(&daemon, &[&tcp, "--as", "Bob"]);
+    ada.types("/bridge --turns yes");
+    ada.sees(&["waiting for anyone"]);
+    bob.types("/bridge ada");
+    ada.sees(&["Bob is ready: /chat opens the talk"]);
+    bob.sees(&["Ada is ready: /chat opens the talk"]);
+    ada.types("/chat");
+    ada.sees(&["your turn, with Bob"]);
+    bob.sees(&["Ada's turn"]);
+    bob.types("out of turn");
+    bob.sees(&["it is Ada's turn; yours is kept"]);
+    ada.types("hello");
+    bob.sees(&[" talk Ada: hello"]);
+    ada.program.stderr.line_with(&["received after "]);
+    bob.types("hi");
+    ada.sees(&[" talk Bob: hi"]);
+    ada.types("/pass");
+    ada.types("/rtt");
+    ada.sees(&["to the reader and back: p50 "]);
+    ada.types("/quit");
+    ada.sees(&["you ended the talk"]);
+    bob.sees(&["Ada ended the talk"]);
+    bob.sees(&["waiting for ada"]);
+    bob.types("/unbridge");
+    assert_eq!((ada.ends(), bob.ends()), (0, 1), "what was out of turn was not sent");
+}
