@@ -146,6 +146,7 @@ impl Hub {
                 "an id is known while its message is"
             );
         }
+        self.recents.shrink(&mut self.rooms, &self.said, self.settings.recent);
         if matches!(outcome, Outcome::Unknown { .. }) {
             self.end_untold(asked, out);
         } else if is_lost {
@@ -200,7 +201,8 @@ impl Hub {
         }
         self.counters.messages += 1;
         self.rooms.known_mut(no).last_released = seq;
-        self.recents.keep(&mut self.rooms, no, message, self.settings.recent);
+        let most = (&self.said, self.settings.recent);
+        self.recents.keep(&mut self.rooms, no, message, most);
     }
 
     /// A message is there: whoever asked gets the reply.

@@ -7,7 +7,8 @@ use alloc::vec::Vec;
 use proto::encode::{self, Content, Message, Place};
 use proto::{Dialect, Event, MessageId, Nick, RequestId, RoomName, Seq, WallTime};
 
-use crate::rooms::{Room, RoomNo, Rooms};
+use crate::outcomes::Said;
+use crate::rooms::{Room, RoomNo, Rooms, Ticket};
 
 /// What a message costs besides its content: itself, its id among the known ones, its place in the order, its allocation.
 const RECENT_OVERHEAD_BYTES: usize = 192;
@@ -80,13 +81,13 @@ impl Recents {
         self.order.len()
     }
 
-    /// Keeps a message, and forgets the oldest ones until all keep within the limit.
+    /// Keeps a message, and forgets the oldest ones.
     pub(crate) fn keep(
         &mut self,
         rooms: &mut Rooms,
         no: RoomNo,
         recent: Recent,
-        limit: Option<usize>,
+        (said, limit): (&Said, Option<usize>),
     ) {
         let room = rooms.known_mut(no);
         let last = room.recent.back().map(|last| last.seq);
@@ -94,7 +95,19 @@ impl Recents {
         self.bytes += recent.weight();
         room.recent.push_back(recent);
         self.order.push_back(no);
+        self.shrink(rooms, said, limit);
+    }
+
+    /// Forgets the oldest messages until all keep within the limit. One that was said before it is stored stays with those behind it
+    /// until that is decided: nobody else has it, and who catches up is to have it.
+    pub(crate) fn shrink(&mut self, rooms: &mut Rooms, said: &Said, limit: Option<usize>) {
         while limit.is_some_and(|limit| self.bytes > limit) {
+            let room = *self.order.front().expect("bytes belong to a message");
+            let first = rooms.known(room).recent.front();
+            let seq = first.expect("the order names each message once").seq;
+            if said.contains_key(&Ticket { room, seq }) {
+                return;
+            }
             self.forget(rooms);
         }
     }

@@ -217,9 +217,9 @@ impl Turn {
         self.settle();
     }
 
-    /// The same, and the message is still to be decided.
+    /// The message that came last may be said, and is still to be decided.
     pub(crate) fn takes(&mut self) {
-        let ticket = self.held[0].ticket;
+        let ticket = self.held.last().unwrap().ticket;
         let answer = Answer { ticket, outcome: Outcome::Taken };
         self.hub.stored(&[answer], self.now, &mut self.out);
         self.drain();
@@ -359,6 +359,16 @@ pub(crate) fn nick(request: u8, name: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     native::set_nickname(Guid([request; 16]), name.as_bytes(), &mut bytes);
     bytes
+}
+
+/// A message id that is easily read.
+pub(crate) fn uuid(count: u32) -> String {
+    std::format!("00000000-0000-4000-8000-{count:012}")
+}
+
+/// Whether a line has all of these.
+pub(crate) fn has(line: &str, parts: &[&str]) -> bool {
+    parts.iter().all(|part| line.contains(part))
 }
 
 pub(crate) fn lines(bytes: &[u8]) -> Vec<String> {

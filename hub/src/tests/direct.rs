@@ -6,14 +6,10 @@ use std::format;
 use std::string::String;
 use std::vec::Vec;
 
-use crate::testing::{StoreMode, Turn, quiet};
+use crate::testing::{StoreMode, Turn, quiet, uuid};
 use crate::{CloseReason, ConnId, HangUp, Settings};
 
 /// The message id of a number.
-fn uuid(number: u32) -> String {
-    format!("00000000-0000-4000-8000-{number:012}")
-}
-
 fn post(number: u32, place: &str, text: &str) -> String {
     format!(
         r#"{{"request":"post","id":"{}",{place},"text":"{text}","receipt":true}}"#,

@@ -8,20 +8,12 @@ use std::vec::Vec;
 
 use super::replay::{post, short};
 use crate::store::{Fetched, Outcome};
-use crate::testing::{StoreMode, Turn, quiet};
+use crate::testing::{StoreMode, Turn, has, quiet, uuid};
 use crate::{CloseReason, ConnId, Durability, FetchError, HangUp, Settings};
 
 /// A memory of a few messages, and a disk.
 fn kept() -> Settings {
     Settings { durability: Durability::Sync, recent: Some(700), ..quiet() }
-}
-
-fn uuid(count: u32) -> String {
-    format!("00000000-0000-4000-8000-{count:012}")
-}
-
-fn has(line: &str, parts: &[&str]) -> bool {
-    parts.iter().all(|part| line.contains(part))
 }
 
 /// A room of so many messages, of which memory has three.
@@ -89,6 +81,25 @@ fn a_message_may_be_said_before_it_is_stored_and_is_acknowledged_when_it_is() {
         assert_eq!(has(&replies[0], &["\"ok\":true"]), count == 1);
     }
     assert_eq!(asked(&mut turn, bob, &history("")), ["h1", "=h"], "what is not stored is not told");
+}
+
+/// Where memory had no room for it, a message that was said and not yet stored was nowhere: who caught up then never got it.
+#[test]
+fn a_message_that_is_said_before_it_is_stored_is_replayed_from_memory() {
+    let mut turn = Turn::new(Settings { recent: Some(0), ..kept() });
+    let (ada, bob) = (turn.control("ada"), turn.control("bob"));
+    turn.store = StoreMode::Holds;
+    for count in 1..=3 {
+        post(&mut turn, ada, count, "ops", 10);
+        turn.takes();
+    }
+    assert_eq!(asked(&mut turn, bob, &join(0)), ["h1", "h2", "h3", "=j"]);
+    for _ in 1..=3 {
+        turn.says(Outcome::Stored);
+    }
+    assert_eq!(turn.hub.memory().recent_bytes, 0, "then the disk has them");
+    let eve = turn.control("eve");
+    assert_eq!(asked(&mut turn, eve, &join(1)), ["h2", "h3", "=j"]);
 }
 
 #[test]

@@ -6,19 +6,11 @@ use std::format;
 use std::string::String;
 use std::vec::Vec;
 
-use crate::testing::{StoreMode, Turn, chat, quiet};
+use crate::testing::{StoreMode, Turn, chat, has, quiet, uuid};
 use crate::{HangUp, Settings};
-
-fn uuid(count: u32) -> String {
-    format!("00000000-0000-4000-8000-{count:012}")
-}
 
 fn post(count: u32, room: &str, text: &str) -> String {
     format!(r#"{{"request":"post","id":"{}","room":"{room}","text":"{text}"}}"#, uuid(count))
-}
-
-fn has(line: &str, parts: &[&str]) -> bool {
-    parts.iter().all(|part| line.contains(part))
 }
 
 #[test]
