@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 
 use hub::{Fetch, FetchError, Fetched, Order, Page, PageWriter};
 use proto::{MessageId, Seq, Span, WallTime};
-use rusqlite::{Connection, ErrorCode, OptionalExtension, Statement};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, Statement};
 
 use super::fault::OpenError;
-use super::recover::readable_after;
+use super::recover::{readable_after, readable_before};
 use super::row::{self, COLUMNS, Key, ROOM_NO_MAX, RoomNo, SEQ_MAX, Seal};
 use super::{schema, search};
 use crate::clock::Clock;
@@ -53,6 +53,8 @@ impl Range {
 struct Room {
     no: RoomNo,
     gone: Seq,
+    /// The highest place that was given in it.
+    last: Seq,
 }
 
 impl Reader {
@@ -137,18 +139,24 @@ impl Reader {
         }
         let question = fetch.search.as_deref().map(search::question);
         let range = self.range(fetch, room.no, question.as_deref())?;
-        let more = self.fill(&mut page, range, fetch, question.as_deref())?;
+        let more = match &question {
+            Some(question) => self.fill_with_found(&mut page, range, fetch, question)?,
+            None => self.fill(&mut page, range, fetch, &room)?,
+        };
         Ok(Ok(page.finish(more, room.gone)))
     }
 
     fn room(&self, fetch: &Fetch) -> rusqlite::Result<Option<Room>> {
         let found = self
             .connection
-            .prepare_cached("SELECT no, gone FROM rooms WHERE name = ?1")?
-            .query_row([fetch.room.as_str()], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?)))
+            .prepare_cached("SELECT no, gone, last FROM rooms WHERE name = ?1")?
+            .query_row([fetch.room.as_str()], |row| {
+                Ok((row.get(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
+            })
             .optional()?;
-        let sound = found.filter(|(no, _)| (1..=ROOM_NO_MAX).contains(no));
-        Ok(sound.map(|(no, gone)| Room { no: RoomNo(no), gone: Seq(gone.unsigned_abs()) }))
+        let sound = found.filter(|(no, ..)| (1..=ROOM_NO_MAX).contains(no));
+        let seq = |number: i64| Seq(number.unsigned_abs());
+        Ok(sound.map(|(no, gone, last)| Room { no: RoomNo(no), gone: seq(gone), last: seq(last) }))
     }
 
     /// What a question's bounds leave of the room.
@@ -194,11 +202,24 @@ impl Reader {
         let mut statement = self.connection.prepare_cached(&format!(
             "SELECT {COLUMNS} FROM messages WHERE key BETWEEN ?1 AND ?2 ORDER BY key"
         ))?;
-        let mut rows = statement.query((first.0, last.0))?;
-        while let Some(row) = rows.next()? {
-            if let Some((key, kept)) = row::read(row, &mut self.seal) {
-                return Ok(Some((key, kept.time)));
+        let mut next = first.0;
+        while next <= last.0 {
+            let mut rows = statement.query((next, last.0))?;
+            loop {
+                match rows.next() {
+                    Ok(Some(row)) => {
+                        if let Some((key, kept)) = row::read(row, &mut self.seal) {
+                            return Ok(Some((key, kept.time)));
+                        }
+                        next = next.max(row.get::<_, i64>(0)?.saturating_add(1));
+                    }
+                    Ok(None) => return Ok(None),
+                    Err(error) if is_damage(&error) => break,
+                    Err(error) => return Err(error),
+                }
             }
+            // What cannot be read has some time between those of its neighbours.
+            next = readable_after(&self.connection, next).unwrap_or(i64::MAX);
         }
         Ok(None)
     }
@@ -222,10 +243,43 @@ impl Reader {
             }
         };
         let mut statement = self.connection.prepare_cached(sql)?;
-        bind(&mut statement, range, question)?;
-        statement.raw_bind_parameter(3, before)?;
-        let mut rows = statement.raw_query();
-        Ok(rows.next()?.map(|row| row.get(0)).transpose()?.map_or(range.first, Key))
+        let (mut rest, mut before) = (range, before);
+        loop {
+            bind(&mut statement, rest, question)?;
+            statement.raw_bind_parameter(3, before)?;
+            let mut rows = statement.raw_query();
+            match rows.next() {
+                Ok(row) => {
+                    let found = row.map(|row| row.get(0)).transpose()?;
+                    return Ok(found.map_or(range.first, Key));
+                }
+                Err(error) if question.is_none() && is_damage(&error) => {
+                    drop(rows);
+                    let (passed, last) = self.readable_of_latest(rest)?;
+                    // What is behind the hole was read already, or it would not have been met.
+                    let Some(left) = before.checked_sub(passed) else { return Err(error) };
+                    (rest.last, before) = (last, left);
+                    if rest.is_empty() {
+                        return Ok(range.first);
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// How many of the latest messages of a range stand behind its last hole, and the last key before that from which it can be read.
+    fn readable_of_latest(&self, range: Range) -> rusqlite::Result<(u32, Key)> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT key FROM messages WHERE key BETWEEN ?1 AND ?2 ORDER BY key DESC",
+        )?;
+        let mut rows = statement.query((range.first.0, range.last.0))?;
+        let (mut count, mut reached) = (0, range.last.0);
+        while let Ok(Some(row)) = rows.next() {
+            (count, reached) = (count + 1, row.get::<_, i64>(0)? - 1);
+        }
+        let before = readable_before(&self.connection, reached).unwrap_or(-1);
+        Ok((count, Key(before)))
     }
 
     /// Adds the messages of a range; whether there are more than the page has room for.
@@ -234,43 +288,63 @@ impl Reader {
         page: &mut PageWriter<'_>,
         mut range: Range,
         fetch: &Fetch,
-        question: Option<&str>,
+        room: &Room,
     ) -> rusqlite::Result<bool> {
+        let kept = Key::of(room.no, room.gone.next())..=Key::of(room.no, room.last);
         loop {
-            let mut next = range.first;
-            let error = match self.walk(page, range, fetch, question, &mut next) {
-                Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) => {
-                    error
-                }
+            let error = match self.walk(page, &mut range, fetch) {
+                Err(error) if is_damage(&error) => error,
                 outcome => return outcome,
             };
-            if question.is_some() || fetch.order == Order::Backward {
+            // A page of the database cannot be read. Those beyond it can, and those on it are told one by one.
+            let hole = self.pass_hole(&mut range, fetch.order);
+            let (Key(first), Key(last)) =
+                (hole.first.max(*kept.start()), hole.last.min(*kept.end()));
+            if last - first >= HOLE_MESSAGES_MAX {
                 return Err(error);
             }
-            // A page of the database cannot be read. Those behind it can, and those on it are told one by one.
-            let after = readable_after(&self.connection, next.0).unwrap_or(i64::MAX);
-            let hole = next.0..=range.last.0.min(after - 1);
-            if hole.end() - hole.start() >= HOLE_MESSAGES_MAX {
-                return Err(error);
+            let (path, name) = (self.path.display(), &fetch.room);
+            if first > last {
+                // It is another room's.
+                self.complaints.push(format!("{path}: beside {name}: {error}"));
+                continue;
             }
-            let (path, room) = (self.path.display(), &fetch.room);
-            let (from, to) = (Key(*hole.start()).seq(), Key(*hole.end()).seq());
-            self.complaints.push(format!("{path}: messages {from} to {to} of {room}: {error}"));
-            if hole.into_iter().any(|key| !page.add_damaged(Key(key).seq())) {
+            let (from, to) = (Key(first).seq(), Key(last).seq());
+            self.complaints.push(format!("{path}: messages {from} to {to} of {name}: {error}"));
+            let mut is_told = |key| page.add_damaged(Key(key).seq());
+            let is_whole = match fetch.order {
+                Order::Forward => (first..=last).all(&mut is_told),
+                Order::Backward => (first..=last).rev().all(&mut is_told),
+            };
+            if !is_whole {
                 return Ok(true);
             }
-            range.first = Key(after);
         }
     }
 
-    /// The same, as far as the database can be read: up to `next`, without it.
+    /// The part of a range that cannot be read, where the range begins in the order of reading; the range goes on behind it.
+    fn pass_hole(&self, range: &mut Range, order: Order) -> Range {
+        let Range { first, last } = *range;
+        match order {
+            Order::Forward => {
+                let after = readable_after(&self.connection, first.0).unwrap_or(i64::MAX);
+                range.first = Key(after);
+                Range { first, last: last.min(Key(after - 1)) }
+            }
+            Order::Backward => {
+                let before = readable_before(&self.connection, last.0).unwrap_or(-1);
+                range.last = Key(before);
+                Range { first: first.max(Key(before + 1)), last }
+            }
+        }
+    }
+
+    /// The same, as far as the database can be read; the range is what was not reached.
     fn walk(
         &mut self,
         page: &mut PageWriter<'_>,
-        range: Range,
+        range: &mut Range,
         fetch: &Fetch,
-        question: Option<&str>,
-        next: &mut Key,
     ) -> rusqlite::Result<bool> {
         if range.is_empty() {
             return Ok(false);
@@ -279,46 +353,98 @@ impl Reader {
             Order::Forward => "ASC",
             Order::Backward => "DESC",
         };
-        let sql = match question {
-            None => format!(
-                "SELECT {COLUMNS} FROM messages WHERE key BETWEEN ?1 AND ?2 ORDER BY key {direction}"
-            ),
-            // The index leads, in its own order.
-            Some(_) => format!(
-                "SELECT {COLUMNS} FROM words CROSS JOIN messages ON key = words.rowid
-                 WHERE words.rowid BETWEEN ?1 AND ?2 AND words MATCH ?4 ORDER BY words.rowid {direction}"
-            ),
-        };
-        let mut statement = self.connection.prepare_cached(&sql)?;
-        bind(&mut statement, range, question)?;
-        let mut rows = statement.raw_query();
-        let mut before = None;
+        let mut statement = self.connection.prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM messages WHERE key BETWEEN ?1 AND ?2 ORDER BY key {direction}"
+        ))?;
+        let mut rows = statement.query((range.first.0, range.last.0))?;
         while let Some(row) = rows.next()? {
             let key = Key(row.get(0)?);
-            // A tree that is damaged may lead anywhere.
-            let is_in_order = before.is_none_or(|before| match fetch.order {
-                Order::Forward => before < key,
-                Order::Backward => before > key,
-            });
-            if !is_in_order || key < range.first || key > range.last {
-                let error = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
-                return Err(rusqlite::Error::SqliteFailure(error, None));
+            // A tree that is damaged may lead anywhere, also back.
+            if key < range.first || key > range.last {
+                return Err(damage());
             }
-            before = Some(key);
-            let fits = if let Some((_, kept)) = row::read(row, &mut self.seal) {
-                page.add(&kept)
-            } else {
-                let (path, room) = (self.path.display(), &fetch.room);
-                self.complaints.push(format!("{path}: message {} of {room} is damaged", key.seq()));
-                page.add_damaged(key.seq())
+            if !add(page, row, (key, fetch), &mut self.seal, (&self.path, &mut self.complaints)) {
+                return Ok(true);
+            }
+            match fetch.order {
+                Order::Forward => range.first = Key(key.0 + 1),
+                Order::Backward => range.last = Key(key.0 - 1),
+            }
+        }
+        Ok(false)
+    }
+
+    /// Adds the messages of a range that a search finds: the index leads, in its own order, and one that cannot be read is told.
+    fn fill_with_found(
+        &mut self,
+        page: &mut PageWriter<'_>,
+        range: Range,
+        fetch: &Fetch,
+        question: &str,
+    ) -> rusqlite::Result<bool> {
+        if range.is_empty() {
+            return Ok(false);
+        }
+        let direction = match fetch.order {
+            Order::Forward => "ASC",
+            Order::Backward => "DESC",
+        };
+        let mut found = self.connection.prepare_cached(&format!(
+            "SELECT rowid FROM words WHERE rowid BETWEEN ?1 AND ?2 AND words MATCH ?4
+             ORDER BY rowid {direction}"
+        ))?;
+        let mut message = self
+            .connection
+            .prepare_cached(&format!("SELECT {COLUMNS} FROM messages WHERE key = ?1"))?;
+        bind(&mut found, range, Some(question))?;
+        let mut keys = found.raw_query();
+        while let Some(row) = keys.next()? {
+            let key = Key(row.get(0)?);
+            let mut rows = message.query([key.0])?;
+            let told = (self.path.as_path(), &mut self.complaints);
+            let fits = match rows.next() {
+                Ok(Some(row)) => add(page, row, (key, fetch), &mut self.seal, told),
+                // The index has a word of a message that is not there.
+                Ok(None) => continue,
+                Err(error) if is_damage(&error) => {
+                    let (path, room) = (told.0.display(), &fetch.room);
+                    told.1.push(format!("{path}: message {} of {room}: {error}", key.seq()));
+                    page.add_damaged(key.seq())
+                }
+                Err(error) => return Err(error),
             };
             if !fits {
                 return Ok(true);
             }
-            *next = Key(key.0 + 1);
         }
         Ok(false)
     }
+}
+
+/// Adds the message of a row, or tells that it is not what was written; false where the page has no room for it.
+fn add(
+    page: &mut PageWriter<'_>,
+    row: &Row<'_>,
+    (key, fetch): (Key, &Fetch),
+    seal: &mut Seal,
+    (path, complaints): (&Path, &mut Vec<String>),
+) -> bool {
+    if let Some((_, kept)) = row::read(row, seal) {
+        return page.add(&kept);
+    }
+    let (path, room) = (path.display(), &fetch.room);
+    complaints.push(format!("{path}: message {} of {room} is damaged", key.seq()));
+    page.add_damaged(key.seq())
+}
+
+/// Whether the database cannot be read there.
+fn is_damage(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt)
+}
+
+fn damage() -> rusqlite::Error {
+    let error = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
+    rusqlite::Error::SqliteFailure(error, None)
 }
 
 fn bind(

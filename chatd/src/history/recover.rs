@@ -321,32 +321,37 @@ impl<'a> Copy<'a> {
     }
 }
 
-/// The lowest key from which on messages can be read again, behind one where they cannot.
+/// The first key behind a hole from which on the messages can be read again.
 pub(super) fn readable_after(connection: &Connection, hole: i64) -> Option<i64> {
+    readable_beyond(connection, hole, (1, "key >= ?1 ORDER BY key"))
+}
+
+/// The last key before a hole up to which the messages can be read.
+pub(super) fn readable_before(connection: &Connection, hole: i64) -> Option<i64> {
+    readable_beyond(connection, hole, (-1, "key <= ?1 ORDER BY key DESC"))
+}
+
+fn readable_beyond(connection: &Connection, hole: i64, (way, which): (i64, &str)) -> Option<i64> {
+    let sql = format!("SELECT {COLUMNS} FROM messages WHERE {which} LIMIT 1");
     let can_be_read = |from: i64| {
-        let sql = format!("SELECT {COLUMNS} FROM messages WHERE key >= ?1 ORDER BY key LIMIT 1");
         let Ok(mut statement) = connection.prepare_cached(&sql) else { return false };
         let Ok(mut rows) = statement.query([from]) else { return false };
         rows.next().is_ok()
     };
-    let (mut bad, mut step) = (hole, 1_i64);
-    let mut good = loop {
-        let next = hole.checked_add(step)?;
-        if can_be_read(next) {
-            break next;
-        }
-        bad = next;
-        step = step.checked_mul(2)?;
-    };
+    let (mut bad, mut good) = (0, 1_i64);
+    while !can_be_read(hole.checked_add(way * good)?) {
+        bad = good;
+        good = good.checked_mul(2)?;
+    }
     while good - bad > 1 {
         let middle = bad + (good - bad) / 2;
-        if can_be_read(middle) {
+        if can_be_read(hole + way * middle) {
             good = middle;
         } else {
             bad = middle;
         }
     }
-    Some(good)
+    Some(hole + way * good)
 }
 
 /// The rooms that the table names, with what it says of them where that is what was written.

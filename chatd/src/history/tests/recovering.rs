@@ -89,6 +89,58 @@ fn a_flipped_bit_is_told_and_harms_no_other() {
     assert_eq!(it.writer.count(), 2 * MESSAGES - 1);
 }
 
+/// Only who read forward got past a page that SQLite cannot read; all others got nothing.
+#[test]
+fn a_page_that_cannot_be_read_is_told_whichever_way_it_is_come_to() {
+    let folder = Folder::new();
+    closed(&folder);
+    let places = places_of(&folder.database(), &said(200));
+    change(&folder.database(), |bytes| {
+        for at in places {
+            bytes[at & !4095..][..4096].fill(0);
+        }
+    });
+    let _it = opened(&folder.database());
+    let mut reader = Reader::open(&folder.database()).unwrap();
+    let all: Vec<u64> = (1..=MESSAGES).collect();
+    let since = Fetch { since: Some(super::time_of(50)), ..everything() };
+    let until = Fetch { until: Some(super::time_of(351)), ..everything() };
+    let search = Fetch { search: Some("message".into()), ..everything() };
+    for order in [Order::Forward, Order::Backward] {
+        for (fetch, expected) in [
+            (everything(), &all[..]),
+            (since.clone(), &all[49..]),
+            (until.clone(), &all[..350]),
+            (search.clone(), &all[..]),
+        ] {
+            let found = contents(&mut reader, &Fetch { order, ..fetch.clone() });
+            let told: Vec<u64> = found.keys().copied().collect();
+            assert_eq!(told, expected, "{order:?} {fetch:?}");
+            let (lost, served): (Vec<_>, Vec<_>) =
+                found.iter().partition(|(_, text)| text.is_none());
+            assert!(lost.len() < 100 && lost.contains(&(&200, &None)), "{lost:?}");
+            assert!(served.iter().all(|(seq, text)| **text == Some(said(**seq))));
+            let complaints = reader.complaints();
+            assert!(complaints.iter().any(|complaint| complaint.contains("of lobby")));
+        }
+    }
+    let last = page(&mut reader, &Fetch { latest: Some(10), ..everything() });
+    assert_eq!(seqs(&last), all[390..]);
+    let page_of_few = Fetch { order: Order::Backward, most: 5, last: Seq(200), ..everything() };
+    assert!(!contents(&mut reader, &page_of_few).is_empty(), "a small page gets on, too");
+    // So many of the latest that the hole is among them.
+    let latest = contents(&mut reader, &Fetch { latest: Some(300), ..everything() });
+    let served = latest.values().filter(|text| text.is_some()).count();
+    assert!(served == 300 && latest.contains_key(&200), "{served}");
+    reader.complaints();
+    let ops = Fetch { room: proto::RoomName::parse("ops").unwrap(), ..everything() };
+    for order in [Order::Forward, Order::Backward] {
+        let found = page(&mut reader, &Fetch { order, ..ops.clone() });
+        assert_eq!(seqs(&found), all, "another room is not harmed");
+    }
+    assert!(reader.complaints().is_empty(), "nothing of it is damaged");
+}
+
 #[test]
 fn a_damaged_room_is_refused_and_recovered() {
     let folder = Folder::new();
