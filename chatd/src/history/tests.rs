@@ -100,6 +100,14 @@ impl Maker {
     }
 }
 
+/// The write-ahead log's disk begins to fail: what is written goes nowhere, and no sync succeeds.
+pub(super) fn fail_disk(database: &Path) {
+    let nowhere = fs::File::options().read(true).write(true).open("/dev/null").unwrap();
+    let log = super::schema::beside(database, "-wal");
+    let log = fs::canonicalize(log).unwrap();
+    assert!(crate::sys::lead_elsewhere(&log, &nowhere).unwrap() > 0, "the log is open");
+}
+
 /// When the message at a place was taken.
 pub(super) fn time_of(seq: u64) -> WallTime {
     WallTime::from_micros(i64::try_from(seq * 1000).unwrap())

@@ -67,6 +67,24 @@ pub(crate) fn set_unsent_max(socket: &impl AsFd, bytes: u32) -> nix::Result<()> 
     Errno::result(done).map(drop)
 }
 
+/// Lets every descriptor that leads to one file lead to another: for tests of what happens when a disk fails under somebody.
+#[cfg(test)]
+pub(crate) fn lead_elsewhere(from: &std::path::Path, to: &std::fs::File) -> io::Result<usize> {
+    let mut count = 0;
+    for entry in std::fs::read_dir("/proc/self/fd")? {
+        let entry = entry?;
+        // One that another thread has closed meanwhile is none of ours.
+        let leads_there = std::fs::read_link(entry.path()).is_ok_and(|target| target == from);
+        let number = entry.file_name().to_str().and_then(|name| name.parse::<RawFd>().ok());
+        if let Some(number) = number.filter(|_| leads_there) {
+            // SAFETY: both are open, and whoever owns `number` goes on owning an open descriptor.
+            Errno::result(unsafe { libc::dup3(to.as_raw_fd(), number, libc::O_CLOEXEC) })?;
+            count += 1;
+        }
+    }
+    Ok(count)
+}
+
 /// The first descriptor behind standard input, output and error.
 const FIRST_GIVEN: RawFd = 3;
 

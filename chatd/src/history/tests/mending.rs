@@ -1,10 +1,10 @@
 //! Failures, and what is certain after them.
 
-use hub::Outcome;
+use hub::{Durability, Outcome};
 use proto::Seq;
 
-use super::{Folder, HISTORY, Maker, OPTIONS, opened, time_of};
-use crate::history::{CommitError, open};
+use super::{Folder, HISTORY, Maker, OPTIONS, fail_disk, opened, time_of};
+use crate::history::{CommitError, Options, open};
 
 #[test]
 fn a_reservation_outlives_a_crash_and_one_of_a_clean_life_is_not_needed() {
@@ -105,4 +105,25 @@ fn after_it_was_opened_anew_it_says_what_is_there() {
     std::fs::remove_file(folder.database()).unwrap();
     assert!(writer.reopen().is_err(), "none is made in its place");
     assert!(open(&folder.database(), OPTIONS, HISTORY).is_err());
+}
+
+/// What the operating system was given and its disk never got is not taken for stored.
+#[test]
+fn a_sync_that_fails_stores_nothing_and_the_database_is_opened_anew() {
+    let (folder, maker) = (Folder::new(), Maker::new());
+    let options = Options { durability: Durability::Sync, ..OPTIONS };
+    let mut writer = open(&folder.database(), options, HISTORY).unwrap().writer;
+    let first = maker.record("lobby", 1, 1, b"a");
+    writer.commit(std::slice::from_ref(&first)).unwrap();
+    writer.checkpoint("truncate").unwrap();
+    fail_disk(&folder.database());
+    let second = maker.record("lobby", 2, 2, b"b");
+    let error = writer.commit(std::slice::from_ref(&second)).unwrap_err();
+    assert!(matches!(error, CommitError::Broken(_)), "{error:?}");
+    let mut writer = writer.reopen().unwrap();
+    assert_eq!(writer.find(&[first, second]).unwrap(), [true, false]);
+    let again = maker.record("lobby", 3, 2, b"b");
+    assert_eq!(writer.commit(&[again]).unwrap(), [Outcome::Stored]);
+    drop(writer);
+    assert_eq!(opened(&folder.database()).writer.count(), 2);
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use hub::{Answer, Durability, Outcome, StoreState};
 use proto::{MessageId, Seq, Span};
 
-use super::{Folder, HISTORY, Maker, OPTIONS};
+use super::{Folder, HISTORY, Maker, OPTIONS, fail_disk};
 use crate::history::{
     Deliver, DurableStore, Found, Limits, Opening, Options, Retention, StateFolder, Wake,
 };
@@ -101,6 +101,44 @@ fn how_long_the_first_commit_took_is_known_with_its_answer() {
     it.store.submit(maker.record("lobby", 1, 1, b"hello"));
     assert_eq!(it.outcomes(1), [Outcome::Stored]);
     assert!(it.store.condition().commit_p50_us > 0);
+}
+
+/// Nobody is told that it is stored or not, each is looked up, and the next post is stored.
+#[test]
+fn a_sync_that_fails_is_unknown_to_its_senders_and_then_all_is_well() {
+    let (folder, maker) = (Folder::new(), Maker::new());
+    let mut it = Loop::begin(&folder, Durability::Sync, Retention::default());
+    it.store.submit(maker.record("lobby", 1, 1, b"hello"));
+    assert_eq!(it.outcomes(1), [Outcome::Stored]);
+    fail_disk(&folder.database());
+    it.store.submit(maker.record("lobby", 2, 2, b"hello"));
+    assert_eq!(it.outcomes(1), [Outcome::Unknown { stored: false }]);
+    it.store.submit(maker.record("lobby", 3, 2, b"hello"));
+    it.store.submit(maker.record("lobby", 4, 1, b"hello"));
+    let repeated = Outcome::Repeated { seq: Seq(1), time: super::time_of(1) };
+    assert_eq!(it.outcomes(2), [Outcome::Stored, repeated]);
+    assert_eq!((it.store.failure(), it.store.condition().state), (None, StoreState::Well));
+    let remarks: Vec<_> = std::iter::from_fn(|| it.store.remark()).collect();
+    assert!(remarks.iter().any(|(_, kind, _)| *kind == crate::log::Kind::HistoryBroken));
+    it.store.close().unwrap();
+}
+
+/// Where the database cannot be opened anew nobody is answered, and the daemon is to end.
+#[test]
+fn a_sync_that_fails_on_a_database_that_is_gone_is_the_end() {
+    let (folder, maker) = (Folder::new(), Maker::new());
+    let mut it = Loop::begin(&folder, Durability::Sync, Retention::default());
+    it.store.submit(maker.record("lobby", 1, 1, b"hello"));
+    assert_eq!(it.outcomes(1), [Outcome::Stored]);
+    fail_disk(&folder.database());
+    std::fs::remove_file(folder.database()).unwrap();
+    it.store.submit(maker.record("lobby", 2, 2, b"hello"));
+    let why = it.until(DurableStore::failure);
+    assert!(why.contains("opened anew"), "{why}");
+    let mut answers = Vec::new();
+    it.store.answers(&mut answers);
+    assert!(answers.is_empty(), "nobody is told anything");
+    assert!(it.store.close().is_err());
 }
 
 #[test]
