@@ -40,7 +40,9 @@ use crate::users::Users;
 const INSTEAD: &str = "the service manager gave sockets, and these are served instead";
 
 /// How often the service manager hears that the history is still being opened.
-const OPENING_TOLD_EVERY: Duration = Duration::from_secs(2);
+const OPENING_TOLD_EVERY: Span = Span::from_secs(2);
+/// How soon a daemon ends that is told to meanwhile.
+const OPENING_LOOKS_EVERY: Duration = Duration::from_millis(100);
 /// How much longer it is to wait then.
 const OPENING_MORE: Span = Span::from_secs(15);
 
@@ -206,7 +208,9 @@ pub fn run<L: Log>(
         .telling(notify)
         .reading(Reader::new(args.clone(), config.clone(), capacity, is_given));
     let (seed, fresh) = chance(clock);
-    let (store, found) = open_history((config, clock), fresh, &mut driver, &mut log)?;
+    let Some((store, found)) = open_history((config, clock), fresh, &mut driver, &mut log)? else {
+        return Ok(());
+    };
     let mut hub = Hub::new(settings, seed, found.history, clock.now());
     hub.restore(&found.rooms, found.floor, found.unknown);
     // Nobody is there to be told anything.
@@ -256,15 +260,16 @@ pub fn recover(config: &Config) -> Result<String, RunError> {
     ))
 }
 
-/// Opens the history, where there is to be one. The service manager hears that it takes long.
+/// Opens the history, where there is to be one. The service manager hears that it takes long; none where the process is to end meanwhile.
 fn open_history<L: Log>(
     (config, clock): (&Config, Clock),
     fresh: MessageId,
     driver: &mut MioDriver,
     log: &mut L,
-) -> Result<(ConfiguredStore, Found), RunError> {
+) -> Result<Option<(ConfiguredStore, Found)>, RunError> {
     if config.durability == Durability::None {
-        return Ok((ConfiguredStore::Memory(MemoryStore::default()), Found::nothing(fresh)));
+        let memory = ConfiguredStore::Memory(MemoryStore::default());
+        return Ok(Some((memory, Found::nothing(fresh))));
     }
     let path = config.state.as_ref().ok_or(RunError::Stateless)?;
     let folder = StateFolder::take(path, config.state_is_usual).map_err(RunError::State)?;
@@ -279,12 +284,23 @@ fn open_history<L: Log>(
     let mut opening =
         Opening::begin(folder, (options, config.retention.clone(), config.deliver), fresh, wake)
             .map_err(RunError::History)?;
+    let mut told = begun;
     let (store, found) = loop {
-        match opening.wait(OPENING_TOLD_EVERY).map_err(RunError::History)? {
+        match opening.wait(OPENING_LOOKS_EVERY).map_err(RunError::History)? {
             Ok(opened) => break opened,
             Err(more) => opening = more,
         }
-        let _ = driver.tell_manager(&recovering(OPENING_MORE));
+        if driver.is_told_to_stop() {
+            let text = format!("{}: told to end while it was opened", database.display());
+            log.line(Level::Info, Kind::History, text);
+            // What was begun is done again by the next start. Until this process is gone, nobody else may use the folder.
+            std::mem::forget(opening);
+            return Ok(None);
+        }
+        if clock.now().since(told) >= OPENING_TOLD_EVERY {
+            told = clock.now();
+            let _ = driver.tell_manager(&recovering(OPENING_MORE));
+        }
     };
     let text = format!(
         "{}: {} messages in {} rooms, opened in {} ms",
@@ -294,7 +310,7 @@ fn open_history<L: Log>(
         clock.now().since(begun).as_millis()
     );
     log.line(Level::Info, Kind::History, text);
-    Ok((ConfiguredStore::Durable(Box::new(store)), found))
+    Ok(Some((ConfiguredStore::Durable(Box::new(store)), found)))
 }
 
 /// Where clients connect. What was given comes first: then nothing else of its kind is bound.

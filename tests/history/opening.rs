@@ -2,15 +2,53 @@
 
 use std::os::unix::net::UnixDatagram;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use tests::left_out;
+use serde_json::json;
+use tests::{eventually, left_out};
 
 use crate::scene::Home;
 
 /// How long a read of the database takes, in microseconds: longer than the manager is left without a word.
 const READ_US: u32 = 3_000_000;
+
+/// A daemon that opened its history did not hear that it was to end until that was done, which may take minutes.
+#[test]
+fn who_is_told_to_end_while_its_history_is_opened_ends_at_once() {
+    if !Command::new("strace").arg("-V").output().is_ok_and(|done| done.status.success()) {
+        left_out("opening: needs strace (Debian package strace)");
+        return;
+    }
+    let home = Home::new("sync");
+    let mut daemon = home.setup().start();
+    daemon.signal(Signal::SIGTERM);
+    daemon.ends();
+    let socket = home.folder().join("notify");
+    let manager = UnixDatagram::bind(&socket).unwrap();
+    manager.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let notify = format!("NOTIFY_SOCKET={}", socket.display());
+    let inject = format!("inject=pread64:delay_enter={}:when=1", 3 * READ_US);
+    let [log, database] = ["strace", "state/history.db"].map(|name| home.folder().join(name));
+    let (log, database) = (log.display().to_string(), database.display().to_string());
+    let words = ["env", &notify, "strace", "-D", "-f", "-qq", "-o", &log, "-P", &database];
+    let words = [&words[..], &["-e", "trace=pread64", "-e", &inject]].concat();
+    let (mut opening, _folder) = home.setup().under(&words).begin();
+    let mut heard = [0; 1024];
+    let length = manager.recv(&mut heard).unwrap();
+    let heard = String::from_utf8_lossy(&heard[..length]).into_owned();
+    assert!(heard.contains("EXTEND_TIMEOUT_USEC="), "{heard}");
+    let since = Instant::now();
+    opening.signal(Signal::SIGTERM);
+    opening.stderr.line_with(&["told to end while it was opened"]);
+    eventually("what it made is removed", || (!home.control().exists()).then_some(()));
+    assert!(since.elapsed() < Duration::from_micros(READ_US.into()), "{:?}", since.elapsed());
+    // Whoever traces it lets it go when the read is over.
+    assert_eq!(opening.exit_code(), 0, "{}", opening.stderr.all());
+    assert!(!opening.stderr.all().contains("opened in"), "it had not come to its end");
+    let daemon = home.setup().start();
+    assert_eq!(daemon.control().asks("ping", json!({}))["ok"], true);
+}
 
 #[test]
 fn the_service_manager_is_asked_to_wait_while_the_history_is_opened() {

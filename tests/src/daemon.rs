@@ -129,6 +129,12 @@ impl Setup {
         Daemon::serving(program, folder)
     }
 
+    /// Starts it and does not wait until it serves; its home is gone with the folder.
+    pub fn begin(self) -> (Program, Folder) {
+        let folder = Folder::new();
+        (Program::start(&mut self.command(&folder)), folder)
+    }
+
     /// Lets it run to its end, which is expected soon: its status, and what it printed.
     pub fn run(self) -> Output {
         let folder = Folder::new();

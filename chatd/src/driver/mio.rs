@@ -115,6 +115,8 @@ pub struct MioDriver {
     pub(super) listeners: Vec<Option<Listener>>,
     streams: Vec<Option<Stream>>,
     signals: Signals,
+    /// What the process was told before its loop began.
+    early: Vec<Ready>,
     timer: TimerFd,
     /// Kept so that there is one descriptor left when there are none.
     reserve: Option<File>,
@@ -153,6 +155,7 @@ impl MioDriver {
             listeners: Vec::new(),
             streams: Vec::new(),
             signals,
+            early: Vec::new(),
             timer,
             reserve: Some(reserve()?),
             manager: None,
@@ -185,6 +188,17 @@ impl MioDriver {
         Arc::clone(&self.waker)
     }
 
+    /// Whether the process was told to end before its loop began. What else it was told is told by the first poll.
+    pub fn is_told_to_stop(&mut self) -> bool {
+        while let Some(asked) = self.signals.take() {
+            match told(asked) {
+                Ready::Stop => return true,
+                other => self.early.push(other),
+            }
+        }
+        false
+    }
+
     fn stream(&mut self, id: ConnId) -> io::Result<&mut Stream> {
         let found = self.streams.get_mut(id.index()).and_then(Option::as_mut);
         found.ok_or_else(|| io::Error::from(ErrorKind::NotConnected))
@@ -205,11 +219,22 @@ impl MioDriver {
     }
 }
 
+/// What a signal is to the loop.
+const fn told(asked: Asked) -> Ready {
+    match asked {
+        Asked::Stop => Ready::Stop,
+        Asked::Summary => Ready::Summary,
+        Asked::Reload => Ready::Reload,
+    }
+}
+
 impl Driver for MioDriver {
     type Stream = Stream;
 
     fn poll(&mut self, timeout: Option<Duration>, ready: &mut Vec<Ready>) -> io::Result<()> {
-        let timeout = self.sleep(timeout)?;
+        let timeout =
+            if self.early.is_empty() { self.sleep(timeout)? } else { Some(Duration::ZERO) };
+        ready.append(&mut self.early);
         match self.poll.poll(&mut self.events, timeout) {
             Ok(()) => {}
             Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(()),
@@ -219,11 +244,7 @@ impl Driver for MioDriver {
             match event.token() {
                 SIGNALS => {
                     while let Some(asked) = self.signals.take() {
-                        ready.push(match asked {
-                            Asked::Stop => Ready::Stop,
-                            Asked::Summary => Ready::Summary,
-                            Asked::Reload => Ready::Reload,
-                        });
+                        ready.push(told(asked));
                     }
                 }
                 WAKER => ready.push(Ready::Waker),
