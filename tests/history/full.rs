@@ -19,6 +19,9 @@ use crate::scene::{Home, Scene};
 /// How many talk.
 const CLIENTS: usize = 4;
 
+/// Less than an eighth of the small disk, and much more than what a crowd says meanwhile.
+const LEFT_BYTES: u64 = 12 << 20;
+
 /// After so long with space again posts are taken.
 const RETURN_WAIT: Duration = Duration::from_secs(1);
 
@@ -59,6 +62,8 @@ fn a_full_disk_refuses_posts_and_service_returns_with_space() {
         scene.after_acknowledgments(200);
         goes_full_and_back(&scene, &daemon, &disk.join("filler"), &mut number);
     }
+    scene.after_acknowledgments(200);
+    is_full_before_its_last_bytes(&scene, &daemon, &disk, &mut number);
     scene.after_acknowledgments(200);
     let lacking = crowd.finish();
     assert!(lacking.is_empty(), "{lacking:?}");
@@ -168,6 +173,27 @@ fn posts(control: &mut Control, number: &mut u64) -> Result<(), String> {
     let id = format!("00000000-0000-4000-b000-{number:012x}");
     let reply = control.asks_as(&id, "post", json!({ "room": "aside", "text": "is there space?" }));
     if reply["ok"] == true { Ok(()) } else { Err(reply["error"].as_str().unwrap().to_owned()) }
+}
+
+/// So much of a disk is left that some could still be written there: posts are refused.
+fn is_full_before_its_last_bytes(scene: &Scene, daemon: &Daemon, disk: &Path, number: &mut u64) {
+    let mut control = daemon.control();
+    scene.notes(Op::Fault, "nearly full");
+    let filler = disk.join("filler");
+    let mut file = File::create(&filler).unwrap();
+    let free = || {
+        let found = nix::sys::statvfs::statvfs(disk).unwrap();
+        found.blocks_available() * found.fragment_size()
+    };
+    while free() > LEFT_BYTES {
+        file.write_all(&[0x5a; 1 << 12]).unwrap();
+    }
+    eventually("a post is refused", || posts(&mut control, number).err());
+    assert!(free() > LEFT_BYTES / 2, "it was refused before the disk was really full");
+    drop(file);
+    fs::remove_file(filler).unwrap();
+    scene.notes(Op::Heal, "space");
+    eventually("posts are taken again", || posts(&mut control, number).ok());
 }
 
 fn goes_full_and_back(scene: &Scene, daemon: &Daemon, filler: &Path, number: &mut u64) {

@@ -32,7 +32,7 @@ const BATCH_BYTES_MAX: usize = 4 << 20;
 const TICK: Duration = Duration::from_secs(1);
 /// How often something is tried on a disk that was full.
 const TRY_EVERY: Span = Span::from_millis(250);
-/// As much of the disk is to be free before something is tried there again: a smaller disk is asked for an eighth of it.
+/// As much of the disk is to be free, or posts are refused: a smaller disk is asked for an eighth of it.
 const FREE_BYTES_MIN: u64 = 64 << 20;
 /// A step of retention takes at most so many messages.
 const PRUNED_AT_ONCE: usize = 500;
@@ -206,6 +206,7 @@ impl Writing {
     /// Stores what comes until nothing can come any more, and closes the database then.
     fn serve(&mut self, mut writer: Writer, tasks: &Receiver<Task>) -> Result<(), Failure> {
         let mut batch = Vec::new();
+        self.tick();
         loop {
             let patience = if self.prunes { Duration::ZERO } else { TICK };
             let over = match tasks.recv_timeout(patience) {
@@ -389,7 +390,8 @@ impl Writing {
         Ok(())
     }
 
-    /// Looks at the disk once a second; whether it was time.
+    /// Looks at the disk once a second; whether it was time. A disk is full before its last bytes are taken: what must be written to
+    /// make room again, and others on it, have some left.
     fn tick(&mut self) -> bool {
         let now = self.clock.now();
         let tick = Span::from_micros(u64::try_from(TICK.as_micros()).unwrap_or(u64::MAX));
@@ -398,8 +400,10 @@ impl Writing {
         }
         self.ticked = Some(now);
         self.look_at_disk();
-        if self.state == StoreState::Full && self.has_room() {
-            self.is_well();
+        match self.state {
+            StoreState::Full if self.has_room() => self.is_well(),
+            StoreState::Well if !self.has_room() => self.set_state(StoreState::Full),
+            StoreState::None | StoreState::Well | StoreState::Full | StoreState::Broken => {}
         }
         true
     }
