@@ -195,28 +195,24 @@ fn lost(records: &mut Vec<Record>, rng: &mut Rng) -> bool {
     one_of(records, rng, fits).map(|at| records.remove(at)).is_some()
 }
 
-fn invented(records: &mut Vec<Record>, rng: &mut Rng) -> bool {
-    let Some(at) = one_of(records, rng, |_, record| is_final(record) && hears(record)) else {
-        return false;
-    };
-    let room = records[at].room.clone();
-    let end = end_of_final(records, room.as_ref());
-    let seq = beyond(records, room.as_ref());
-    let record = Record { t: records[end - 1].t, ..records[at].clone() };
-    records.insert(end, record.seq(seq).id("nobody's"));
-    true
-}
-
-fn doubled(records: &mut Vec<Record>, rng: &mut Rng) -> bool {
-    let Some(at) = one_of(records, rng, |_, record| is_final(record) && hears(record)) else {
-        return false;
-    };
+/// A message of the final log comes in it once more, behind all others of its room; where that is.
+fn again_in_final(records: &mut Vec<Record>, rng: &mut Rng) -> Option<usize> {
+    let at = one_of(records, rng, |_, record| is_final(record) && hears(record))?;
     let room = records[at].room.clone();
     let end = end_of_final(records, room.as_ref());
     let seq = beyond(records, room.as_ref());
     let record = Record { t: records[end - 1].t, ..records[at].clone() };
     records.insert(end, record.seq(seq));
-    true
+    Some(end)
+}
+
+fn invented(records: &mut Vec<Record>, rng: &mut Rng) -> bool {
+    let at = again_in_final(records, rng);
+    at.map(|at| records[at].id = Some("nobody's".to_owned())).is_some()
+}
+
+fn doubled(records: &mut Vec<Record>, rng: &mut Rng) -> bool {
+    again_in_final(records, rng).is_some()
 }
 
 fn two_replies(records: &mut Vec<Record>, rng: &mut Rng) -> bool {
