@@ -2,6 +2,7 @@
 //! corpus and over seeded random bytes in every run of the tests.
 
 mod driven;
+mod stored;
 
 use chatctl::client::{Framing, Incoming};
 use proto::{Charset, Item, Network, Nick, RoomName, Session, Transport, WallTime, WireLimits};

@@ -15,6 +15,7 @@ pub mod checker;
 pub mod control;
 pub mod daemon;
 pub mod deadline;
+pub mod disk;
 pub mod folder;
 pub mod fuzz;
 pub mod left_out;

@@ -6,12 +6,14 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use hub::{
-    Anonymous, Answer, ConnId, Effect, HangUp, Hub, Outbox, Outcome, Peer, Quota, Rights, Settings,
+    Anonymous, Answer, ConnId, Durability, Effect, HangUp, Hub, Outbox, Outcome, Peer, Quota,
+    Rights, Settings,
 };
 use proto::requests::REQUESTS;
 use proto::{Charset, MessageId, Now, Span, Transport, WallTime};
 
 use super::LIMITS;
+use super::stored::Stored;
 
 /// What is asked for again and again, so that it is often there.
 const NICKS: [&str; 8] = ["ada", "ADA", "bob", "\u{430}da", "guest-1", "", "x\u{1b}", "root"];
@@ -24,8 +26,11 @@ struct Driven<'a> {
     outbox: Outbox,
     open: Vec<ConnId>,
     held: Vec<hub::Record>,
+    /// Where the history is kept.
+    stored: Option<Stored>,
     /// What was written to a peer and is no whole frame yet.
     heard: BTreeMap<ConnId, Heard>,
+    switches: u8,
     rest: &'a [u8],
 }
 
@@ -56,19 +61,32 @@ fn settings(switches: u8) -> Settings {
         nick_changes: if on(5) { quota(2) } else { None },
         fanout_per_s: on(6).then_some(1_000),
         fanout_burst: 2_000,
+        durability: if is_kept(switches) { Durability::Sync } else { Durability::None },
         ..Settings::default()
     }
 }
 
-/// A hub with small limits does what random bytes say: connections come, speak, read and go, the store answers, time passes.
+/// Whether what is said is kept.
+fn is_kept(switches: u8) -> bool {
+    switches & 1 << 7 != 0
+}
+
+fn fresh(switches: u8, now: Now) -> Hub {
+    Hub::new(settings(switches), 7, MessageId([7; 16]), now)
+}
+
+/// A hub with small limits does what random bytes say: connections come, speak, read and go, the store answers, time passes, and
+/// where the history is kept the daemon is killed and begins anew.
 pub fn hub(bytes: &[u8]) {
     let (switches, rest) = bytes.split_first().map_or((0, bytes), |(first, rest)| (*first, rest));
     let mut driven = Driven {
-        hub: Hub::new(settings(switches), 7, MessageId([7; 16]), Now::default()),
+        hub: fresh(switches, Now::default()),
         now: Now::default(),
         outbox: Outbox::default(),
         open: Vec::new(),
         held: Vec::new(),
+        stored: is_kept(switches).then(Stored::default),
+        switches,
         heard: BTreeMap::new(),
         rest,
     };
@@ -80,6 +98,9 @@ pub fn hub(bytes: &[u8]) {
     driven.turn();
     driven.answers(usize::MAX, false);
     driven.turn();
+    while driven.stored.is_some() && driven.finds(usize::MAX) > 0 {
+        driven.turn();
+    }
     driven.hub.abandon(driven.now, &mut driven.outbox);
     driven.turn();
     // Many go in portions.
@@ -134,6 +155,7 @@ impl<'a> Driven<'a> {
                 }
             }
             6 => self.writes(),
+            7 if self.stored.is_some() => self.stores(),
             7 => {
                 let count = self.number() % 4;
                 self.answers(count, decision & 16 != 0);
@@ -276,13 +298,87 @@ impl<'a> Driven<'a> {
 
     fn answers(&mut self, count: usize, refused: bool) {
         let count = count.min(self.held.len());
-        let outcome = if refused { Outcome::Refused } else { Outcome::Stored };
+        let plain = if refused { Outcome::Refused } else { Outcome::Stored };
+        let mut outcome = |record: &hub::Record| match &mut self.stored {
+            Some(stored) if refused => stored.disk.look_up(record),
+            Some(stored) => stored.disk.keep(record),
+            None => plain,
+        };
         let answers: Vec<Answer> = self
             .held
             .drain(..count)
-            .map(|record| Answer { ticket: record.ticket, outcome })
+            .map(|record| Answer { ticket: record.ticket, outcome: outcome(&record) })
             .collect();
         self.hub.stored(&answers, self.now, &mut self.outbox);
+    }
+
+    /// What a store does that keeps what it has: it answers, late and not always well, finds pages, prunes, and outlives the hub.
+    fn stores(&mut self) {
+        let (what, count) = (self.number(), self.number());
+        let some = count % 4;
+        match what % 8 {
+            0 | 1 => self.answers(some, what & 16 != 0),
+            2 => self.breaks(some, what & 16 != 0),
+            3 => self.takes(some),
+            4 | 5 => {
+                self.finds(some + 1);
+            }
+            6 => {
+                let stored = self.stored.as_mut().expect("it is kept");
+                if let Some(pruned) = stored.prune(what >> 4, some) {
+                    self.hub.pruned(&pruned, self.now);
+                }
+            }
+            _ => self.is_killed(some),
+        }
+    }
+
+    /// A commit breaks: of some it is found out what is there, and their authors are not told.
+    fn breaks(&mut self, count: usize, is_there: bool) {
+        let (count, stored) = (count.min(self.held.len()), self.stored.as_mut());
+        let stored = stored.expect("it is kept");
+        let answer = |record: hub::Record| {
+            let is_new = is_there && stored.disk.keep(&record) == Outcome::Stored;
+            Answer { ticket: record.ticket, outcome: Outcome::Unknown { stored: is_new } }
+        };
+        let answers: Vec<Answer> = self.held.drain(..count).map(answer).collect();
+        self.hub.stored(&answers, self.now, &mut self.outbox);
+    }
+
+    /// Messages are said before they are stored, where that may be: their final answers are still to come.
+    fn takes(&mut self, count: usize) {
+        let stored = self.stored.as_mut().expect("it is kept");
+        let taken = self.held.iter().take(count).filter(|record| stored.takes(record));
+        let taken = taken.map(|record| Answer { ticket: record.ticket, outcome: Outcome::Taken });
+        let answers: Vec<Answer> = taken.collect();
+        self.hub.stored(&answers, self.now, &mut self.outbox);
+    }
+
+    /// Finds what was asked for, some of it; returns how many questions were answered.
+    fn finds(&mut self, most: usize) -> usize {
+        let mut found = 0;
+        while found < most
+            && let Some(fetched) = self.stored.as_mut().and_then(Stored::find)
+        {
+            self.hub.fetched(fetched, self.now, &mut self.outbox);
+            found += 1;
+        }
+        found
+    }
+
+    /// The process is killed, and some of what the store had not answered is on its disk; another begins there.
+    fn is_killed(&mut self, count: usize) {
+        let stored = self.stored.as_mut().expect("it is kept");
+        for record in self.held.drain(..).take(count) {
+            stored.disk.keep(&record);
+        }
+        stored.begins_anew();
+        self.outbox = Outbox::default();
+        self.hub = fresh(self.switches, self.now);
+        let disk = &stored.disk;
+        self.hub.restore(&disk.rooms(), disk.reserved, disk.unknown);
+        self.open.clear();
+        self.heard.clear();
     }
 
     fn passes(&mut self) {
@@ -315,7 +411,11 @@ impl<'a> Driven<'a> {
                         let why = Err(String::from("there is no configuration here"));
                         self.hub.reloaded(why, self.now, &mut self.outbox);
                     }
-                    Effect::Fetch(_) | Effect::LogLevel(_) | Effect::Stall(_) | Effect::Stop => {}
+                    Effect::Fetch(fetch) => {
+                        let stored = self.stored.as_mut();
+                        stored.expect("who keeps nothing is not asked").asked.push_back(fetch);
+                    }
+                    Effect::LogLevel(_) | Effect::Stall(_) | Effect::Stop => {}
                 }
             }
             self.hub.offered(self.now, &mut self.outbox);
