@@ -215,6 +215,7 @@ impl Writer {
             return Ok(());
         };
         let unknown = schema::number(&self.connection, "unknown")?.unwrap_or(0);
+        self.rooms.unknown = self.rooms.unknown.max(highest);
         let highest = i64::try_from(highest.0).expect("it is at most SEQ_MAX");
         schema::set_number(&self.connection, "unknown", unknown.max(highest))?;
         for name in &names {

@@ -49,6 +49,8 @@ pub(super) struct Rooms {
     before: Vec<(RoomName, Room)>,
     /// No room has a higher one.
     highest: RoomNo,
+    /// No room that was forgotten had a higher number.
+    pub(super) unknown: Seq,
 }
 
 /// What is known of a room that is put together again.
@@ -73,7 +75,8 @@ impl Recount {
     ) -> rusqlite::Result<()> {
         let &Self { last, last_time, gone, count, bytes, first_time } = self;
         assert!(gone <= last && no.0 > 0, "what is gone was there");
-        let mut rooms = Rooms { all: BTreeMap::new(), before: Vec::new(), highest: no };
+        let (all, before, unknown) = (BTreeMap::new(), Vec::new(), Seq(0));
+        let mut rooms = Rooms { all, before, highest: no, unknown };
         let is_changed = true;
         let room =
             Room { last, last_time, gone, count, bytes, first_time, is_changed, ..Room::new(no) };
@@ -96,8 +99,12 @@ pub(super) const fn message_bytes(author: usize, content: usize) -> u64 {
 }
 
 impl Rooms {
-    /// All that the database knows.
-    pub(super) fn load(path: &Path, connection: &Connection) -> Result<Self, OpenError> {
+    /// All that the database knows; no room that was forgotten had a number beyond `unknown`.
+    pub(super) fn load(
+        path: &Path,
+        connection: &Connection,
+        unknown: Seq,
+    ) -> Result<Self, OpenError> {
         let fault = |error| OpenError::of(path, "read its table `rooms`", &error);
         let mut seal = Seal::default();
         let mut statement = connection.prepare(SELECT).map_err(fault)?;
@@ -112,7 +119,7 @@ impl Rooms {
             all.insert(name, room);
         }
         let highest = all.values().map(|room: &Room| room.no).max().unwrap_or(RoomNo(0));
-        Ok(Self { all, before: Vec::new(), highest })
+        Ok(Self { all, before: Vec::new(), highest, unknown })
     }
 
     /// For the hub.
@@ -148,7 +155,9 @@ impl Rooms {
             }
             let no = RoomNo(self.highest.0 + 1);
             self.highest = no;
-            self.all.insert(record.room.clone(), Room::new(no));
+            // One of this name may have been forgotten: what it had is gone, and that is told for ever.
+            let gone = self.unknown.min(Seq(record.seq.0 - 1));
+            self.all.insert(record.room.clone(), Room { gone, ..Room::new(no) });
         }
         let room = self.all.get_mut(&record.room).expect("it was just made");
         if record.seq.0 > SEQ_MAX {

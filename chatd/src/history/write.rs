@@ -53,7 +53,7 @@ pub struct Writer {
 /// See [`OpenError`]; nothing was changed then.
 pub fn open(path: &Path, options: Options, fresh: MessageId) -> Result<Opened, OpenError> {
     let (mut connection, meta) = schema::open(path, options, fresh)?;
-    let rooms = Rooms::load(path, &connection)?;
+    let rooms = Rooms::load(path, &connection, meta.unknown)?;
     let waiting =
         watch_log(&mut connection).map_err(|error| OpenError::of(path, "watch its log", &error))?;
     let (kept, seal) = (rooms.kept(), Seal::default());

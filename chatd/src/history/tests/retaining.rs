@@ -126,6 +126,24 @@ fn an_empty_room_is_forgotten_after_a_month_and_its_numbers_are_not() {
     assert_eq!((it.rooms.len(), it.unknown), (0, Seq(30)));
 }
 
+/// A room that was made again said nothing of what it had before it was forgotten, from the next start on.
+#[test]
+fn what_a_room_had_before_it_was_forgotten_stays_gone() {
+    let (folder, maker) = (Folder::new(), Maker::new());
+    let mut writer = rooms(&folder);
+    let none = usual(Limits { max_messages: Some(0), ..Limits::default() });
+    writer.prune(&none, time_of(6 * DAY), 500).unwrap();
+    writer.prune(&none, time_of(40 * DAY), 500).unwrap();
+    writer.commit(&[maker.record("lobby", 31, 201, b"again")]).unwrap();
+    drop(writer);
+    let mut it = opened(&folder.database());
+    it.writer.commit(&[maker.record("dev", 32, 202, b"new")]).unwrap();
+    drop(it.writer);
+    let it = opened(&folder.database());
+    let gone: Vec<_> = it.rooms.iter().map(|room| (room.name.as_str(), room.gone)).collect();
+    assert_eq!(gone, [("dev", Seq(30)), ("lobby", Seq(30))]);
+}
+
 #[test]
 fn time_before_the_epoch_is_no_trouble() {
     let folder = Folder::new();
