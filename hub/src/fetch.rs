@@ -11,6 +11,7 @@ use proto::{Dialect, Now, Seq};
 use crate::Hub;
 use crate::connection::ConnId;
 use crate::outbox::{Effect, Outbox};
+use crate::planted::Planted;
 use crate::replay::{Fetching, Replays};
 use crate::requests::LookUp;
 use crate::rooms::{Member, RoomNo};
@@ -65,7 +66,8 @@ impl Hub {
     /// is not named had a message beyond `unknown`.
     pub fn restore(&mut self, rooms: &[KeptRoom], floor: Seq, unknown: Seq) {
         assert!(self.connections.len() == 0, "what was kept comes before anybody");
-        self.rooms.restore_floor(floor, unknown);
+        let forgets = self.settings.plants(Planted::NumberGivenAgain);
+        self.rooms.restore_floor(if forgets { Seq(0) } else { floor }, unknown);
         for kept in rooms {
             self.rooms.restore(kept);
         }
@@ -207,6 +209,7 @@ impl Hub {
         let next = next.expect("who is replayed a room catches up with it");
         // What cannot be read now is told as what is not there at all.
         let gone = outcome.as_ref().map_or(last, |page| page.gone.min(last));
+        let tells_gone = tells_gone && !self.settings.plants(Planted::GoneUntold);
         let missed = room.had(next, gone).filter(|_| tells_gone);
         let mut bytes =
             missed.map_or_else(Vec::new, |(first, last)| gap(dialect, &room.name, first, last));
@@ -215,7 +218,9 @@ impl Hub {
         room.is_gone(page.gone);
         self.rooms.may_be_idle(no);
         bytes.extend_from_slice(&page.bytes);
+        let skips = page.more && self.settings.plants(Planted::PageSkipsOne);
         let reached = page.last.filter(|_| page.more).unwrap_or(last);
+        let reached = if skips { reached.next() } else { reached };
         (bytes, reached.next().max(next))
     }
 }

@@ -12,6 +12,7 @@ use crate::Hub;
 use crate::close::CloseReason;
 use crate::connection::ConnId;
 use crate::outbox::{Notice, Outbox};
+use crate::planted::Planted;
 use crate::receipts::Wanted;
 use crate::recent::{Known, Recent};
 use crate::requests::id_conflict;
@@ -89,6 +90,10 @@ impl Hub {
                 self.tell_posted(no, asked, (seq, time), out);
                 self.say(no, message, (author, receipt), out);
             }
+            Outcome::Unknown { stored: true } if self.settings.plants(Planted::UnknownIsNo) => {
+                self.tell_not_stored(no, seq, asked, out);
+                self.say(no, message, (author, receipt), out);
+            }
             Outcome::Unknown { stored } => {
                 self.end_untold(asked, out);
                 if stored {
@@ -97,9 +102,10 @@ impl Hub {
                     self.forget_id(no, &message);
                 }
             }
-            Outcome::Repeated { seq, time } => {
+            Outcome::Repeated { seq: first, time } => {
                 self.forget_id(no, &message);
-                self.tell_posted(no, asked, (seq, time), out);
+                let forgets = self.settings.plants(Planted::FirstReplyForgotten);
+                self.tell_posted(no, asked, (if forgets { seq } else { first }, time), out);
             }
             Outcome::Conflict => {
                 self.forget_id(no, &message);
@@ -206,7 +212,7 @@ impl Hub {
     }
 
     /// A message is there: whoever asked gets the reply.
-    fn tell_posted(
+    pub(crate) fn tell_posted(
         &mut self,
         no: RoomNo,
         asked: Asked,

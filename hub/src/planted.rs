@@ -42,11 +42,27 @@ pub enum Planted {
     TurnStays,
     /// Now and then two who go together both go on waiting.
     InvitationForgotten,
+    /// A post is acknowledged before the store has it.
+    AcknowledgedEarly,
+    /// The store lets a message be heard before it has it, though it is not asked to.
+    HeardEarly,
+    /// A daemon that starts takes no account of the numbers that were shown and lost.
+    NumberGivenAgain,
+    /// The store forgets all ids when its daemon ends.
+    IdForgotten,
+    /// A post that comes again is told a number of its own.
+    FirstReplyForgotten,
+    /// A post of which nobody knows what became is refused.
+    UnknownIsNo,
+    /// A replay from the disk leaves out what comes first behind a page.
+    PageSkipsOne,
+    /// A replay says nothing of what retention took.
+    GoneUntold,
 }
 
 impl Planted {
     /// Every bug.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 26] = [
         Self::SkippedReceiver,
         Self::DoubleAfterShortWrite,
         Self::LostCarryOver,
@@ -65,6 +81,14 @@ impl Planted {
         Self::PresenceForgets,
         Self::TurnStays,
         Self::InvitationForgotten,
+        Self::AcknowledgedEarly,
+        Self::HeardEarly,
+        Self::NumberGivenAgain,
+        Self::IdForgotten,
+        Self::FirstReplyForgotten,
+        Self::UnknownIsNo,
+        Self::PageSkipsOne,
+        Self::GoneUntold,
     ];
 
     /// The bug's name, as the simulator is asked for it.
@@ -88,6 +112,14 @@ impl Planted {
             Self::PresenceForgets => "presence_forgets",
             Self::TurnStays => "turn_stays",
             Self::InvitationForgotten => "invitation_forgotten",
+            Self::AcknowledgedEarly => "acknowledged_early",
+            Self::HeardEarly => "heard_early",
+            Self::NumberGivenAgain => "number_given_again",
+            Self::IdForgotten => "id_forgotten",
+            Self::FirstReplyForgotten => "first_reply_forgotten",
+            Self::UnknownIsNo => "unknown_is_no",
+            Self::PageSkipsOne => "page_skips_one",
+            Self::GoneUntold => "gone_untold",
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::Hub;
 use crate::connection::{ConnId, Pause};
 use crate::leave::Course;
 use crate::outbox::{Effect, Outbox};
+use crate::planted::Planted;
 use crate::recent::{Known, Recent};
 use crate::rooms::{Asked, Excluded, Pending, Post, RoomNo, Ticket};
 use crate::settings::{STORE_QUEUE_BYTES_MAX, STORE_QUEUE_MESSAGES_MAX};
@@ -68,8 +69,14 @@ impl Hub {
             self.connections.known(author).owed += 1;
         }
         let message = Recent { seq, time, message_id, from, content };
-        let asked = Asked { author, reply, repeats: Vec::new() };
-        room.queue.push_back(Pending::Post(Post { outcome: None, message, receipt, asked }));
+        let mut asked = Asked { author, reply, repeats: Vec::new() };
+        if self.settings.plants(Planted::AcknowledgedEarly) {
+            let reply = asked.reply.take();
+            let early = Asked { author, reply, repeats: Vec::new() };
+            self.tell_posted(no, early, (seq, time), out);
+        }
+        let post = Post { outcome: None, message, receipt, asked };
+        self.rooms.known_mut(no).queue.push_back(Pending::Post(post));
     }
 
     /// Something of a room happened besides messages: it takes its place in the room's order.

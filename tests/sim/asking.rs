@@ -174,7 +174,7 @@ pub fn one(client: &mut Client, oracle: &mut Oracle, at: u64) -> Vec<u8> {
 }
 
 /// Frames the JSON of a request as this sort of client does.
-fn wrap(sort: Sort, json: &[u8]) -> Vec<u8> {
+pub fn wrap(sort: Sort, json: &[u8]) -> Vec<u8> {
     if sort == Sort::V1 {
         return frame(V1_TYPE, json);
     }

@@ -35,6 +35,12 @@ pub enum Wake {
     WallStep(i64),
     /// The run goes into its next phase.
     Phase,
+    /// The daemon is about to be killed.
+    Kill,
+    /// Retention takes something.
+    Prune,
+    /// The disk is full, or has space again.
+    Space(bool),
 }
 
 /// The time of the world and what is due when.

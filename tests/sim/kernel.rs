@@ -198,6 +198,34 @@ impl Net {
         self.haunt();
     }
 
+    /// The daemon's process is gone: the kernel closes all that it had, and nobody listens any more.
+    pub fn process_ends(&mut self) {
+        self.by_token.clear();
+        self.owners.clear();
+        self.edges.clear();
+        self.dead_tokens.clear();
+        for backlog in &mut self.backlogs {
+            backlog.clear();
+        }
+        (self.listener_armed, self.listener_edges) = ([true; 2], [false; 2]);
+        for no in 0..self.links.len() {
+            if matches!(self.links[no].stage, Stage::Waiting | Stage::Accepted | Stage::Open) {
+                self.close(no);
+                // Of what the kernel was to send some goes out.
+                if self.rng.chance(500) {
+                    self.links[no].sendq.clear();
+                    self.links[no].cut = true;
+                }
+                self.pump(no);
+            }
+        }
+    }
+
+    /// Nobody listens: a connection is refused at once.
+    pub fn refuse_dial(&mut self, no: usize) {
+        self.close(no);
+    }
+
     fn close(&mut self, no: usize) {
         self.links[no].stage = Stage::Closed;
         // The client sees the end behind what is still to be delivered.

@@ -22,6 +22,7 @@ mod catching;
 mod clients;
 mod clock;
 mod control;
+mod crash;
 mod direct;
 mod driver;
 mod expelling;
@@ -51,11 +52,13 @@ use std::thread;
 
 use hub::Planted;
 
-use crate::reach::Reach;
-use crate::run::{Failure, run};
+use crate::reach::{Reach, WANTED};
+use crate::run::{Failure, Outcome, run};
 
 /// How many seeds every run of the tests takes.
 const SEEDS: u64 = 1_000;
+/// The test that replays a seed.
+const REPLAY: &str = "seeds_pass";
 /// Within how many seeds a planted bug must be found.
 const PLANTED_SEEDS: u64 = 200;
 /// A campaign ends early after so many.
@@ -74,12 +77,22 @@ fn from_environment(name: &str) -> Option<u64> {
     Some(value.parse().unwrap_or_else(|_| panic!("{name} is a number, not `{value}`")))
 }
 
-fn tell(failure: &Failure) -> String {
+/// A failure, and how the test replays it.
+fn tell(failure: &Failure, replay: &str) -> String {
     let Failure { seed, what, log } = failure;
     format!(
         "seed {seed} failed: {what}\n\nthe last events:\n{log}\nreplay: CHATD_SEED={seed} cargo test -p \
-         tests --test sim seeds_pass -- --nocapture\n"
+         tests --test sim {replay} -- --nocapture\n"
     )
+}
+
+/// Fails with the first of these, if there is one, and names the others.
+fn tell_all(failures: &[Failure], replay: &str) {
+    if let Some((first, others)) = failures.split_first() {
+        let others =
+            others.iter().map(|failure| format!("seed {}: {}\n", failure.seed, failure.what));
+        panic!("{}{}", tell(first, replay), others.collect::<String>());
+    }
 }
 
 /// What came of many seeds.
@@ -93,11 +106,15 @@ struct Campaign {
 /// The campaign that the environment asks for, which runs once.
 fn campaign() -> &'static Campaign {
     static CAMPAIGN: OnceLock<Campaign> = OnceLock::new();
-    CAMPAIGN.get_or_init(|| run_seeds(from_environment("CHATD_SEEDS").unwrap_or(SEEDS)))
+    let seeds = || from_environment("CHATD_SEEDS").unwrap_or(SEEDS);
+    CAMPAIGN.get_or_init(|| run_seeds(seeds(), |seed| run(seed, None, false)))
 }
 
 /// Runs seeds on all threads, until some have failed.
-fn run_seeds(seeds: u64) -> Campaign {
+fn run_seeds(
+    seeds: u64,
+    run: impl Fn(u64) -> Result<(Outcome, String), Failure> + Sync,
+) -> Campaign {
     let next = AtomicU64::new(0);
     let (turns, deliveries) = (AtomicU64::new(0), AtomicU64::new(0));
     let (failures, reached) = (Mutex::new(Vec::new()), Mutex::new(Reach::default()));
@@ -109,7 +126,7 @@ fn run_seeds(seeds: u64) -> Campaign {
                     if seed >= seeds {
                         break;
                     }
-                    let result = run(seed, None, false);
+                    let result = run(seed);
                     if let Ok((outcome, _)) = &result {
                         turns.fetch_add(outcome.turns, Ordering::Relaxed);
                         deliveries.fetch_add(outcome.deliveries, Ordering::Relaxed);
@@ -139,23 +156,18 @@ fn seeds_pass() {
     if let Some(seed) = from_environment("CHATD_SEED") {
         match run(seed, None, true) {
             Ok((outcome, log)) => println!("{log}{outcome:?}"),
-            Err(failure) => panic!("{}", tell(&failure)),
+            Err(failure) => panic!("{}", tell(&failure, REPLAY)),
         }
         return;
     }
-    let failures = &campaign().failures;
-    if let Some((first, others)) = failures.split_first() {
-        let others =
-            others.iter().map(|failure| format!("seed {}: {}\n", failure.seed, failure.what));
-        panic!("{}{}", tell(first), others.collect::<String>());
-    }
+    tell_all(&campaign().failures, REPLAY);
 }
 
 #[test]
 fn what_matters_is_reached() {
     let alone = from_environment("CHATD_SEED").is_some();
     let campaign = if alone { return } else { campaign() };
-    let missing = campaign.reached.missing();
+    let missing = campaign.reached.missing(WANTED);
     assert!(
         campaign.seeds < SEEDS || missing.is_empty(),
         "these never happened in {} seeds: {missing:?}",
@@ -178,7 +190,7 @@ fn same_seed_same_trace() {
 fn regressions() {
     for (seed, showed) in REGRESSIONS {
         if let Err(failure) = run(*seed, None, false) {
-            panic!("it is back: {showed}\n{}", tell(&failure));
+            panic!("it is back: {showed}\n{}", tell(&failure, REPLAY));
         }
     }
 }
@@ -188,7 +200,7 @@ fn must_be_found(planted: Planted) {
     for seed in 0..PLANTED_SEEDS {
         let Err(failure) = run(seed, Some(planted), false) else { continue };
         if let Err(clean) = run(seed, None, false) {
-            panic!("seed {seed} fails without {planted:?}, too: {}", tell(&clean));
+            panic!("seed {seed} fails without {planted:?}, too: {}", tell(&clean, REPLAY));
         }
         println!("{planted:?}: seed {seed}: {}", failure.what);
         return;

@@ -5,8 +5,11 @@ use std::fmt::Write as _;
 
 use hub::CloseReason;
 
+/// What must happen, by kind.
+pub type Wanted = [(&'static str, &'static [&'static str])];
+
 /// What must happen at least once in a campaign of the usual length.
-const WANTED: &[(&str, &[&str])] = &[
+pub const WANTED: &Wanted = &[
     (
         "close",
         &[
@@ -85,9 +88,9 @@ impl Reach {
     }
 
     /// What should have happened and never did.
-    pub fn missing(&self) -> Vec<String> {
+    pub fn missing(&self, wanted: &Wanted) -> Vec<String> {
         let all =
-            WANTED.iter().flat_map(|(kind, words)| words.iter().map(move |word| (*kind, *word)));
+            wanted.iter().flat_map(|(kind, words)| words.iter().map(move |word| (*kind, *word)));
         all.filter(|key| !self.0.contains_key(key))
             .map(|(kind, word)| format!("{kind} {word}"))
             .collect()

@@ -75,24 +75,29 @@ fn silence_panics() {
     });
 }
 
+/// Runs a simulation, or says what its panic said; `whole` prints that, too.
+pub fn observed<T>(whole: bool, run: impl FnOnce() -> T) -> Result<T, String> {
+    silence_panics();
+    SIMULATING.set(Some(whole));
+    let result = catch_unwind(AssertUnwindSafe(run));
+    SIMULATING.set(None);
+    result.map_err(|_| SAID.take())
+}
+
 /// Runs a seed, perhaps with a planted bug; `whole` keeps the whole log.
 pub fn run(seed: u64, planted: Option<Planted>, whole: bool) -> Result<(Outcome, String), Failure> {
-    silence_panics();
-    let world: Shared = Rc::new(RefCell::new(World::new(Plan::of(seed), whole)));
-    SIMULATING.set(Some(whole));
-    let result = catch_unwind(AssertUnwindSafe(|| drive(&world, planted)));
-    SIMULATING.set(None);
-    let world = world.borrow();
-    let log = world.net.trace.lines();
+    let world: Shared<World> = Rc::new(RefCell::new(World::new(Plan::of(seed), whole)));
+    let result = observed(whole, || drive(&world, planted));
+    let log = world.borrow().net.trace.lines();
     match result {
         Ok(outcome) => Ok((outcome, log)),
-        Err(_) => Err(Failure { seed, what: SAID.take(), log }),
+        Err(what) => Err(Failure { seed, what, log }),
     }
 }
 
-type SimServer = Server<SimDriver, SimStore, SimLog>;
+type SimServer = Server<SimDriver<World>, SimStore, SimLog>;
 
-fn drive(world: &Shared, planted: Option<Planted>) -> Outcome {
+fn drive(world: &Shared<World>, planted: Option<Planted>) -> Outcome {
     let (plan, start) = {
         let world = world.borrow();
         (world.plan.clone(), world.net.clock.now())
@@ -130,7 +135,7 @@ fn drive(world: &Shared, planted: Option<Planted>) -> Outcome {
 }
 
 /// Goes from chaos to healing to the drain when the time has come.
-fn phases(server: &SimServer, world: &Shared, enough: bool) {
+fn phases(server: &SimServer, world: &Shared<World>, enough: bool) {
     let mut world = world.borrow_mut();
     assert!(!world.asleep_for_ever, "the loop sleeps for ever");
     let due = world.take_phase() || (enough && world.phase == Phase::Chaos);
@@ -167,7 +172,7 @@ fn phases(server: &SimServer, world: &Shared, enough: bool) {
 }
 
 /// After the drain there is nothing.
-fn check_end(server: &SimServer, world: &Shared) {
+fn check_end(server: &SimServer, world: &Shared<World>) {
     let hub = server.hub();
     assert!(hub.is_empty(), "connections are left after the drain");
     let memory = hub.memory();

@@ -12,12 +12,12 @@ use crate::world::{InStore, World};
 
 /// The daemon's store in the simulated world.
 pub struct SimStore {
-    world: Shared,
+    world: Shared<World>,
 }
 
 impl SimStore {
     /// A store in this world.
-    pub fn new(world: Shared) -> Self {
+    pub fn new(world: Shared<World>) -> Self {
         Self { world }
     }
 }

@@ -65,6 +65,10 @@ pub enum Kind {
     Notice,
     /// The run went into its next phase.
     Phase,
+    /// A daemon begins: which of the run.
+    Begin,
+    /// It is gone: 1 if it was killed.
+    End,
 }
 
 struct Event {

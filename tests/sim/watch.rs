@@ -276,13 +276,13 @@ fn owes_bye(no: usize, reason: &CloseReason, world: &World) -> bool {
 
 /// The daemon's log in the simulated world: every notice goes into the trace, closes are judged.
 pub struct SimLog {
-    world: Shared,
+    world: Shared<World>,
     watch: Rc<RefCell<Watch>>,
 }
 
 impl SimLog {
     /// A log in this world.
-    pub fn new(world: Shared, watch: Rc<RefCell<Watch>>) -> Self {
+    pub fn new(world: Shared<World>, watch: Rc<RefCell<Watch>>) -> Self {
         Self { world, watch }
     }
 }

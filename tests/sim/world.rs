@@ -4,11 +4,13 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use hub::{Fetch, Ticket};
+use hub::{Fetch, Peer, Rights, Ticket};
+use proto::Transport;
 
 use crate::asking::Greeting;
 use crate::clients::{Client, Life, Sort};
 use crate::clock::{Clock, MS, SECOND, Wake};
+use crate::driver::Outside;
 use crate::net::{Net, Stage};
 use crate::oracle::Oracle;
 use crate::rng::Rng;
@@ -144,14 +146,6 @@ impl World {
         }
     }
 
-    /// The loop sleeps until something is ready, or for this long.
-    pub fn sleep(&mut self, timeout: Option<u64>) {
-        self.net.cost();
-        self.lateness = 0;
-        self.sleep_until_ready(timeout);
-        self.woke_at = self.net.clock.now();
-    }
-
     fn sleep_until_ready(&mut self, timeout: Option<u64>) {
         if self.net.rng.chance(self.net.plan.interrupted) {
             return;
@@ -239,6 +233,7 @@ impl World {
             Wake::Descriptors(starved) => self.net.descriptors(starved && !calm),
             Wake::WallStep(by) => self.net.clock.wall_ahead += by,
             Wake::Phase => self.phase_due = true,
+            Wake::Kill | Wake::Prune | Wake::Space(_) => unreachable!("nobody does that here"),
         }
     }
 
@@ -427,15 +422,6 @@ impl World {
         }
     }
 
-    /// The daemon refuses an accepted connection: it must be at its limit, or ending.
-    pub fn refused(&mut self, no: usize) {
-        let full = self.net.by_token.len() >= self.plan.limits.connections;
-        let limited =
-            self.has_too_many(no) || self.comes_too_often(no) || self.user_has_too_many(no);
-        let unwanted = self.phase == Phase::Stopping || self.oracle.may_be_kept_out(no);
-        assert!(full || limited || unwanted, "#{no} was refused without a cause");
-    }
-
     /// Where a client comes from: half of them by IPv6, each from a network of its own or one of its neighbours'.
     pub fn address(&self, no: usize) -> Option<IpAddr> {
         if self.clients[no].sort == Sort::Control {
@@ -483,5 +469,67 @@ impl World {
         self.oracle.stopping = true;
         self.net.note(Kind::Phase, 0, 2, 0);
         self.stop_signal = true;
+    }
+}
+
+impl Outside for World {
+    fn net(&mut self) -> &mut Net {
+        &mut self.net
+    }
+
+    fn sleep(&mut self, timeout: Option<u64>) {
+        self.net.cost();
+        self.lateness = 0;
+        self.sleep_until_ready(timeout);
+        self.woke_at = self.net.clock.now();
+    }
+
+    fn lateness(&self) -> u64 {
+        self.lateness
+    }
+
+    fn take_woke(&mut self) -> bool {
+        std::mem::take(&mut self.store.woke)
+    }
+
+    fn take_stop(&mut self) -> bool {
+        std::mem::take(&mut self.stop_signal)
+    }
+
+    fn peer(&self, no: usize) -> Peer {
+        let client = &self.clients[no];
+        let login = self.oracle.voices[no].login.as_deref();
+        let is_admin = login.is_some() && client.asking.admin;
+        Peer {
+            transport: if login.is_some() { Transport::ControlSocket } else { Transport::Stream },
+            address: format!("sim:{no}").into(),
+            ip: self.address(no),
+            login: login.map(|name| proto::Nick::parse(name).expect("a good name")),
+            rights: if is_admin { Rights::ADMIN } else { Rights::TALK },
+            exempt: client.exempt,
+        }
+    }
+
+    /// It must be at its limit, or ending.
+    fn refused(&mut self, no: usize) {
+        let full = self.net.by_token.len() >= self.plan.limits.connections;
+        let limited =
+            self.has_too_many(no) || self.comes_too_often(no) || self.user_has_too_many(no);
+        let unwanted = self.phase == Phase::Stopping || self.oracle.may_be_kept_out(no);
+        assert!(full || limited || unwanted, "#{no} was refused without a cause");
+    }
+
+    fn registered(&mut self, no: usize) {
+        self.oracle.now = self.net.clock.now();
+        self.oracle.registered(no);
+    }
+
+    fn wrote(&mut self, no: usize) {
+        self.oracle.wrote(no);
+    }
+
+    fn closed(&mut self, no: usize) {
+        self.oracle.now = self.net.clock.now();
+        self.oracle.closed(no);
     }
 }
