@@ -21,6 +21,8 @@ const DEADLINE: Duration = Duration::from_mins(2);
 /// What every script may use.
 const PRELUDE: &str = r#"
 set -eu
+# The box shows the files of the machine it is on: the state of a chatd that root ran there is none of a test's, and stays there.
+rm -rf /var/lib/chatd
 # Waits until a command succeeds: await WHAT COMMAND...
 await() {
     local what=$1 end=$((SECONDS + 20))
