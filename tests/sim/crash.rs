@@ -35,7 +35,7 @@ const WANTED: &Wanted = &[
         &["taken", "stored", "repeated", "conflict", "refused", "unknown, stored", "unknown, lost"],
     ),
     ("store", &["page", "unreadable", "pruned"]),
-    ("close", &["store_unavailable", "store_broke", "drain"]),
+    ("close", &["store_broke", "drain"]),
     ("hear", &["replay", "live", "gap", "delivered", "bye", "v0.5"]),
     ("post", &["again", "known", "conflict"]),
 ];
