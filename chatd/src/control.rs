@@ -1,12 +1,13 @@
 //! The control socket: made without a race, a stale file replaced, a live daemon's never taken; and who a caller is.
 //!
 //! A lock file beside the socket is held as long as the daemon lives, so two that start at once cannot both think the other's
-//! socket stale. The socket is bound under another name and renamed, so that it is there whole or not at all. Its mode comes from
-//! the umask at bind, not from a chmod after it.
+//! socket stale. The socket is bound under another name and renamed, so that it is there whole or not at all. It has its mode before it
+//! listens: until then nobody can connect. The umask stays as it is: it is that of all threads.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::{Path, PathBuf};
 
@@ -14,8 +15,8 @@ use hub::Peer;
 use mio::event::Source;
 use mio::net::UnixListener;
 use nix::fcntl::{Flock, FlockArg};
-use nix::sys::socket::{setsockopt, sockopt};
-use nix::sys::stat::{Mode, umask};
+use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, setsockopt, sockopt};
+use nix::sys::socket::{bind, listen, socket};
 use nix::unistd::Uid;
 
 use crate::callers::Callers;
@@ -104,11 +105,12 @@ impl Drop for Control {
 pub(crate) fn make(folder: &Path, mode: u32) -> io::Result<()> {
     let is_for_all = mode & 0o077 != 0 && Uid::effective().is_root();
     let folder_mode = if is_for_all { 0o755 } else { 0o700 };
-    match under_umask(0o777 & !folder_mode, || fs::create_dir(folder)) {
+    match DirBuilder::new().mode(0o700).create(folder) {
+        Ok(()) => fs::set_permissions(folder, Permissions::from_mode(folder_mode)),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
         // What lacks is named by the next look.
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        done => done,
+        Err(error) => Err(error),
     }
 }
 
@@ -183,17 +185,13 @@ fn bind_and_rename(path: &Path, mode: u32) -> io::Result<UnixListener> {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
         Ok(()) | Err(_) => {}
     }
-    let socket = under_umask(0o777 & !mode, || UnixListener::bind(&fresh))?;
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let unheard = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
+    bind(unheard.as_raw_fd(), &UnixAddr::new(&fresh)?)?;
+    fs::set_permissions(&fresh, Permissions::from_mode(mode))?;
+    listen(&unheard, Backlog::MAXALLOWABLE)?;
     fs::rename(&fresh, path)?;
-    Ok(socket)
-}
-
-/// Makes something that has its mode from its first moment on. The log thread makes no files meanwhile.
-fn under_umask<T>(mask: u32, make: impl FnOnce() -> T) -> T {
-    let before = umask(Mode::from_bits_truncate(mask));
-    let result = make();
-    umask(before);
-    result
+    Ok(UnixListener::from_std(unheard.into()))
 }
 
 /// The lock that goes with a socket.
@@ -210,9 +208,7 @@ fn beside(path: &Path, ending: &str) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
     use std::os::unix::net::UnixListener as StdUnixListener;
-    use std::sync::Mutex;
 
     use super::*;
     use crate::callers::Access;
@@ -236,10 +232,7 @@ mod tests {
         }
     }
 
-    /// The umask is the whole process's: while one test binds, others wait.
     fn bind(path: &Path, is_usual: bool, mode: u32) -> io::Result<Control> {
-        static UMASK: Mutex<()> = Mutex::new(());
-        let _alone = UMASK.lock().expect("no test panics while it binds");
         Control::bind(path, is_usual, mode, Callers::new(Users::default(), Access::default()))
     }
 
