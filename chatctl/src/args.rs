@@ -216,12 +216,16 @@ pub enum Wait {
 
 /// `chatctl chat`.
 #[derive(Args, Debug)]
-#[command(before_help = "Examples:
+#[command(
+    before_help = "Examples:
   chatctl chat                          talk with whom this machine's daemon serves
   chatctl chat tcp://chat.example       over the network, under the name that you gave the first time
   chatctl chat tcp://chat.example --as Ada --room ops --room lobby
-  echo 'the build is done' | chatctl chat --plain --room builds
-In it, /help has all commands.")]
+  echo 'the build is done' | chatctl chat --plain --room builds",
+    after_help = "/help (or F1) lists all keys and commands. Tab completes, PageUp and the wheel go back and ask for older messages, Alt-A goes to what is \
+unread, Alt-1 to Alt-9 to a view by its number. Ctrl-C ends a talk; without one it forgets the line that is typed, or ends the program, \
+as /quit does. Ctrl-R calls a daemon that is away at once. Without a terminal, and where TERM is `dumb`, it is as with --plain."
+)]
 pub struct Chat {
     /// The daemon, as in -s
     #[arg(value_name = "URL|PATH")]

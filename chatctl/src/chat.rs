@@ -1,8 +1,8 @@
 //! `chatctl chat`: people in a terminal.
 //!
 //! `model` is what the person wants and what there is of it, pure; `command` understands what is typed; a `Front` shows the model and
-//! takes the typing; `life` joins them with the socket and the clock. There is one front, `plain`, line by line; another one
-//! plugs in here, where `chat` chooses.
+//! takes the typing; `life` joins them with the socket and the clock. There are two fronts: `screen` where there is a terminal to draw
+//! on, and `plain`, line by line.
 
 pub mod command;
 pub mod front;
@@ -10,12 +10,14 @@ mod life;
 pub mod model;
 mod name;
 pub mod plain;
+pub mod screen;
 
 use crate::args::Chat;
 use crate::ask::{Context, room};
 use crate::failure::{Exit, Failure};
 use model::{Model, Settings};
 use plain::Plain;
+use screen::Screen;
 
 /// The room to be in where none is named.
 const DEFAULT_ROOM: &str = "lobby";
@@ -36,12 +38,17 @@ pub fn chat(context: &mut Context, args: &Chat) -> Result<u8, Failure> {
     let past = if context.voice.is_terminal() { CONTEXT_MESSAGES } else { 0 };
     let settings = Settings { nick: nick.clone(), rooms, context: past, ignored: Vec::new() };
     let mut model = Model::new(settings, life::moment());
-    // The screen is drawn where there is one; until it is built all are served line by line.
     let server = context.server.clone();
     let timeout = context.flags.timeout;
-    let mut front = Plain::new(&mut context.voice, timeout)?;
-    let ended = life::live(server, timeout, &mut model, &mut front);
-    front.leave();
+    let ended = if !args.plain && screen::is_possible() {
+        let mut front = Screen::new(&mut context.voice)?;
+        let ended = life::live(server, timeout, &mut model, &mut front);
+        ended.and_then(|exit| front.leave().map(|()| exit))
+    } else {
+        let mut front = Plain::new(&mut context.voice, timeout)?;
+        let ended = life::live(server, timeout, &mut model, &mut front);
+        front.leave().and(ended)
+    };
     let taken =
         model.link().nick().filter(|taken| nick.as_deref().is_some_and(|nick| nick != *taken));
     if let Some(taken) = taken.filter(|_| context.flags.as_nick.is_none()) {

@@ -19,11 +19,16 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Prepares to hold them; they are not held yet.
+    /// Prepares to hold those that ask for an end; they are not held yet.
     pub fn new() -> Result<Self, Failure> {
+        Self::of(&ENDING)
+    }
+
+    /// Prepares to hold these.
+    pub fn of(signals: &[Signal]) -> Result<Self, Failure> {
         let ignored = ignored();
         let mut set = SigSet::empty();
-        for signal in ENDING.into_iter().filter(|signal| ignored & bit(*signal) == 0) {
+        for signal in signals.iter().copied().filter(|signal| ignored & bit(*signal) == 0) {
             set.add(signal);
         }
         let seen = SignalFd::with_flags(&set, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC);

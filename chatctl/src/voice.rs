@@ -78,6 +78,11 @@ impl Voice {
         self.terminal
     }
 
+    /// Whether what is printed may have colours.
+    pub fn is_coloured(&self) -> bool {
+        self.color
+    }
+
     /// The descriptor on which a reader's going away can be seen.
     pub fn descriptor(&self) -> BorrowedFd<'_> {
         self.out.as_fd()
@@ -130,6 +135,11 @@ impl Voice {
     pub fn shown(&mut self, text: &str) {
         self.gathered.extend_from_slice(text.as_bytes());
         self.end_line();
+    }
+
+    /// Prints what was drawn: bytes that are to drive the terminal.
+    pub fn drawn(&mut self, bytes: &[u8]) {
+        self.gathered.extend_from_slice(bytes);
     }
 
     /// Prints what a person is asked to type behind.

@@ -2,9 +2,9 @@
 //! connection to stderr; nothing is ever drawn twice and the cursor is never moved.
 //!
 //! Lines of stdin are said or are commands. What comes from a pipe is taken at the pace at which it can be done, so that a script of
-//! lines means what it says; at its end what is still to be sent is waited for.
+//! lines means what it says; at its end what is still to be sent is waited for. INT ends the talk, where there is one, else all.
 
-use super::command::{Line, parse};
+use super::command::{Command, Line, parse};
 use super::front::Front;
 use super::model::entry::{Content, Entry, Mark, What};
 use super::model::{Model, Moment, News, Phase, ViewName};
@@ -13,9 +13,11 @@ use crate::failure::{Exit, Failure};
 use crate::input::{Cut, Input, Piece};
 use crate::moments;
 use crate::send::opened;
+use crate::signals::Signals;
 use crate::visible;
 use crate::voice::{Voice, is_gone};
 use nix::poll::PollFlags;
+use nix::sys::signal::Signal;
 use proto::{Now, Span};
 use std::io::IsTerminal;
 use std::os::fd::BorrowedFd;
@@ -30,6 +32,10 @@ const WAITING_MAX: usize = 64;
 pub struct Plain<'a> {
     voice: &'a mut Voice,
     input: Input,
+    /// INT, while there may be a talk to end by it.
+    signals: Signals,
+    /// The signal that is to end all.
+    fate: Option<Signal>,
     /// A line that cannot be done yet.
     next: Option<Vec<u8>>,
     /// Whether somebody types.
@@ -58,7 +64,11 @@ impl<'a> Plain<'a> {
     /// A client that reads stdin; at its end it waits so long for the daemon.
     pub fn new(voice: &'a mut Voice, timeout: Span) -> Result<Self, Failure> {
         let is_typed = std::io::stdin().is_terminal();
+        let signals = Signals::of(&[Signal::SIGINT])?;
+        signals.hold()?;
         Ok(Self {
+            signals,
+            fate: None,
             input: Input::new(opened(None)?, Cut::At(b'\n'), LINE_BYTES_MAX),
             next: None,
             is_typed,
@@ -72,10 +82,19 @@ impl<'a> Plain<'a> {
         })
     }
 
-    /// The last thing: the terminal is left at the beginning of a line.
-    pub fn leave(mut self) {
+    /// The last thing: the terminal is left at the beginning of a line. Where a signal is to end the process it does so within this
+    /// call.
+    pub fn leave(mut self) -> Result<(), Failure> {
         self.begin_line();
-        let _ = self.voice.flush();
+        let _ = match self.fate {
+            None => self.voice.flush(),
+            // Who sends a signal does not wait for a reader of stdout.
+            Some(_) => self.voice.hand_out().map(drop),
+        };
+        match self.fate {
+            None => self.signals.let_go(),
+            Some(signal) => self.signals.obey(signal),
+        }
     }
 
     /// Prints a line, whoever said what is in it.
@@ -292,7 +311,8 @@ impl Front for Plain<'_> {
 
     fn watched(&self, model: &Model) -> Vec<(BorrowedFd<'_>, PollFlags)> {
         let wanted = if self.is_behind { PollFlags::POLLOUT } else { PollFlags::empty() };
-        let mut watched = vec![(self.voice.descriptor(), wanted)];
+        let signals = (self.signals.descriptor(), PollFlags::POLLIN);
+        let mut watched = vec![(self.voice.descriptor(), wanted), signals];
         let input = self.input.descriptor().filter(|_| self.is_hungry(model));
         watched.extend(input.map(|fd| (fd, PollFlags::POLLIN)));
         watched
@@ -307,12 +327,19 @@ impl Front for Plain<'_> {
         if ready.first().is_some_and(|flags| is_gone(*flags)) {
             return Err(Failure::quiet());
         }
-        if ready.get(1).is_some_and(|flags| !flags.is_empty()) {
+        while let Some(signal) = self.signals.take()? {
+            if model.talk().is_on() {
+                model.act(moment(), Command::Quit);
+            } else {
+                self.fate = Some(signal);
+            }
+        }
+        if ready.get(2).is_some_and(|flags| !flags.is_empty()) {
             self.input.read().map_err(|error| Failure::file("stdin", &error))?;
             // Enter has ended the line of the prompt.
             self.has_prompt &= !self.is_typed;
         }
-        while !self.is_behind && !model.has_ended() {
+        while !self.is_behind && !model.has_ended() && self.fate.is_none() {
             let next = self.next.take().or_else(|| match self.input.take()? {
                 Piece::Message(line) => Some(line),
                 Piece::TooLong { bytes, .. } => {
@@ -338,7 +365,7 @@ impl Front for Plain<'_> {
     }
 
     fn ended(&mut self, model: &Model, now: Now) -> Result<Option<Exit>, Failure> {
-        if model.has_ended() {
+        if model.has_ended() || self.fate.is_some() {
             return Ok(Some(self.status()));
         }
         // The first line of a pipe waits for the first daemon, and no longer than for any other.

@@ -10,7 +10,7 @@ use crate::client::Fields;
 use crate::moments;
 
 /// Said where something can only be asked over a connection.
-const AWAY: &str = "there is no connection; it will do when there is: try again then";
+const AWAY: &str = "there is no connection: try again when there is one";
 
 impl Model {
     /// Does what a person typed.

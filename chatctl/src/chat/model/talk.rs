@@ -93,7 +93,8 @@ impl Talk {
         }
     }
 
-    fn is_on(&self) -> bool {
+    /// Whether there is a peer: a talk that can be ended.
+    pub fn is_on(&self) -> bool {
         matches!(self.state, TalkState::Ready { .. } | TalkState::Open { .. })
     }
 }
