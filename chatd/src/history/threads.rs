@@ -152,8 +152,7 @@ pub(super) fn write(
         latencies: Latencies::default(),
         state: StoreState::Well,
         tried: clock.now(),
-        complained: None,
-        refused: 0,
+        refusals: Refusals::default(),
         ticked: None,
     };
     work.look_at_disk();
@@ -191,12 +190,29 @@ struct Writing {
     state: StoreState,
     /// When something was tried last on a disk that was full.
     tried: Now,
-    /// When it was said last that posts are refused.
-    complained: Option<Now>,
-    /// Posts that were refused since.
-    refused: u64,
+    refusals: Refusals,
     /// When the disk was looked at last.
     ticked: Option<Now>,
+}
+
+/// Posts that are refused: told of at once, and from then on once in [`COMPLAIN_EVERY`].
+#[derive(Default)]
+struct Refusals {
+    told: Option<Now>,
+    /// How many there were since.
+    untold: u64,
+}
+
+impl Refusals {
+    /// So many more; how many are to be told of now, if it is time.
+    fn add(&mut self, count: u64, now: Now) -> Option<u64> {
+        self.untold = self.untold.saturating_add(count);
+        if self.told.is_some_and(|at| now.since(at) < COMPLAIN_EVERY) {
+            return None;
+        }
+        self.told = Some(now);
+        Some(std::mem::take(&mut self.untold))
+    }
 }
 
 /// Why the process is to end.
@@ -326,13 +342,8 @@ impl Writing {
         let outcomes: Vec<Outcome> = writer.look_up(batch).unwrap_or_else(unknown);
         let refused = outcomes.iter().filter(|outcome| **outcome == Outcome::Refused).count();
         self.answer(batch, outcomes.into_iter());
-        self.refused = self.refused.saturating_add(refused as u64);
-        let now = self.clock.now();
-        if self.complained.is_some_and(|at| now.since(at) < COMPLAIN_EVERY) {
-            return;
-        }
-        self.complained = Some(now);
-        let (path, count) = (self.path.display(), std::mem::take(&mut self.refused));
+        let Some(count) = self.refusals.add(refused as u64, self.clock.now()) else { return };
+        let path = self.path.display();
         let (kind, text) = match why {
             CommitError::Full => {
                 let free = free(&self.path).map_or(0, |disk| disk.free) >> 20;
@@ -352,8 +363,7 @@ impl Writing {
             return;
         }
         self.set_state(StoreState::Well);
-        self.complained = None;
-        let refused = std::mem::take(&mut self.refused);
+        let refused = std::mem::take(&mut self.refusals).untold;
         let more =
             if refused > 0 { format!("; {refused} more were refused") } else { String::new() };
         let text = format!("posts are stored again{more}");
@@ -451,4 +461,21 @@ fn free(path: &Path) -> Option<Disk> {
         all: found.blocks().saturating_mul(unit),
         free: found.blocks_available().saturating_mul(unit),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_are_told_of_at_once_and_then_once_a_minute() {
+        let mut refusals = Refusals::default();
+        let told: Vec<(u64, u64)> = (0..=150)
+            .filter_map(|second| {
+                Some((second, refusals.add(2, Now::from_micros(second * 1_000_000))?))
+            })
+            .collect();
+        assert_eq!(told, [(0, 2), (60, 120), (120, 120)]);
+        assert_eq!(refusals.untold, 60, "for who says that all is well again");
+    }
 }
