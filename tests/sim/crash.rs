@@ -19,7 +19,7 @@ use hub::Planted;
 
 use crate::reach::Wanted;
 use crate::run::{Failure, Outcome, observed};
-use crate::{Campaign, PLANTED_SEEDS, from_environment, run_seeds, tell, tell_all};
+use crate::{Campaign, from_environment, must_be_found_by, run_seeds, tell, tell_all};
 
 /// How many seeds every run of the tests takes.
 const SEEDS: u64 = 500;
@@ -78,17 +78,8 @@ fn same_crashes_same_trace() {
     }
 }
 
-/// The bug must be found within the seeds, and the same seed without it must be clean.
 fn must_be_found(planted: Planted) {
-    for seed in 0..PLANTED_SEEDS {
-        let Err(failure) = run(seed, Some(planted), false) else { continue };
-        if let Err(clean) = run(seed, None, false) {
-            panic!("seed {seed} fails without {planted:?}, too: {}", tell(&clean, REPLAY));
-        }
-        println!("{planted:?}: seed {seed}: {}", failure.what);
-        return;
-    }
-    panic!("{planted:?} was not found within {PLANTED_SEEDS} seeds");
+    must_be_found_by(run, REPLAY, planted);
 }
 
 #[test]
