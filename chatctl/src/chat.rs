@@ -36,7 +36,7 @@ pub fn chat(context: &mut Context, args: &Chat) -> Result<u8, Failure> {
     }
     let nick = name::name(context)?;
     let past = if context.voice.is_terminal() { CONTEXT_MESSAGES } else { 0 };
-    let settings = Settings { nick: nick.clone(), rooms, context: past, ignored: Vec::new() };
+    let settings = Settings { nick: nick.clone(), rooms, context: past };
     let mut model = Model::new(settings, life::moment());
     let server = context.server.clone();
     let timeout = context.flags.timeout;

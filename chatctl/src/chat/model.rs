@@ -68,8 +68,6 @@ pub struct Settings {
     pub rooms: Vec<String>,
     /// How many past messages are shown of a room that is joined first.
     pub context: u32,
-    /// Who is not listened to.
-    pub ignored: Vec<String>,
 }
 
 /// What is wanted and cannot be read off anything else here.
@@ -107,8 +105,8 @@ pub struct Model {
 impl Model {
     /// A model that is about to connect.
     pub fn new(settings: Settings, at: Moment) -> Self {
-        let ignored = settings.ignored.into_iter().map(|nick| (folded(&nick), nick)).collect();
-        let wanted = Wanted { nick: settings.nick, away: None, ignored, context: settings.context };
+        let Settings { nick, rooms, context } = settings;
+        let wanted = Wanted { nick, away: None, ignored: BTreeMap::new(), context };
         let mut model = Self {
             wanted,
             link: Link::new(at.now),
@@ -124,7 +122,7 @@ impl Model {
             is_leaving: false,
             has_ended: false,
         };
-        for room in settings.rooms.iter().rev() {
+        for room in rooms.iter().rev() {
             model.want_room(room);
         }
         model.check_invariants();

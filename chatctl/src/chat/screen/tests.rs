@@ -50,8 +50,7 @@ impl Stage {
         let (now, mut thrown) = (Now::from_micros(100_000_000), 0);
         let at = moment(now, 0, &mut thrown);
         let rooms = rooms.iter().map(|room| (*room).to_owned()).collect();
-        let settings =
-            Settings { nick: Some("ada".to_owned()), rooms, context: 20, ignored: Vec::new() };
+        let settings = Settings { nick: Some("ada".to_owned()), rooms, context: 20 };
         let (model, sight) = (Model::new(settings, at), Sight::default());
         let theme = Theme { colour: true, lines: true };
         let (asked, deeds) = (Vec::new(), Vec::new());
