@@ -75,8 +75,9 @@ pub(super) fn connection(model: &Model, now: Now) -> Option<String> {
     match model.link().phase() {
         Phase::Up => None,
         Phase::Away { why, .. } if why.is_empty() => Some("calling the daemon".to_owned()),
+        // A narrow screen cuts the reason, never what can be done.
         Phase::Away { next, why } => {
-            Some(format!("not connected ({why}): next try {}; Ctrl-R tries now", until(*next)))
+            Some(format!("not connected: next try {}; Ctrl-R tries now ({why})", until(*next)))
         }
         Phase::Calling => Some("not connected: calling the daemon".to_owned()),
         Phase::Greeting => Some("not connected yet: asking for your name".to_owned()),

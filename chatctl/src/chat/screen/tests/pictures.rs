@@ -188,7 +188,7 @@ fn the_banner_counts_down_to_the_next_try() {
         stage.now = proto::Now::from_micros(next.as_micros() - left * 1_000);
     };
     millis(&mut stage, 1_400);
-    stage.sees("not connected (the daemon ended): next try in 2 s; Ctrl-R tries now");
+    stage.sees("not connected: next try in 2 s; Ctrl-R tries now (the daemon ended)");
     millis(&mut stage, 900);
     stage.sees("next try in 1 s");
     assert!(stage.model.link().next().is_some());
