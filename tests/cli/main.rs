@@ -13,6 +13,7 @@ mod looks;
 mod meet;
 mod network;
 mod operate;
+mod screen;
 mod seeing;
 mod send;
 mod tail;

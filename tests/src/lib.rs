@@ -25,6 +25,7 @@ pub mod pcap;
 pub mod program;
 pub mod proxy;
 pub mod roles;
+pub mod terminal;
 pub mod v1;
 
 pub use control::Control;
@@ -35,4 +36,5 @@ pub use left_out::left_out;
 pub use native::{Heard, Native};
 pub use program::Program;
 pub use proxy::{Fault, Proxy};
+pub use terminal::{Pane, Tmux};
 pub use v1::V1Client;
