@@ -9,12 +9,18 @@ use crate::moments;
 use jiff::Timestamp;
 use serde_json::Value;
 
+/// From so many microseconds on it is worth saying how long ago something was.
+const AGO_MICROS_MIN: u64 = 1_000_000;
+
 /// How long ago a time of the server was.
 pub(super) fn time_shown(at: Moment, time: &str) -> String {
     match time.parse::<Timestamp>() {
         Ok(time) => {
             let micros = at.wall.as_microsecond().saturating_sub(time.as_microsecond());
             let ago = u64::try_from(micros).unwrap_or(0);
+            if ago < AGO_MICROS_MIN {
+                return "just now".to_owned();
+            }
             format!("{} ago", moments::span_shown(ago))
         }
         Err(_) => time.to_owned(),
