@@ -47,6 +47,9 @@ const FRAME_SPAN: Span = Span::from_millis(16);
 /// A lone escape byte is the Escape key when nothing has followed it for so long.
 const ESCAPE_SPAN: Span = Span::from_millis(50);
 
+/// Whoever has typed so lately sees what comes to the view that is seen: no bell has to call them.
+const PRESENT_SPAN: Span = Span::from_secs(60);
+
 /// How much is read at once.
 const READ_BYTES_MAX: usize = 16 << 10;
 
@@ -90,6 +93,8 @@ pub struct Screen<'a> {
     is_stale: bool,
     /// Whether somebody means us, and the bell has not rung yet.
     is_called: bool,
+    /// When something was typed last.
+    typed: Option<Now>,
     is_behind: bool,
 }
 
@@ -114,6 +119,7 @@ impl<'a> Screen<'a> {
             drawn: None,
             is_stale: true,
             is_called: false,
+            typed: None,
             is_behind: false,
         })
     }
@@ -233,10 +239,14 @@ fn is_utf8() -> bool {
 }
 
 impl Front for Screen<'_> {
-    fn news(&mut self, _model: &Model, news: &News) -> Result<(), Failure> {
+    fn news(&mut self, model: &Model, news: &News) -> Result<(), Failure> {
         match news {
             News::Returned { view, text } => self.sight.give_back(view, text),
-            News::Mention(_) => self.is_called = true,
+            News::Mention(view) => {
+                let now = clock::now();
+                let is_present = self.typed.is_some_and(|typed| now.since(typed) < PRESENT_SPAN);
+                self.is_called |= !is_present || view != model.views().focus();
+            }
             News::Entry { .. } | News::Mark { .. } | News::Older { .. } | News::Connection(_) => {}
         }
         Ok(())
@@ -284,6 +294,7 @@ impl Front for Screen<'_> {
         let mut inputs = Vec::new();
         if came(1) && self.fate.is_none() {
             inputs = self.read()?;
+            self.typed = Some(now);
             self.open = self.keys.is_open().then_some(now);
         } else if self.open.is_some_and(|open| now.since(open) >= ESCAPE_SPAN) {
             inputs = self.keys.settle();

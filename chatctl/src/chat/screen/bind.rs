@@ -148,6 +148,8 @@ fn leaf(with: With, code: Code) -> Act {
         (With::Ctrl, Code::Char('l')) => Act::Redraw,
         (With::Ctrl, Code::Char('z')) => Act::Suspend,
         (With::Ctrl, Code::Char('r')) => Act::Reconnect,
+        // Whoever types on does not read any more.
+        (With::Nothing, Code::Char(_)) => bare(code),
         _ => Act::Nothing,
     }
 }
@@ -233,7 +235,7 @@ fn alt(code: Code) -> Act {
 #[cfg(test)]
 mod tests {
     use super::{Act, Answer, KEYS, Mode, Scroll, bind};
-    use crate::chat::screen::keys::{Code, Input, Keys, With};
+    use crate::chat::screen::keys::Keys;
     use crate::chat::screen::line::{Edit, Reach};
 
     /// What these bytes of a terminal do.
@@ -303,7 +305,7 @@ mod tests {
         for bytes in [&b"q"[..], b"\x1b", b"\x03", b"\r", b"\x1bOP"] {
             assert_eq!(acts(bytes, Mode::Helping), [Act::Help]);
         }
-        let x = Input::Key(With::Nothing, Code::Char('x'));
-        assert_eq!(bind(x, Mode::Helping), Act::Nothing);
+        assert_eq!(acts(b"x", Mode::Helping), acts(b"x", Mode::Typing));
+        assert_eq!(acts(b"\t\x01", Mode::Helping), [Act::Nothing, Act::Nothing]);
     }
 }

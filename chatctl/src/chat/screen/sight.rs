@@ -4,7 +4,7 @@
 //! It draws nothing and knows no terminal; how many rows and columns the messages have it is told.
 
 use super::bind::{Act, Answer, Mode, Scroll};
-use super::line::Line;
+use super::line::{Edit, Line, Reach};
 use super::past::{Paper, Past, Place};
 use crate::chat::command::{self, Command};
 use crate::chat::model::{Model, Moment, Phase, ViewName, Views};
@@ -150,10 +150,7 @@ impl Sight {
         }
         match act {
             Act::Nothing => {}
-            Act::Edit(edit) => {
-                let line = self.lines.entry(model.views().focus().clone()).or_default();
-                line.edit(&edit, &mut self.killed);
-            }
+            Act::Edit(edit) => self.edit(model, &edit),
             Act::Submit => self.submit(model, moment()),
             Act::Complete(on) => self.complete(model, on),
             Act::Recall(on) => self.recall(model, on),
@@ -171,11 +168,7 @@ impl Sight {
             Act::End if self.line(model.views()).is_empty() => {
                 model.act(moment(), Command::Quit);
             }
-            Act::End => {
-                let delete = super::line::Edit::Delete(super::line::Reach::Right);
-                let line = self.lines.entry(model.views().focus().clone()).or_default();
-                line.edit(&delete, &mut self.killed);
-            }
+            Act::End => self.edit(model, &Edit::Delete(Reach::Right)),
             Act::Reconnect => {
                 let waits = matches!(model.link().phase(), Phase::Away { .. } | Phase::Held { .. });
                 if waits {
@@ -202,10 +195,11 @@ impl Sight {
         None
     }
 
-    /// Puts a text into the line that is typed.
-    fn insert(&mut self, model: &Model, text: String) {
+    /// Changes the line that is typed, or moves in it; what lies over the messages goes.
+    fn edit(&mut self, model: &Model, edit: &Edit) {
+        self.over = Over::Nothing;
         let line = self.lines.entry(model.views().focus().clone()).or_default();
-        line.edit(&super::line::Edit::Insert(text), &mut self.killed);
+        line.edit(edit, &mut self.killed);
     }
 
     fn submit(&mut self, model: &mut Model, at: Moment) {
@@ -312,7 +306,7 @@ impl Sight {
         if bare.contains('\n') || is_cut {
             self.over = Over::Pasted(text, is_cut);
         } else {
-            self.insert(model, bare.to_owned());
+            self.edit(model, &Edit::Insert(bare.to_owned()));
         }
     }
 
@@ -324,7 +318,7 @@ impl Sight {
                 // At the beginning of a line it would be taken for a command.
                 let is_first = self.line(model.views()).cursor() == 0;
                 let slash = if is_first && text.starts_with('/') { "/" } else { "" };
-                self.insert(model, format!("{slash}{text}"));
+                self.edit(model, &Edit::Insert(format!("{slash}{text}")));
             }
             Answer::ByLine => {
                 // What is typed already stays: it is no part of the paste, and nothing pasted is a command.

@@ -129,7 +129,8 @@ pub(super) fn candidates(completing: &Completing, columns: usize) -> Row {
 pub(super) fn help(columns: usize) -> Vec<Row> {
     let commands = command::COMMANDS.iter().map(|row| (row.usage(), row.summary));
     let keys = KEYS.iter().map(|(keys, does)| ((*keys).to_owned(), *does));
-    let close = "The help: Esc closes it, the arrows, PageUp and PageDown move in it.";
+    let close =
+        "The help: Esc closes it, or typing on; the arrows, PageUp and PageDown move in it.";
     let mut rows = Vec::new();
     rows.extend(rows_of(columns, close, Ink::Head));
     rows.extend(rows_of(columns, "\nKeys", Ink::Head));

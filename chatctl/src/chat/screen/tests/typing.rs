@@ -199,6 +199,9 @@ fn help_lies_over_the_messages_and_goes() {
     stage.presses("q");
     assert_eq!(stage.typed(), "typed");
     stage.does_not_see("Alt-Enter");
+    stage.presses("\x1bOP, on");
+    assert_eq!(stage.typed(), "typed, on", "whoever types on reads it no more");
+    stage.does_not_see("The help: Esc closes it");
     assert!(command::help(None).is_ok());
 }
 
