@@ -1,7 +1,7 @@
 //! `chatctl chat --plain`: people in rooms, a daemon that is killed under them, scripts of lines.
 
 use std::io::Write;
-use std::process::{ChildStdin, Stdio};
+use std::process::{ChildStdin, Command, Stdio};
 
 use nix::sys::signal::Signal;
 use tests::{Daemon, Folder, Program, Setup, program};
@@ -9,16 +9,22 @@ use tests::{Daemon, Folder, Program, Setup, program};
 use crate::{ended_with, ways};
 
 /// Somebody at a line client.
-struct Person {
-    program: Program,
+pub(crate) struct Person {
+    pub(crate) program: Program,
     stdin: Option<ChildStdin>,
 }
 
 impl Person {
     /// Starts a client, and waits until it is in the lobby.
-    fn start(daemon: &Daemon, arguments: &[&str]) -> Self {
+    pub(crate) fn start(daemon: &Daemon, arguments: &[&str]) -> Self {
         let mut command = daemon.chatctl(&["chat", "--plain"]);
-        let mut program = Program::start(command.args(arguments).stdin(Stdio::piped()));
+        command.args(arguments);
+        Self::begin(command)
+    }
+
+    /// The same with this command.
+    pub(crate) fn begin(mut command: Command) -> Self {
+        let mut program = Program::start(command.stdin(Stdio::piped()));
         let stdin = program.stdin();
         let mut person = Self { program, stdin };
         person.program.stderr.line_with(&["connected; you are"]);
@@ -28,24 +34,24 @@ impl Person {
         person
     }
 
-    fn types(&mut self, line: &str) {
+    pub(crate) fn types(&mut self, line: &str) {
         let stdin = self.stdin.as_mut().expect("it still types");
         writeln!(stdin, "{line}").unwrap();
         stdin.flush().unwrap();
     }
 
-    fn sees(&self, words: &[&str]) -> String {
+    pub(crate) fn sees(&self, words: &[&str]) -> String {
         self.program.stdout.line_with(words)
     }
 
     /// Ends the input, and waits for the end.
-    fn ends(&mut self) -> i32 {
+    pub(crate) fn ends(&mut self) -> i32 {
         self.stdin = None;
         self.program.exit_code()
     }
 
     /// What was said in the room, without the times.
-    fn transcript(&self) -> Vec<String> {
+    pub(crate) fn transcript(&self) -> Vec<String> {
         let all = self.program.stdout.all();
         let said = |line: &str| Some(line.split_once(" #lobby ")?.1.to_owned());
         let lines = all.lines().filter(|line| !line.starts_with("-- "));

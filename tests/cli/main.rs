@@ -13,6 +13,7 @@ mod looks;
 mod meet;
 mod network;
 mod operate;
+mod outage;
 mod screen;
 mod seeing;
 mod send;

@@ -9,11 +9,11 @@ use proto::{Now, Span};
 /// After so long without a word of ours the server gets a sign of life: it closes those who are silent for 15 s.
 pub(super) const KEEPALIVE_INTERVAL: Span = Span::from_secs(5);
 
-/// After so long without a word of the server it is asked whether it is there.
-pub(super) const SILENCE_SPAN_MAX: Span = Span::from_secs(15);
+/// After so long without a word of the server it is asked whether it is there: two of its signs of life are missing then.
+pub(super) const SILENCE_SPAN_MAX: Span = Span::from_secs(10);
 
-/// So long it has for an answer.
-pub(super) const ANSWER_SPAN_MAX: Span = Span::from_secs(10);
+/// So long it has for an answer: it is given up when it gives us up, so that whoever comes back finds the name free.
+pub(super) const ANSWER_SPAN_MAX: Span = Span::from_secs(5);
 
 const _: () = assert!(KEEPALIVE_INTERVAL.as_micros() < SILENCE_SPAN_MAX.as_micros());
 
@@ -94,12 +94,12 @@ mod tests {
         assert_eq!((alive.due(at(4)), alive.due(at(5))), (Sign::None, Sign::Give));
         alive.said(at(5));
         assert_eq!(alive.next(), at(10));
-        assert_eq!(alive.due(at(15)), Sign::Ask);
-        alive.said(at(15));
-        assert_eq!(alive.due(at(24)), Sign::Give);
-        assert_eq!(alive.due(at(25)), Sign::Gone);
-        alive.heard(at(25));
-        assert_eq!(alive.due(at(29)), Sign::Give);
+        assert_eq!(alive.due(at(10)), Sign::Ask);
+        alive.said(at(10));
+        assert_eq!(alive.due(at(14)), Sign::None);
+        assert_eq!(alive.due(at(15)), Sign::Gone);
+        alive.heard(at(15));
+        assert_eq!(alive.due(at(19)), Sign::Give);
     }
 
     proptest! {
