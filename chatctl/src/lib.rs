@@ -7,6 +7,7 @@
 
 pub mod args;
 pub mod ask;
+pub mod background;
 pub mod catching;
 pub mod chance;
 pub mod chat;

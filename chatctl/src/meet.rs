@@ -37,7 +37,7 @@ pub fn meet(context: &mut Context, args: &Meet) -> Result<(), Failure> {
     let wanted = args.peer.as_deref().map(ask::nick).transpose()?;
     let mut client = context.connect()?;
     let nick = greet(context, &mut client)?;
-    let opening = Opening::new(context, &client, &nick, args.direct)?;
+    let opening = Opening::new(&client, &nick, args.direct)?;
     let mut fields = Fields::new();
     if let Some(peer) = &wanted {
         fields.insert("peer".to_owned(), Value::from(peer.as_str()));
@@ -353,6 +353,9 @@ impl Meeting<'_> {
             "talk_ended" => {
                 self.opening.start_again();
                 self.context.voice.whisper("waiting", "whoever was found has gone; waiting again");
+            }
+            "renamed" if event.text("room").is_none() => {
+                self.opening.rename(event.text("new_nick").unwrap_or("?"));
             }
             "bye" => {
                 let why = event.text("reason").unwrap_or("?");

@@ -106,6 +106,16 @@ fn two_scripts_exchange_much_by_the_server() {
     exchange(&daemon, [&[], &[]], &bytes, LATER);
 }
 
+/// The one that has given all its bytes passes its turns at once.
+#[test]
+fn two_scripts_exchange_much_in_turn() {
+    let daemon = unlimited();
+    let bytes = [noise(9, MUCH_BYTES), noise(10, MUCH_BYTES / 2)];
+    exchange(&daemon, [&["--turns"], &[]], &bytes, LATER);
+    let said = exchange(&daemon, [&["--turns", "--direct"], &["--direct"]], &bytes, LATER);
+    assert!(said.iter().all(|said| said.contains("past the server")), "{said:?}");
+}
+
 #[test]
 fn two_scripts_exchange_much_past_the_server() {
     let daemon = unlimited();
@@ -197,7 +207,7 @@ fn a_signal_hangs_up() {
 #[test]
 fn over_the_control_socket_one_meets_under_the_own_name() {
     let daemon = Daemon::start();
-    let ada = Side::start(meet(&daemon, "Ada", &[]), b"from ada".to_vec());
+    let ada = Side::start(meet(&daemon, "Ada", &["--direct"]), b"from ada".to_vec());
     eventually("Ada waits", || {
         let told = daemon.ctl(&["status", "--json"]);
         let stats: serde_json::Value = serde_json::from_slice(&told.stdout).unwrap();
@@ -206,7 +216,7 @@ fn over_the_control_socket_one_meets_under_the_own_name() {
     let mut own = daemon.chatctl(&["meet", "ada", "--direct"]);
     let (stdout, stderr) = ended_with(0, &program::run(&mut own, b"from us"));
     assert_eq!(stdout, "from ada");
-    assert!(stderr.contains("it relays"), "{stderr}");
+    assert!(stderr.contains("past the server"), "both are on this machine: {stderr}");
     assert_eq!(ada.ends(SOON).1, b"from us");
     ended_with(2, &daemon.ctl(&["--as", "Eve", "meet"]));
 }

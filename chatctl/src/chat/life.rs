@@ -5,17 +5,14 @@
 
 use super::front::Front;
 use super::model::{Model, Moment, Output};
+use crate::background::Background;
 use crate::client::{Client, poll};
 use crate::failure::{Exit, Failure};
 use crate::server::Server;
 use crate::{chance, clock};
 use nix::poll::{PollFd, PollFlags};
-use nix::sys::signal::SigSet;
-use proto::{Now, Span};
-use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::net::UnixStream;
-use std::sync::mpsc::{self, Receiver};
-use std::thread;
+use proto::Span;
+use std::os::fd::BorrowedFd;
 
 /// The present, and a throw of the dice.
 pub(super) fn moment() -> Moment {
@@ -56,27 +53,8 @@ struct Life {
     calling: Option<Calling>,
 }
 
-/// A call in its thread: what came of it, and a descriptor that can be read when there is an answer.
-struct Calling {
-    answer: Receiver<(Server, Result<Client, Failure>)>,
-    bell: UnixStream,
-}
-
-impl Calling {
-    fn start(server: Server, deadline: Now) -> std::io::Result<Self> {
-        let (bell, ringing) = UnixStream::pair()?;
-        let (say, answer) = mpsc::channel();
-        thread::Builder::new().spawn(move || {
-            // The signals of the process are for the thread that does the work.
-            let _ = SigSet::all().thread_block();
-            let outcome = server.connect(deadline);
-            // Nobody may be waiting any more. The bell rings where its other end is dropped.
-            let _ = say.send((server, outcome));
-            drop(ringing);
-        })?;
-        Ok(Self { answer, bell })
-    }
-}
+/// A call: the server is lent to it, and comes back with what came of it.
+type Calling = Background<(Server, Result<Client, Failure>)>;
 
 impl Life {
     /// Does what the model wants done.
@@ -87,7 +65,11 @@ impl Life {
                 Output::HangUp => self.leave(),
                 Output::Call => {
                     let deadline = clock::now().after(self.timeout);
-                    let calling = Calling::start(self.server.clone(), deadline);
+                    let server = self.server.clone();
+                    let calling = Calling::start(move || {
+                        let outcome = server.connect(deadline);
+                        (server, outcome)
+                    });
                     let failed = |error: std::io::Error| Failure::unreachable(error.to_string());
                     self.calling = Some(calling.map_err(failed)?);
                 }
@@ -103,9 +85,7 @@ impl Life {
 
     /// Tells the model what came of a call.
     fn answered(&mut self, model: &mut Model) -> Result<(), Failure> {
-        let Some((server, outcome)) =
-            self.calling.as_ref().and_then(|one| one.answer.try_recv().ok())
-        else {
+        let Some((server, outcome)) = self.calling.as_ref().and_then(Background::take) else {
             return Ok(());
         };
         (self.server, self.calling) = (server, None);
@@ -146,7 +126,7 @@ impl Life {
         let watched = front.watched(model);
         let mut others: Vec<(BorrowedFd<'_>, PollFlags)> = watched.clone();
         if let Some(calling) = &self.calling {
-            others.push((calling.bell.as_fd(), PollFlags::POLLIN));
+            others.push((calling.bell(), PollFlags::POLLIN));
         }
         let ready = match &mut self.client {
             Some(client) if front.is_behind() => client.rest(now, until, &others),

@@ -1,18 +1,20 @@
 //! A talk between two programs without a server: docs/protocol.md, "Between two programs".
 //!
 //! `Peer` is the whole of it, and pure: bytes in, happenings out, the moment an argument. `Link` gives it a socket, `Door`
-//! lets callers in one after another. What is said, shown and ended is the business of whoever owns them: `talk`, and what
-//! meets by a server and then talks past it.
+//! lets callers in one after another, `Opening` is how two come to it who met by a server. What is said, shown and ended is the
+//! business of whoever owns them: `talk`, `meet` and `chat`.
 
 mod door;
 mod frames;
 mod link;
+mod opening;
 mod peer;
 mod trips;
 
 pub use door::Door;
 pub use frames::Fault;
 pub use link::Link;
+pub use opening::{Opening, Outcome, listening_address};
 pub use peer::{End, Happening, Hello, Peer, Turn};
 pub use trips::Trips;
 

@@ -79,6 +79,21 @@ pub enum End {
     Daemon,
 }
 
+impl End {
+    /// What the other side has done, as a person is told of it behind its name.
+    pub fn how(&self) -> String {
+        match self {
+            Self::HungUp | Self::Left => "has hung up".to_owned(),
+            Self::Silent => "has fallen silent".to_owned(),
+            Self::Nonsense(fault) => format!("makes no sense: {fault}"),
+            Self::Lost(Some(why)) => format!("is gone: {why}"),
+            Self::Lost(None) | Self::Stuck | Self::Slow | Self::Refused(_) | Self::Daemon => {
+                "is gone".to_owned()
+            }
+        }
+    }
+}
+
 /// Whose turn it is to say something, where turns are on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Turn {

@@ -4,7 +4,7 @@
 //! refuses for now is said again before the next.
 
 use crate::client::{Client, Event, Fields, Refusal};
-use crate::direct::{End, Happening, Link, Turn};
+use crate::direct::{Happening, Link, Turn};
 use nix::poll::PollFlags;
 use proto::{Now, Span};
 use serde_json::Value;
@@ -244,7 +244,7 @@ impl Way {
                 }
                 Happening::NotTaken { refusal, .. } => Heard::Refused(refusal),
                 Happening::Passed => Heard::Turn(Turn::Yours),
-                Happening::Ended(end) => Heard::Over(how(&end)),
+                Happening::Ended(end) => Heard::Over(end.how()),
                 Happening::Called(_) | Happening::Welcomed(_) => continue,
             });
         }
@@ -279,16 +279,4 @@ pub(super) fn turn(word: &str) -> Option<Turn> {
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is clamped")]
 fn seconds(seconds: f64) -> Span {
     Span::from_millis((seconds.clamp(0.01, 60.0) * 1_000.0) as u64)
-}
-
-fn how(end: &End) -> String {
-    match end {
-        End::HungUp | End::Left => "has hung up".to_owned(),
-        End::Silent => "has fallen silent".to_owned(),
-        End::Nonsense(fault) => format!("makes no sense: {fault}"),
-        End::Lost(Some(why)) => format!("is gone: {why}"),
-        End::Lost(None) | End::Stuck | End::Slow | End::Refused(_) | End::Daemon => {
-            "is gone".to_owned()
-        }
-    }
 }
