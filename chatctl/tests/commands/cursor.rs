@@ -1,6 +1,6 @@
 //! `tail --cursor-file`: what the file holds, and what the next run makes of it.
 
-use crate::fake::{Fake, Folder, HISTORY, Ran, command, ended, message, run};
+use crate::fake::{Fake, Folder, HISTORY, Ran, command, ended, interruptible, message, run};
 use crate::following::{follow, follow_again, replays};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -115,7 +115,7 @@ fn ended_by_a_signal_the_file_says_what_was_printed() {
     for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
         let fake = first(5..7);
         let args = ["tail", "lobby", "--raw", "--cursor-file", path.to_str().unwrap()];
-        let mut child = command(fake.address(), &args).spawn().unwrap();
+        let mut child = interruptible(fake.address(), &args).spawn().unwrap();
         let mut out = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         out.read_line(&mut line).unwrap();

@@ -303,6 +303,15 @@ pub(crate) fn command(socket: &Path, args: &[&str]) -> Command {
     command
 }
 
+/// The same, started so that INT ends it: what is started in the background of a shell ignores that.
+pub(crate) fn interruptible(socket: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new("/usr/bin/env");
+    command.arg("--default-signal=INT,HUP").arg(env!("CARGO_BIN_EXE_chatctl")).args(args);
+    command.env_clear().env("CHATD_SERVER", socket).env("TZ", "UTC");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
 /// Runs `chatctl` to its end.
 pub(crate) fn run(socket: &Path, args: &[&str], stdin: &[u8]) -> Ran {
     let mut child = command(socket, args).spawn().unwrap();
