@@ -1,8 +1,8 @@
 //! `chatctl chat`: people in a terminal.
 //!
 //! `model` is what the person wants and what there is of it, pure; `command` understands what is typed; a `Front` shows the model and
-//! takes the typing; `life` joins them with the socket and the clock. There are two fronts: `screen` where there is a terminal to draw
-//! on, and `plain`, line by line.
+//! takes the typing; `life` joins them with the socket and the clock, `straight` with a peer past the server. There are two fronts:
+//! `screen` where there is a terminal to draw on, and `plain`, line by line.
 
 pub mod command;
 pub mod front;
@@ -11,6 +11,7 @@ pub mod model;
 mod name;
 pub mod plain;
 pub mod screen;
+mod straight;
 
 use crate::args::Chat;
 use crate::ask::{Context, room};

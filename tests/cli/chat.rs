@@ -44,6 +44,21 @@ impl Person {
         self.program.stdout.line_with(words)
     }
 
+    /// How many lines it has printed.
+    pub(crate) fn seen(&self) -> usize {
+        self.program.stdout.all().lines().count()
+    }
+
+    /// Waits for a line with all of these words behind so many others.
+    pub(crate) fn sees_behind(&self, seen: usize, words: &[&str]) {
+        let has_all = |line: &String| words.iter().all(|word| line.contains(word));
+        let found = self
+            .program
+            .stdout
+            .find(|lines| lines.iter().skip(seen).find(|l| has_all(l)).map(drop));
+        assert!(found.is_some(), "it never shows {words:?}:\n{}", self.program.stdout.all());
+    }
+
     /// Ends the input, and waits for the end.
     pub(crate) fn ends(&mut self) -> i32 {
         self.stdin = None;

@@ -14,6 +14,7 @@ mod meet;
 mod network;
 mod operate;
 mod outage;
+mod past;
 mod screen;
 mod seeing;
 mod send;

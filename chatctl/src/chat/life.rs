@@ -5,6 +5,7 @@
 
 use super::front::Front;
 use super::model::{Model, Moment, Output};
+use super::straight::Straight;
 use crate::background::Background;
 use crate::client::{Client, poll};
 use crate::failure::{Exit, Failure};
@@ -26,31 +27,35 @@ pub(super) fn live(
     model: &mut Model,
     front: &mut dyn Front,
 ) -> Result<Exit, Failure> {
-    let mut life = Life { server, timeout, client: None, calling: None };
+    let straight = Straight::default();
+    let mut life = Life { server, timeout, client: None, calling: None, straight };
     loop {
         model.tick(moment());
         life.carry_out(model, front)?;
         let now = clock::now();
         if let Some(exit) = front.ended(model, now)? {
             front.show(model, now)?;
+            life.straight.close(now);
             life.leave();
             return Ok(exit);
         }
         front.show(model, now)?;
-        let ready = life.wait(model, front)?;
+        let (ready, past) = life.wait(model, front)?;
         front.look(model, &ready, &mut moment)?;
         life.carry_out(model, front)?;
         life.answered(model)?;
+        life.hear(&past, model, front)?;
         life.listen(model, front)?;
     }
 }
 
-/// The connection, or the call for one.
+/// The connection, or the call for one, and what there is past the server.
 struct Life {
     server: Server,
     timeout: Span,
     client: Option<Client>,
     calling: Option<Calling>,
+    straight: Straight,
 }
 
 /// A call: the server is lent to it, and comes back with what came of it.
@@ -72,6 +77,9 @@ impl Life {
                     });
                     let failed = |error: std::io::Error| Failure::unreachable(error.to_string());
                     self.calling = Some(calling.map_err(failed)?);
+                }
+                Output::Past(past) => {
+                    self.straight.carry_out(past, self.client.as_ref(), model, clock::now());
                 }
                 Output::Ask(request) => {
                     if let Some(client) = &mut self.client {
@@ -103,6 +111,24 @@ impl Life {
         Ok(())
     }
 
+    /// Tells the model what happened past the server, as long as it can be shown: what cannot is not acknowledged.
+    fn hear(
+        &mut self,
+        ready: &[PollFlags],
+        model: &mut Model,
+        front: &mut dyn Front,
+    ) -> Result<(), Failure> {
+        self.straight.step(ready, model, clock::now());
+        self.carry_out(model, front)?;
+        while !front.is_behind()
+            && let Some(happening) = self.straight.take()
+        {
+            model.talked(moment(), happening);
+            self.carry_out(model, front)?;
+        }
+        Ok(())
+    }
+
     /// Tells the model what the server says, and does after each word what it wants done.
     fn listen(&mut self, model: &mut Model, front: &mut dyn Front) -> Result<(), Failure> {
         self.carry_out(model, front)?;
@@ -119,12 +145,19 @@ impl Life {
         Ok(())
     }
 
-    /// Waits until something can be done; what became of what the front watches.
-    fn wait(&mut self, model: &Model, front: &dyn Front) -> Result<Vec<PollFlags>, Failure> {
+    /// Waits until something can be done; what became of what the front watches, and of what there is past the server.
+    fn wait(
+        &mut self,
+        model: &Model,
+        front: &dyn Front,
+    ) -> Result<(Vec<PollFlags>, Vec<PollFlags>), Failure> {
         let now = clock::now();
-        let until = [model.next(), front.next(model, now)].into_iter().flatten().min();
+        let until = [model.next(), front.next(model, now), self.straight.next()];
+        let until = until.into_iter().flatten().min();
         let watched = front.watched(model);
         let mut others: Vec<(BorrowedFd<'_>, PollFlags)> = watched.clone();
+        others.extend(self.straight.watched());
+        let past = others.len();
         if let Some(calling) = &self.calling {
             others.push((calling.bell(), PollFlags::POLLIN));
         }
@@ -140,8 +173,9 @@ impl Life {
             }
         };
         let mut ready = ready.map_err(|error| Failure::unreachable(error.to_string()))?;
-        ready.truncate(watched.len());
-        Ok(ready)
+        ready.truncate(past);
+        let past = ready.split_off(watched.len());
+        Ok((ready, past))
     }
 
     /// Ends the connection, where there is one.

@@ -16,6 +16,7 @@ mod link;
 pub mod log;
 mod outgoing;
 mod output;
+mod past;
 mod replies;
 mod rooms;
 mod sent;
@@ -27,6 +28,7 @@ mod views;
 pub use link::{Link, Phase};
 pub use outgoing::Outgoing;
 pub use output::{News, Output, Request};
+pub use past::Past;
 pub use rooms::{Joined, Member, Room};
 pub use talk::{Talk, TalkState, Turn};
 pub use times::{Summary, Times};
@@ -74,6 +76,8 @@ pub struct Settings {
 #[derive(Clone, Debug, Default)]
 struct Wanted {
     nick: Option<String>,
+    /// Where talks past the server reach us; anywhere, where it is 0.
+    port: u16,
     away: Option<String>,
     /// By name in small letters, as it was written.
     ignored: BTreeMap<String, String>,
@@ -106,7 +110,7 @@ impl Model {
     /// A model that is about to connect.
     pub fn new(settings: Settings, at: Moment) -> Self {
         let Settings { nick, rooms, context } = settings;
-        let wanted = Wanted { nick, away: None, ignored: BTreeMap::new(), context };
+        let wanted = Wanted { nick, port: 0, away: None, ignored: BTreeMap::new(), context };
         let mut model = Self {
             wanted,
             link: Link::new(at.now),
@@ -233,7 +237,8 @@ impl Model {
     /// Whether all that is wanted is had: connected, in the rooms, everything sent, nothing asked.
     pub fn is_settled(&self) -> bool {
         let joined = self.rooms.values().all(|room| room.joined == Joined::In);
-        self.link.is_up() && joined && self.outgoing.is_empty() && self.asked.is_empty()
+        let is_quiet = self.asked.is_empty() && !self.talk.is_moving();
+        self.link.is_up() && joined && self.outgoing.is_empty() && is_quiet
     }
 
     /// Whether the person has ended it.
@@ -309,6 +314,7 @@ impl Model {
     fn check_invariants(&self) {
         self.link.check_invariants();
         self.outgoing.check_invariants();
+        self.talk.check_invariants();
         if !self.link.is_connected() {
             assert!(self.asked.is_empty(), "nothing is asked over no connection");
         }

@@ -68,8 +68,10 @@ impl Model {
     }
 
     fn be_called(&mut self, at: Moment, nick: String, port: Option<u16>) {
-        if port.is_some() {
-            self.note(at, "talks past the server are not built yet: the port is not used");
+        if let Some(port) = port {
+            self.wanted.port = port;
+            let text = format!("talks past the server will reach you at port {port}");
+            self.note(at, text);
         }
         if self.link.is_up() {
             let fields = with(Fields::new(), "nick", nick.as_str());

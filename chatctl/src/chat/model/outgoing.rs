@@ -127,6 +127,13 @@ impl Outgoing {
         Vec::from_iter::<VecDeque<Unsent>>(said)
     }
 
+    fn await_receipt(&mut self, id: &str, view: ViewName, asked: Now) {
+        if self.awaited.len() == AWAITED_MAX {
+            self.awaited.pop_front();
+        }
+        self.awaited.push_back(Awaited { id: id.to_owned(), view, asked });
+    }
+
     fn is_full(&self, more: usize) -> bool {
         let bytes: usize = self.unsent.iter().map(|message| message.content.len()).sum();
         self.unsent.len() >= UNSENT_MAX || bytes.saturating_add(more) > UNSENT_BYTES_MAX
@@ -238,6 +245,9 @@ impl Model {
         let Some(message) = self.outgoing.unsent.get_mut(number) else { return };
         assert!(message.asked.is_none(), "a message is under way once");
         message.asked = Some(at.now);
+        if message.to == To::Talk && self.talk.is_past() {
+            return self.send_past(at, number);
+        }
         let mut fields = Fields::new();
         proto::client::put_content(&mut fields, &message.content);
         let (name, receipt) = match &message.to {
@@ -250,24 +260,30 @@ impl Model {
                 ("post", message.receipt)
             }
             To::Talk => {
+                fields = self.talk.with_peer(fields);
                 self.talk.said();
                 ("say", true)
             }
         };
+        let (id, view) = (message.id.clone(), message.to.view());
         if receipt {
             if name == "post" {
                 fields = with(fields, "receipt", true);
             }
-            if self.outgoing.awaited.len() == AWAITED_MAX {
-                self.outgoing.awaited.pop_front();
-            }
-            let (id, view) = (message.id.clone(), message.to.view());
-            self.outgoing.awaited.push_back(Awaited { id, view, asked: at.now });
+            self.outgoing.await_receipt(&id, view, at.now);
         }
-        let id = message.id.clone();
         let before = self.asked.insert(id.clone(), Asked::Sent);
         assert!(before.is_none(), "a message waits for one answer");
         let deadline = at.now.after(ANSWER_SPAN_MAX);
         self.out.push_back(Output::Ask(Request { id, name, fields, deadline }));
+    }
+
+    /// Sends what goes past the server, where the receiver's word is the only answer.
+    fn send_past(&mut self, at: Moment, number: usize) {
+        let Some(message) = self.outgoing.unsent.get(number) else { return };
+        let (id, content) = (message.id.clone(), message.content.clone());
+        self.talk.said();
+        self.outgoing.await_receipt(&id, ViewName::Talk, at.now);
+        self.say_past(id, content);
     }
 }

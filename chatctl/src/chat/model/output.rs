@@ -1,6 +1,7 @@
 //! What comes out of the model: wishes for the connection, requests, and news for whoever shows it.
 
 use super::ViewName;
+use super::past::Past;
 use crate::client::Fields;
 use proto::Now;
 
@@ -13,6 +14,8 @@ pub enum Output {
     HangUp,
     /// Ask this.
     Ask(Request),
+    /// Do this past the server.
+    Past(Past),
     /// Show this, or ring.
     News(News),
 }

@@ -150,6 +150,7 @@ impl Model {
         let new = text("nick").unwrap_or(nick).to_owned();
         let before = self.link.nick().unwrap_or_default().to_owned();
         self.link.set_nick(&new);
+        self.rename_way();
         for room in self.rooms.values_mut().filter(|room| room.joined == Joined::In) {
             room.rename(&before, &new);
         }

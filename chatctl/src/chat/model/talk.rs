@@ -1,9 +1,11 @@
 //! The talk: which is wished for, and how far it is. The server says when a peer is found, who may write and when it ends; its word
 //! is taken as it comes.
 //!
-//! The wish stays over a lost connection, the talk does not: the server has told the peer that we are gone.
+//! The wish stays over a lost connection, the talk does not: the server has told the peer that we are gone. Whoever was in an open
+//! talk then waits for the same peer, and opens it again. A way past the server is the business of `past`.
 
 use super::outgoing::To;
+use super::past::Way;
 use super::replies::Asked;
 use super::{Model, Moment, ViewName, with};
 use crate::chat::command::TalkWish;
@@ -54,6 +56,9 @@ pub enum TalkState {
 pub struct Talk {
     pub(super) wish: Option<TalkWish>,
     pub(super) state: TalkState,
+    pub(super) way: Way,
+    /// With whom a talk was open when the connection was lost: it is to be open again, whoever was wished for before.
+    pub(super) again: Option<String>,
 }
 
 impl Talk {
@@ -74,9 +79,14 @@ impl Talk {
             TalkState::Waiting { peer: None, .. } => "waiting for anyone".to_owned(),
             TalkState::Waiting { peer: Some(peer), .. } => format!("waiting for {peer}"),
             TalkState::Ready { peer } => format!("{peer} is ready: /chat opens the talk"),
-            TalkState::Open { peer, turn: Turn::Free } => format!("in a talk with {peer}"),
-            TalkState::Open { peer, turn: Turn::Yours } => format!("your turn, with {peer}"),
-            TalkState::Open { peer, turn: Turn::Theirs } => format!("{peer}'s turn"),
+            TalkState::Open { peer, turn } => {
+                let past = if self.way == Way::Open { ", past the server" } else { "" };
+                match turn {
+                    Turn::Free => format!("in a talk with {peer}{past}"),
+                    Turn::Yours => format!("your turn, with {peer}{past}"),
+                    Turn::Theirs => format!("{peer}'s turn{past}"),
+                }
+            }
         }
     }
 
@@ -91,6 +101,40 @@ impl Talk {
         if let (TalkState::Open { turn, .. }, Some(to)) = (&mut self.state, to) {
             *turn = to;
         }
+    }
+
+    /// Whether something is under way that comes to an end by itself, and soon.
+    pub(super) fn is_moving(&self) -> bool {
+        matches!(self.way, Way::Asked | Way::Calling)
+    }
+
+    /// Whether what is said goes past the server.
+    pub(super) fn is_past(&self) -> bool {
+        self.way == Way::Open
+    }
+
+    /// Names the peer, so that what is asked is not for the next one where this one has gone.
+    pub(super) fn with_peer(&self, fields: Fields) -> Fields {
+        match &self.state {
+            TalkState::Ready { peer } | TalkState::Open { peer, .. } => {
+                with(fields, "peer", peer.as_str())
+            }
+            TalkState::Registered | TalkState::Waiting { .. } => fields,
+        }
+    }
+
+    pub(super) fn check_invariants(&self) {
+        match self.way {
+            Way::Relayed | Way::Listening => {}
+            Way::Asked => assert!(self.wish.is_some(), "who listens wishes for a talk"),
+            Way::Found | Way::Calling => {
+                assert!(matches!(self.state, TalkState::Ready { .. }), "who was found is ready");
+            }
+            Way::Open => {
+                assert!(matches!(self.state, TalkState::Open { .. }), "the talk goes some way");
+            }
+        }
+        assert!(self.again.is_none() || self.wish.is_some(), "what is to be again is wished for");
     }
 
     /// Whether there is a peer: a talk that can be ended.
@@ -126,10 +170,8 @@ impl Model {
         if self.talk.is_on() {
             return self.note(at, "there is a talk already: /quit ends it");
         }
-        if wish.direct {
-            self.note(at, "talks past the server are not built yet: this one is relayed");
-        }
         self.talk.wish = Some(wish);
+        self.talk.again = None;
         self.views.open(&ViewName::Talk, "talk");
         self.views.see(&ViewName::Talk);
         if self.link.is_up() {
@@ -139,11 +181,21 @@ impl Model {
         }
     }
 
+    /// Asks for the talk that is wished for, once it is known where we listen.
     pub(super) fn ask_bridge(&mut self, at: Moment) {
+        if self.talk.wish.is_some() && !self.ask_port() {
+            self.ask_talk(at, None);
+        }
+    }
+
+    pub(super) fn ask_talk(&mut self, at: Moment, port: Option<u16>) {
         let Some(wish) = &self.talk.wish else { return };
         let mut fields = with(Fields::new(), "turns", wish.turns.word());
-        if let Some(peer) = &wish.peer {
+        if let Some(peer) = self.talk.again.as_ref().or(wish.peer.as_ref()) {
             fields = with(fields, "peer", peer.as_str());
+        }
+        if let Some(port) = port {
+            fields = with(fields, "direct", port);
         }
         self.ask(at, "bridge", fields, Asked::Bridge);
     }
@@ -151,7 +203,7 @@ impl Model {
     /// We wait: a peer who was there already is told of next.
     pub(super) fn bridged(&mut self, at: Moment, reply: &Fields) {
         let Some(wish) = &self.talk.wish else { return };
-        let peer = wish.peer.clone();
+        let peer = self.talk.again.as_ref().or(wish.peer.as_ref()).cloned();
         let since = reply.get("since").and_then(Value::as_str);
         let since = since.and_then(|since| since.parse().ok()).unwrap_or(at.wall);
         self.talk.state = TalkState::Waiting { since, peer };
@@ -159,8 +211,11 @@ impl Model {
     }
 
     pub(super) fn not_bridged(&mut self, at: Moment, refusal: &Refusal) {
-        if refusal.code != "shutting_down" {
-            self.talk.wish = None;
+        if let TalkState::Ready { peer } | TalkState::Open { peer, .. } = &self.talk.state {
+            // A peer was found meanwhile; what is wished for is asked for when that one leaves.
+            self.talk.again = Some(peer.clone());
+        } else if refusal.code != "shutting_down" {
+            self.unwish_talk();
             self.note(at, format!("no talk: {}", refusal.message));
         }
     }
@@ -170,8 +225,9 @@ impl Model {
         if matches!(self.talk.state, TalkState::Open { .. }) {
             return self.note(at, "the talk is open: /quit ends it");
         }
-        let wished = self.talk.wish.take();
+        let wished = self.talk.wish.clone();
         let state = std::mem::take(&mut self.talk.state);
+        self.unwish_talk();
         if wished.is_none() && state == TalkState::Registered {
             return self.note(at, "you wait for no talk");
         }
@@ -181,10 +237,22 @@ impl Model {
         self.note(at, "you wait for no talk any more");
     }
 
+    /// No talk is wished for any more, and none listened for.
+    pub(super) fn unwish_talk(&mut self) {
+        (self.talk.wish, self.talk.again) = (None, None);
+        self.close_way();
+    }
+
     /// `/chat`: the talk is opened.
     pub(super) fn open_talk(&mut self, at: Moment) {
         match &self.talk.state {
-            TalkState::Ready { .. } => self.ask(at, "chat", Fields::new(), Asked::OpenTalk),
+            TalkState::Ready { peer } => {
+                let peer = peer.clone();
+                if !self.call_past(at, &peer) {
+                    let fields = self.talk.with_peer(Fields::new());
+                    self.ask(at, "chat", fields, Asked::OpenTalk);
+                }
+            }
             TalkState::Open { peer, .. } => {
                 let text = format!("the talk with {peer} is open already");
                 self.note(at, text);
@@ -200,7 +268,10 @@ impl Model {
     pub(super) fn pass(&mut self, at: Moment) {
         match &self.talk.state {
             TalkState::Open { turn: Turn::Yours, .. } => {
-                self.ask(at, "pass", Fields::new(), Asked::Pass);
+                if !self.pass_past() {
+                    let fields = self.talk.with_peer(Fields::new());
+                    self.ask(at, "pass", fields, Asked::Pass);
+                }
             }
             TalkState::Open { turn: Turn::Theirs, .. } => self.note(at, "it is not your turn"),
             TalkState::Open { turn: Turn::Free, .. } => {
@@ -218,8 +289,8 @@ impl Model {
         if !self.talk.is_on() {
             return false;
         }
-        self.talk.wish = None;
         self.talk.state = TalkState::Registered;
+        self.unwish_talk();
         self.ask(at, "hangup", Fields::new(), Asked::Quiet);
         self.take_back_said("the talk was ended before it was sent");
         self.note_in(at, &ViewName::Talk, "you ended the talk");
@@ -229,9 +300,13 @@ impl Model {
     /// The connection is gone, and the talk with it.
     pub(super) fn talk_lost(&mut self, at: Moment) {
         let state = std::mem::take(&mut self.talk.state);
-        if let TalkState::Ready { peer } | TalkState::Open { peer, .. } = state {
+        self.close_way();
+        if let TalkState::Ready { peer } | TalkState::Open { peer, .. } = &state {
             let text = format!("the talk with {peer} is over: the connection was lost");
             self.note_in(at, &ViewName::Talk, text);
+        }
+        if let TalkState::Open { peer, .. } = state {
+            self.talk.again = Some(peer).filter(|_| self.talk.wish.is_some());
         }
         self.take_back_said("the connection was lost; it may have arrived");
         assert_eq!(self.talk.state, TalkState::Registered, "no talk is had without a connection");

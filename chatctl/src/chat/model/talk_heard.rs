@@ -6,6 +6,7 @@ use super::talk::{TalkState, Turn, turn};
 use super::views::folded;
 use super::{Model, Moment, News, ViewName, time_of, with};
 use crate::client::{Event, Fields};
+use serde_json::Value;
 
 impl Model {
     /// An event of the talk.
@@ -23,14 +24,24 @@ impl Model {
                 self.tell_talk(at);
             }
             "talk_ready" => {
-                self.talk.state = TalkState::Ready { peer: peer.unwrap_or_default() };
+                let peer = peer.unwrap_or_default();
+                let is_again =
+                    self.talk.again.as_ref().is_some_and(|again| folded(again) == folded(&peer));
+                self.talk.state = TalkState::Ready { peer: peer.clone() };
                 self.tell_talk(at);
+                self.find_way(at, event, &peer);
                 self.news(News::Mention(ViewName::Talk));
+                if is_again {
+                    self.open_talk(at);
+                }
             }
             "talk_started" => {
                 let turn = turn(&event.fields).unwrap_or(Turn::Free);
                 self.talk.state = TalkState::Open { peer: peer.unwrap_or_default(), turn };
-                self.tell_talk(at);
+                let is_direct = event.fields.get("direct").and_then(Value::as_bool) == Some(true);
+                if !self.start_way(is_direct) {
+                    self.tell_talk(at);
+                }
                 self.news(News::Mention(ViewName::Talk));
             }
             "talk_turn" => {
@@ -72,6 +83,7 @@ impl Model {
             // It crossed our word that we do not want it any more.
             TalkState::Registered => return,
         };
+        self.forget_way();
         let text = match reason {
             "timeout" => "nobody came in time: you wait for no talk any more".to_owned(),
             "hangup" => format!("{peer} ended the talk"),
@@ -80,7 +92,7 @@ impl Model {
             other => format!("the talk with {peer} is over: {other}"),
         };
         if reason == "timeout" {
-            self.talk.wish = None;
+            self.unwish_talk();
         }
         self.views.open(&ViewName::Talk, "talk");
         self.note_in(at, &ViewName::Talk, text);
@@ -88,6 +100,10 @@ impl Model {
         if let Some(wish) = &self.talk.wish {
             let peer = wish.peer.clone();
             self.talk.state = TalkState::Waiting { since: at.wall, peer };
+            if self.talk.again.take().is_some() {
+                // The server still waits for the one alone with whom the talk was to be open again.
+                self.ask_bridge(at);
+            }
         }
     }
 
@@ -99,6 +115,7 @@ impl Model {
         };
         if folded(peer) == folded(nick) {
             new.clone_into(peer);
+            self.rename_way();
             self.note_in(at, &ViewName::Talk, format!("{nick} is now {new}"));
         }
     }

@@ -1,13 +1,14 @@
 //! The model without a terminal and without a socket: a test plays the person, the server and the clock.
 
 mod connecting;
+mod past;
 mod people;
 mod sending;
 mod talking;
 mod walk;
 
 use super::entry::{Mark, What};
-use super::{Model, Moment, News, Output, Phase, Request, Settings, View, ViewName};
+use super::{Model, Moment, News, Output, Past, Phase, Request, Settings, View, ViewName};
 use crate::chat::command::{self, Line};
 use crate::client::{Event, Fields, Happening, Refusal};
 use jiff::Timestamp;
@@ -21,6 +22,7 @@ struct Scene {
     thrown: u128,
     asked: Vec<Request>,
     news: Vec<News>,
+    past: Vec<Past>,
     calls: usize,
     hang_ups: usize,
 }
@@ -50,8 +52,8 @@ impl Scene {
         let at = Moment { now, wall: Timestamp::UNIX_EPOCH, chance: 0 };
         let settings = Settings { nick, rooms: vec!["lobby".to_owned()], ..Settings::default() };
         let model = Model::new(settings, at);
-        let (asked, news) = (Vec::new(), Vec::new());
-        let mut scene = Self { model, now, thrown: 0, asked, news, calls: 0, hang_ups: 0 };
+        let (asked, news, past) = (Vec::new(), Vec::new(), Vec::new());
+        let mut scene = Self { model, now, thrown: 0, asked, news, past, calls: 0, hang_ups: 0 };
         scene.passes(0);
         scene
     }
@@ -78,6 +80,7 @@ impl Scene {
                 Output::HangUp => self.hang_ups += 1,
                 Output::Ask(request) => self.asked.push(request),
                 Output::News(news) => self.news.push(news),
+                Output::Past(past) => self.past.push(past),
             }
         }
         if !self.model.link().is_connected() {

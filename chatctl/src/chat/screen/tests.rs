@@ -78,7 +78,7 @@ impl Stage {
                 Output::Ask(request) => self.asked.push(request),
                 Output::News(News::Returned { view, text }) => self.sight.give_back(&view, &text),
                 Output::HangUp => self.asked.clear(),
-                Output::Call | Output::News(_) => {}
+                Output::Call | Output::News(_) | Output::Past(_) => {}
             }
         }
     }

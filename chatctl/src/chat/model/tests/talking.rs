@@ -101,7 +101,32 @@ fn a_lost_connection_ends_the_talk_and_keeps_the_wish() {
     scene.connects("h1");
     scene.joins("lobby", 0);
     assert!(scene.has_not_asked("say"), "it was for a talk that is over");
-    assert_eq!(scene.take("bridge").fields["turns"], "yes");
+    let bridge = scene.replies("bridge", json!({"since": "1970-01-01T00:00:00Z"}));
+    assert_eq!((&bridge.fields["turns"], &bridge.fields["peer"]), (&json!("yes"), &json!("bob")));
+    assert_eq!(scene.model.talk().words(), "waiting for bob");
+    scene.event("talk_ready", json!({"peer": "Bob", "turns": true}));
+    assert_eq!(scene.replies("chat", json!({"turn": "yours"})).fields["peer"], "Bob");
+    scene.event("talk_started", json!({"peer": "Bob", "turn": "yours"}));
+    // Once he has gone by himself anyone will do, as it was wished.
+    scene.event("talk_ended", json!({"peer": "Bob", "reason": "hangup"}));
+    scene.event("talk_waiting", json!({"since": "1970-01-01T00:00:00Z", "peer": "bob"}));
+    assert_eq!(
+        scene.replies("bridge", json!({"since": "1970-01-01T00:00:00Z"})).fields.get("peer"),
+        None
+    );
+    assert_eq!(scene.model.talk().words(), "waiting for anyone");
+}
+
+#[test]
+fn who_was_only_found_is_not_wished_for_by_name() {
+    let mut scene = Scene::in_lobby(0);
+    scene.types("/bridge");
+    scene.replies("bridge", json!({"since": "1970-01-01T00:00:00Z"}));
+    scene.event("talk_ready", json!({"peer": "bob"}));
+    scene.is_lost();
+    scene.calls_again();
+    scene.connects("h1");
+    assert_eq!(scene.take("bridge").fields.get("peer"), None);
 }
 
 #[test]

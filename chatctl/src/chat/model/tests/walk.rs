@@ -105,7 +105,7 @@ impl Walk {
             match output {
                 Output::Ask(request) => self.server.requests.push_back(request),
                 Output::HangUp => self.server.cut(),
-                Output::Call | Output::News(_) => {}
+                Output::Call | Output::News(_) | Output::Past(_) => {}
             }
         }
     }
