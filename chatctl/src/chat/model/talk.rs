@@ -315,6 +315,9 @@ impl Model {
     pub(super) fn take_back_said(&mut self, why: &str) {
         let said = self.outgoing.take_said();
         for message in said {
+            // What is under way may have been faster than the end.
+            let is_under_way = message.asked.is_some();
+            let why = if is_under_way { "the talk ended; it may have arrived" } else { why };
             self.give_up(&message, "not_in_talk", why);
         }
     }

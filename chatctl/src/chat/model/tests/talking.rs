@@ -1,6 +1,7 @@
 //! The talk: its states, its turns, and what becomes of it when a connection is lost or the peer goes.
 
 use super::Scene;
+use crate::chat::model::entry::Mark;
 use crate::chat::model::{TalkState, Turn, ViewName};
 use serde_json::json;
 
@@ -80,6 +81,10 @@ fn whoever_is_left_waits_again_and_what_was_not_sent_is_kept() {
         scene.event("talk_ended", json!({"peer": "bob", "reason": reason}));
         assert_eq!(scene.returned(), ["lost?"]);
         assert!(scene.lines(&ViewName::Talk).contains(&"ada: lost? (not sent)".to_owned()));
+        let entries = scene.view(&ViewName::Talk).log.entries();
+        let marks: Vec<_> = entries.filter_map(|entry| Some(&entry.message()?.mark)).collect();
+        let [Mark::NotSent { why, .. }] = &marks[..] else { panic!("{marks:?}") };
+        assert!(why.contains("it may have arrived"), "nobody knows: {why}");
         let state = scene.model.talk().state();
         assert_eq!(matches!(state, TalkState::Waiting { .. }), waits, "{reason}");
         assert_eq!(scene.model.talk().wish().is_some(), waits);
