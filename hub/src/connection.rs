@@ -188,6 +188,8 @@ pub(crate) struct Connection {
     pub(crate) rights: Rights,
     /// It is on the list of those to be flushed, or the caller knows that it has something to write.
     pub(crate) listed: bool,
+    /// It had a request before it was shown: only what v0.5 says shows it from then on, a Keepalive does not.
+    pub(crate) asked: bool,
     /// It chose its name: what it has is no guest's.
     pub(crate) named_itself: bool,
     /// The peer ended its direction: once `kept` has no whole frame, it leaves.
@@ -251,6 +253,7 @@ impl Connection {
             dialect,
             rights: peer.rights,
             listed: false,
+            asked: false,
             named_itself: false,
             ended: false,
             pause: Pause::No,

@@ -24,8 +24,14 @@ impl Hub {
     pub(crate) fn decide(&mut self, id: ConnId, command: Command<'_>, out: &mut Outbox) {
         let is_v1 = matches!(command, Command::Request { .. } | Command::BadRequest { .. });
         let connection = self.connections.known(id);
-        if connection.phase == Phase::Native && connection.nick.is_none() && !is_v1 {
-            self.introduce(id, out);
+        if connection.phase == Phase::Native && connection.nick.is_none() {
+            // Who asked and was refused may ask again, and gives signs of life until then.
+            let is_silent = command == Command::Keepalive && connection.asked;
+            if is_v1 {
+                connection.asked = true;
+            } else if !is_silent {
+                self.introduce(id, out);
+            }
         }
         if says_something(&command) {
             self.connections.known(id).last_said = self.now;
@@ -108,7 +114,6 @@ impl Hub {
         let connection = self.connections.known(id);
         let before = connection.nick.replace(nick.clone());
         let before = before.expect("who is shown has a name");
-        connection.named = now;
         connection.named_itself = true;
         self.names.release(&before, id);
         let taken = self.names.take(nick, id);
@@ -116,6 +121,7 @@ impl Hub {
         if before == *nick {
             return true;
         }
+        self.connections.known(id).named = now;
         self.charge_nick_change(id);
         out.notice(Notice::Named { id, nick: nick.clone() });
         let rooms = self.connections.known(id).rooms.clone();
