@@ -263,6 +263,26 @@ fn where_nobody_listens_or_something_else_does_it_is_said() {
     assert!(stderr.contains("in use"), "{stderr}");
 }
 
+#[test]
+fn who_looks_for_a_daemon_takes_no_listener_for_one() {
+    let words: [&[&str]; 4] = [
+        &["send", "lobby", "x"],
+        &["tail", "lobby"],
+        &["meet"],
+        &["chat", "--plain", "--timeout", "200ms"],
+    ];
+    for words in words {
+        // One for each: a listener who has a caller is busy.
+        let bob = Listener::start(&[]);
+        let mut command = Command::new(binaries::chatctl());
+        command.args(["-s", &format!("tcp://{}", bob.address), "--as", "ada"]).args(words);
+        let done = program::run(command.stdin(Stdio::piped()), b"important\n");
+        let stderr = String::from_utf8(done.stderr).unwrap();
+        assert!(!done.status.success(), "{words:?}: {stderr}");
+        assert!(stderr.contains("somebody who waits for a call"), "{words:?}: {stderr}");
+    }
+}
+
 /// A program whose keyboard is a terminal, and that prints there, too.
 struct Person {
     program: std::process::Child,

@@ -31,6 +31,27 @@ const STEP_BYTES_MAX: usize = 1 << 20;
 
 const _: () = assert!(READ_BYTES_MAX <= STEP_BYTES_MAX);
 
+/// What a request was.
+#[derive(Clone, Copy, Debug)]
+enum Asked {
+    Hello,
+    Other,
+}
+
+impl Asked {
+    /// A reply, if it is one that a daemon gives: who waits for a one-to-one call answers a `hello`, too.
+    fn checked(self, reply: Fields) -> Result<Fields, Refusal> {
+        match self {
+            Self::Hello if !reply.contains_key("server") => Err(Refusal {
+                code: "bad_request".to_owned(),
+                message: "no daemon answers there, but somebody who waits for a call: 'chatctl talk HOST:PORT' talks with them".to_owned(),
+                retry_after: None,
+            }),
+            Self::Hello | Self::Other => Ok(reply),
+        }
+    }
+}
+
 /// What a step brought.
 #[derive(Debug, PartialEq)]
 pub enum Happening {
@@ -58,7 +79,7 @@ pub struct Client {
     inbox: Vec<u8>,
     scanned: usize,
     outbox: Vec<u8>,
-    outstanding: Outstanding<()>,
+    outstanding: Outstanding<Asked>,
     happened: VecDeque<Happening>,
     ids: u64,
     lost: bool,
@@ -106,7 +127,8 @@ impl Client {
 
     /// Asks under this id. An id that still waits for its reply is our own bug.
     pub fn ask_as(&mut self, id: &str, request: &str, mut fields: Fields, deadline: Now) {
-        let fresh = self.outstanding.asked(id, (), deadline);
+        let what = if request == "hello" { Asked::Hello } else { Asked::Other };
+        let fresh = self.outstanding.asked(id, what, deadline);
         assert!(fresh.is_ok(), "a request id is used once at a time");
         fields.insert("request".to_owned(), Value::from(request));
         fields.insert("id".to_owned(), Value::from(id));
@@ -206,7 +228,7 @@ impl Client {
 
     /// Ends the waiting of every request whose deadline has passed.
     pub fn expire(&mut self, now: Now) {
-        while let Some((id, ())) = self.outstanding.expired(now) {
+        while let Some((id, _)) = self.outstanding.expired(now) {
             self.happened.push_back(Happening::TimedOut(id));
         }
     }
@@ -329,7 +351,8 @@ impl Client {
                 }
                 Incoming::Reply { id: None, outcome: Ok(_) } | Incoming::Nothing => {}
                 Incoming::Reply { id: Some(id), outcome } => {
-                    if self.outstanding.answered(&id).is_some() {
+                    if let Some(asked) = self.outstanding.answered(&id) {
+                        let outcome = outcome.and_then(|reply| asked.checked(reply));
                         self.happened.push_back(Happening::Replied(id, outcome));
                     }
                 }
@@ -341,7 +364,7 @@ impl Client {
         assert!(!self.lost, "a connection is lost once");
         self.lost = true;
         self.outbox.clear();
-        let unanswered = self.outstanding.abandon().into_iter().map(|(id, ())| id).collect();
+        let unanswered = self.outstanding.abandon().into_iter().map(|(id, _)| id).collect();
         self.happened.push_back(Happening::Lost { reason, unanswered });
         assert!(self.outstanding.is_empty(), "nothing waits on a lost connection");
     }
