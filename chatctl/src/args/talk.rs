@@ -40,8 +40,8 @@ pub struct Talk {
   chatctl meet alice > report.pdf        take what alice gives
   chatctl -s tcp://chat.example meet --as alice --direct bob < a > b   exchange files, past the server
   chatctl meet --turns                   one writes, then the other",
-    after_help = "Two who meet are in a talk: what comes on stdin goes to the other's stdout, byte for byte, until both have come to their ends \\
-and all is acknowledged; then both end with 0. A talk that ends before is status 1. Nothing is stored, and nobody else hears it. \\
+    after_help = "Two who meet are in a talk: what comes on stdin goes to the other's stdout, byte for byte, until both have come to their ends \
+and all is acknowledged; then both end with 0. A talk that ends before is status 1. Nothing is stored, and nobody else hears it. \
 Over a network you take a name: --as, or your login name."
 )]
 pub struct Meet {
