@@ -116,6 +116,7 @@ fn chatting(ada: &Pane<'_>, bob: &Pane<'_>) {
     bob.sees("Bob> Ada:");
     bob.enters("you are wanted");
     ada.sees("2!");
+    ada.rings();
     ada.presses(&["M-a"]);
     ada.sees("#ops (2)");
     ada.sees(" new \u{2500}");

@@ -134,6 +134,12 @@ impl Pane<'_> {
         shown.lines().map(|row| row.trim_end().to_owned()).collect()
     }
 
+    /// Waits until its bell has rung.
+    pub fn rings(&self) {
+        let rung = |_: &[String]| self.fact("window_bell_flag") == "1";
+        self.until("its bell never rings", rung);
+    }
+
     /// What tmux knows of it: `pane_title`, `pane_tty`.
     pub fn fact(&self, name: &str) -> String {
         let fact = self.asks(&["display-message", "-p", "-t", &self.name, &format!("#{{{name}}}")]);

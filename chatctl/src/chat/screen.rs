@@ -223,6 +223,12 @@ fn area() -> Result<Rect, Failure> {
     Ok(Rect::new(0, 0, width.min(SCREEN_SIDE_MAX), height.min(SCREEN_SIDE_MAX)))
 }
 
+/// Whether the bell rings for something that means us, in the view that is seen or in another one.
+fn rings(is_seen: bool, typed: Option<Now>, now: Now) -> bool {
+    let is_present = typed.is_some_and(|typed| now.since(typed) < PRESENT_SPAN);
+    !(is_seen && is_present)
+}
+
 fn failed(error: &io::Error) -> Failure {
     Failure::new(Exit::Refused, "terminal", format!("the terminal: {error}"))
 }
@@ -243,9 +249,8 @@ impl Front for Screen<'_> {
         match news {
             News::Returned { view, text } => self.sight.give_back(view, text),
             News::Mention(view) => {
-                let now = clock::now();
-                let is_present = self.typed.is_some_and(|typed| now.since(typed) < PRESENT_SPAN);
-                self.is_called |= !is_present || view != model.views().focus();
+                let is_seen = view == model.views().focus();
+                self.is_called |= rings(is_seen, self.typed, clock::now());
             }
             News::Entry { .. } | News::Mark { .. } | News::Older { .. } | News::Connection(_) => {}
         }

@@ -3,7 +3,9 @@
 use super::Stage;
 use crate::chat::command::{self, Names};
 use crate::chat::model::{Older, Phase, ViewName};
+use crate::chat::screen::rings;
 use crate::chat::screen::sight::Deed;
+use proto::Now;
 use serde_json::json;
 
 const SIZE: (u16, u16) = (80, 12);
@@ -213,6 +215,15 @@ fn the_daemon_is_called_at_once_where_it_is_away_and_never_hung_up_on() {
     stage.is_lost();
     stage.presses("\x12");
     assert_eq!(*stage.model.link().phase(), Phase::Calling);
+}
+
+#[test]
+fn the_bell_rings_for_whoever_may_not_be_looking() {
+    let at = |seconds: u64| Now::from_micros(seconds * 1_000_000);
+    assert!(rings(true, None, at(100)), "nobody has typed yet");
+    assert!(!rings(true, Some(at(41)), at(100)));
+    assert!(rings(true, Some(at(40)), at(100)), "they may have gone since");
+    assert!(rings(false, Some(at(100)), at(100)), "they look elsewhere");
 }
 
 #[test]
