@@ -170,7 +170,7 @@ pub(crate) struct Unfinished {
     pub(crate) bytes: NonZeroU32,
 }
 
-/// What a v1 connection said of itself.
+/// What a v1 connection said of itself. Over TCP it is there from the first request on, also where that was refused.
 #[derive(Debug, Default)]
 pub(crate) struct Client {
     /// What the client calls itself.
@@ -188,8 +188,6 @@ pub(crate) struct Connection {
     pub(crate) rights: Rights,
     /// It is on the list of those to be flushed, or the caller knows that it has something to write.
     pub(crate) listed: bool,
-    /// It had a request before it was shown: only what v0.5 says shows it from then on, a Keepalive does not.
-    pub(crate) asked: bool,
     /// It chose its name: what it has is no guest's.
     pub(crate) named_itself: bool,
     /// The peer ended its direction: once `kept` has no whole frame, it leaves.
@@ -253,7 +251,6 @@ impl Connection {
             dialect,
             rights: peer.rights,
             listed: false,
-            asked: false,
             named_itself: false,
             ended: false,
             pause: Pause::No,

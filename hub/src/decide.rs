@@ -26,9 +26,9 @@ impl Hub {
         let connection = self.connections.known(id);
         if connection.phase == Phase::Native && connection.nick.is_none() {
             // Who asked and was refused may ask again, and gives signs of life until then.
-            let is_silent = command == Command::Keepalive && connection.asked;
+            let is_silent = command == Command::Keepalive && connection.client.is_some();
             if is_v1 {
-                connection.asked = true;
+                connection.client.get_or_insert_default();
             } else if !is_silent {
                 self.introduce(id, out);
             }
