@@ -173,11 +173,11 @@ impl Hub {
     /// Refuses what is for somebody who is not the peer any more: what was on its way when a talk ended is not the next peer's.
     fn is_peer(&self, id: ConnId, named: Option<&Nick>) -> Result<(), Error> {
         let (Some(named), Some(peer)) = (named, self.talks.peer(id)) else { return Ok(()) };
-        let peer = self.talker_name(peer);
-        if peer.key() == named.key() {
+        let name = self.talker_name(peer);
+        if name.key() == named.key() || self.talks.was_called(peer, named) {
             return Ok(());
         }
-        let text = format!("Your peer is `{peer}`, not `{named}`; nothing was delivered.");
+        let text = format!("Your peer is `{name}`, not `{named}`; nothing was delivered.");
         Err(Error::new(ErrorCode::NotInTalk, text))
     }
 

@@ -77,6 +77,9 @@ impl Hub {
         }
         let talker = self.talks.talkers.get_mut(&id).expect("who enters a state is a talker");
         talker.state = state;
+        if talker.peer != peer {
+            talker.former = None;
+        }
         talker.peer = peer.filter(|_| state.has_peer());
         talker.entered = self.now;
         assert_eq!(talker.peer.is_some(), state.has_peer(), "who has found somebody knows whom");
@@ -97,6 +100,7 @@ impl Hub {
             wish,
             since: self.now,
             place,
+            former: None,
             entered: self.now,
             timer: None,
         };
@@ -274,6 +278,8 @@ impl Hub {
             self.talks.unsettled.push_back(id);
         }
         let Some(peer) = self.talks.peer(id) else { return };
+        let talker = self.talks.talkers.get_mut(&id).expect("who has a peer is a talker");
+        talker.former = Some(before.clone());
         let nick = self.connections.known(id).nick.clone().expect("who was renamed has a name");
         let (nick, new_nick) = (before.as_str(), nick.as_str());
         let mut bytes = Vec::new();

@@ -34,6 +34,8 @@ pub(crate) struct Talker {
     state: State,
     /// Whom it has found.
     peer: Option<ConnId>,
+    /// What it was called before, as long as that peer knew it under that name: what is on its way may call it so.
+    former: Option<Nick>,
     wish: Wish,
     /// Since when it waits in its place, or waited there.
     since: Now,
@@ -72,6 +74,12 @@ impl Talks {
     /// Whom a connection has found.
     pub(crate) fn peer(&self, id: ConnId) -> Option<ConnId> {
         self.talkers.get(&id)?.peer
+    }
+
+    /// Whether somebody's peer knew it under this name, before it took another one.
+    pub(crate) fn was_called(&self, id: ConnId, nick: &Nick) -> bool {
+        let former = self.talkers.get(&id).and_then(|talker| talker.former.as_ref());
+        former.is_some_and(|former| former.key() == nick.key())
     }
 
     /// A connection and its peer, as they stand.
