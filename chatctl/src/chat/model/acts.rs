@@ -102,7 +102,7 @@ impl Model {
         match &view {
             ViewName::Room(room) if self.rooms.contains_key(room) => {
                 let room = room.clone();
-                self.unwant_room(&room);
+                self.unwant_room(at, &room);
                 if self.link.is_up() {
                     self.ask(at, "leave", of_room(&room), Asked::Quiet);
                 }

@@ -99,10 +99,14 @@ impl Outgoing {
         self.held = None;
     }
 
-    /// Nobody sees any more what becomes of a room's messages; those that are not under way are given up.
-    pub(super) fn forget_room(&mut self, room: &str) {
+    /// Takes a room's messages that are not under way.
+    pub(super) fn take_waiting(&mut self, room: &str) -> Vec<Unsent> {
         let is_of = |to: &To| matches!(to, To::Room(name) if name == room);
-        self.unsent.retain(|message| message.asked.is_some() || !is_of(&message.to));
+        let (waiting, kept) = std::mem::take(&mut self.unsent)
+            .into_iter()
+            .partition(|message| message.asked.is_none() && is_of(&message.to));
+        self.unsent = kept;
+        Vec::from_iter::<VecDeque<Unsent>>(waiting)
     }
 
     fn under_way(&self) -> usize {

@@ -167,7 +167,7 @@ impl Model {
         }
         let text = format!("#{room} cannot be joined: {}", refusal.message);
         if self.rooms.contains_key(room) {
-            self.unwant_room(room);
+            self.unwant_room(at, room);
         }
         self.note(at, text);
     }

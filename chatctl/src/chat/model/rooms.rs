@@ -164,12 +164,17 @@ impl Model {
         self.views.see(&name);
     }
 
-    /// A room is not wanted any more.
-    pub(super) fn unwant_room(&mut self, room: &str) {
+    /// A room is not wanted any more. What waited for it is told with its text: its view is gone, and the text with it.
+    pub(super) fn unwant_room(&mut self, at: Moment, room: &str) {
         let known = self.rooms.remove(room);
         assert!(known.is_some(), "what is not wanted any more was wanted");
-        self.views.close(&ViewName::Room(room.to_owned()));
-        self.outgoing.forget_room(room);
+        let view = ViewName::Room(room.to_owned());
+        self.views.close(&view);
+        for message in self.outgoing.take_waiting(room) {
+            let text = String::from_utf8_lossy(&message.content);
+            self.note(at, format!("not sent to #{room}: {text}"));
+            self.give_back(&view, &message.content);
+        }
     }
 
     pub(super) fn ask_join(&mut self, at: Moment, room: &str) {

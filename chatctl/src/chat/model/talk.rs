@@ -232,7 +232,8 @@ impl Model {
             return self.note(at, "you wait for no talk");
         }
         if self.link.is_up() {
-            self.ask(at, "unbridge", Fields::new(), Asked::Quiet);
+            // The other side may have opened the talk meanwhile: that one is ended, too.
+            self.ask(at, "hangup", Fields::new(), Asked::Quiet);
         }
         self.note(at, "you wait for no talk any more");
     }

@@ -121,6 +121,18 @@ fn a_room_that_is_left_is_not_joined_again() {
 }
 
 #[test]
+fn what_was_for_a_room_that_cannot_be_joined_is_told_and_given_back() {
+    let mut scene = Scene::in_lobby(0);
+    scene.types("/join ops");
+    scene.types("for those in ops");
+    scene.refuses("join", "limit_reached");
+    assert_eq!(scene.returned(), ["for those in ops"]);
+    let lines = scene.lines(scene.model.views().focus());
+    assert!(lines.contains(&"-- not sent to #ops: for those in ops".to_owned()), "{lines:?}");
+    assert!(scene.has_not_asked("post") && scene.model.is_settled());
+}
+
+#[test]
 fn look_ups_are_answered_where_they_were_asked() {
     let mut scene = Scene::in_lobby(0);
     scene.types("/whois bob");

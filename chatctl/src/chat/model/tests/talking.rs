@@ -163,12 +163,13 @@ fn waiting_can_be_taken_back_and_names_who_is_waited_for() {
     scene.types("/unbridge");
     scene.event("talk_ready", json!({"peer": "Bob"}));
     assert_eq!(*scene.model.talk().state(), TalkState::Registered, "it crossed our word");
-    scene.replies("unbridge", json!({}));
+    scene.event("talk_started", json!({"peer": "Bob"}));
+    scene.replies("hangup", json!({}));
     scene.types("/bridge");
     scene.refuses("bridge", "no_nickname");
     assert!(scene.model.talk().wish().is_none());
     scene.types("/unbridge");
-    assert!(scene.has_not_asked("unbridge"));
+    assert!(scene.has_not_asked("hangup"));
 }
 
 #[test]
