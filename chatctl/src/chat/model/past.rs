@@ -5,7 +5,7 @@
 
 use super::entry::{Content, Mark, Message, What};
 use super::replies::Asked;
-use super::talk::{TalkState, Turn};
+use super::talk::{Again, TalkState, Turn};
 use super::{Model, Moment, Output, ViewName, with};
 use crate::client::{Event, Fields};
 use crate::direct::{self, End, Happening, Outcome};
@@ -265,6 +265,7 @@ impl Model {
         if *turn != Turn::Free {
             *turn = Turn::Yours;
         }
+        self.talk.heard();
         self.past(Past::Acknowledge(id.clone()));
         let content = Content::of(content);
         let (is_own, is_mention, mark) = (false, true, Mark::None);
@@ -282,7 +283,7 @@ impl Model {
         if let Some(wish) = &mut self.talk.wish {
             wish.direct = false;
         }
-        self.talk.again = Some(peer);
+        self.talk.again = Some(Again { peer, is_back: false });
         self.ask(at, "hangup", Fields::new(), Asked::Quiet);
         self.ask_bridge(at);
     }

@@ -51,6 +51,14 @@ pub enum TalkState {
     },
 }
 
+/// With whom a talk is to be open again.
+#[derive(Clone, Debug)]
+pub(super) struct Again {
+    pub(super) peer: String,
+    /// Something was heard of that one since: the talk is as any other.
+    pub(super) is_back: bool,
+}
+
 /// The talk, wished for and had.
 #[derive(Clone, Debug, Default)]
 pub struct Talk {
@@ -58,7 +66,7 @@ pub struct Talk {
     pub(super) state: TalkState,
     pub(super) way: Way,
     /// With whom a talk was open when the connection was lost: it is to be open again, whoever was wished for before.
-    pub(super) again: Option<String>,
+    pub(super) again: Option<Again>,
 }
 
 impl Talk {
@@ -94,6 +102,13 @@ impl Talk {
     pub(super) fn said(&mut self) {
         if let TalkState::Open { turn: turn @ Turn::Yours, .. } = &mut self.state {
             *turn = Turn::Theirs;
+        }
+    }
+
+    /// Something came from the peer.
+    pub(super) fn heard(&mut self) {
+        if let Some(again) = &mut self.again {
+            again.is_back = true;
         }
     }
 
@@ -191,7 +206,8 @@ impl Model {
     pub(super) fn ask_talk(&mut self, at: Moment, port: Option<u16>) {
         let Some(wish) = &self.talk.wish else { return };
         let mut fields = with(Fields::new(), "turns", wish.turns.word());
-        if let Some(peer) = self.talk.again.as_ref().or(wish.peer.as_ref()) {
+        if let Some(peer) = self.talk.again.as_ref().map(|again| &again.peer).or(wish.peer.as_ref())
+        {
             fields = with(fields, "peer", peer.as_str());
         }
         if let Some(port) = port {
@@ -203,7 +219,8 @@ impl Model {
     /// We wait: a peer who was there already is told of next.
     pub(super) fn bridged(&mut self, at: Moment, reply: &Fields) {
         let Some(wish) = &self.talk.wish else { return };
-        let peer = self.talk.again.as_ref().or(wish.peer.as_ref()).cloned();
+        let peer =
+            self.talk.again.as_ref().map(|again| &again.peer).or(wish.peer.as_ref()).cloned();
         let since = reply.get("since").and_then(Value::as_str);
         let since = since.and_then(|since| since.parse().ok()).unwrap_or(at.wall);
         self.talk.state = TalkState::Waiting { since, peer };
@@ -213,7 +230,7 @@ impl Model {
     pub(super) fn not_bridged(&mut self, at: Moment, refusal: &Refusal) {
         if let TalkState::Ready { peer } | TalkState::Open { peer, .. } = &self.talk.state {
             // A peer was found meanwhile; what is wished for is asked for when that one leaves.
-            self.talk.again = Some(peer.clone());
+            self.talk.again = Some(Again { peer: peer.clone(), is_back: true });
         } else if refusal.code != "shutting_down" {
             self.unwish_talk();
             self.note(at, format!("no talk: {}", refusal.message));
@@ -307,7 +324,8 @@ impl Model {
             self.note_in(at, &ViewName::Talk, text);
         }
         if let TalkState::Open { peer, .. } = state {
-            self.talk.again = Some(peer).filter(|_| self.talk.wish.is_some());
+            let again = Again { peer, is_back: false };
+            self.talk.again = Some(again).filter(|_| self.talk.wish.is_some());
         }
         self.take_back_said("the connection was lost; it may have arrived");
         assert_eq!(self.talk.state, TalkState::Registered, "no talk is had without a connection");

@@ -2,7 +2,7 @@
 
 use super::entry::{Content, Mark, Message, What};
 use super::replies::Asked;
-use super::talk::{TalkState, Turn, turn};
+use super::talk::{Again, TalkState, Turn, turn};
 use super::views::folded;
 use super::{Model, Moment, News, ViewName, time_of, with};
 use crate::client::{Event, Fields};
@@ -25,8 +25,11 @@ impl Model {
             }
             "talk_ready" => {
                 let peer = peer.unwrap_or_default();
-                let is_again =
-                    self.talk.again.as_ref().is_some_and(|again| folded(again) == folded(&peer));
+                let is_again = self
+                    .talk
+                    .again
+                    .as_ref()
+                    .is_some_and(|again| folded(&again.peer) == folded(&peer));
                 self.talk.state = TalkState::Ready { peer: peer.clone() };
                 self.tell_talk(at);
                 self.find_way(at, event, &peer);
@@ -60,6 +63,7 @@ impl Model {
         let from = event.text("from").unwrap_or("?").to_owned();
         let id = event.text("message_id").unwrap_or_default().to_owned();
         self.talk.set_turn(turn(&event.fields));
+        self.talk.heard();
         self.views.open(&ViewName::Talk, "talk");
         let content = proto::client::content(&event.fields).unwrap_or_default();
         let message = Message {
@@ -98,9 +102,12 @@ impl Model {
         self.note_in(at, &ViewName::Talk, text);
         self.take_back_said("the talk ended before it was sent");
         if let Some(wish) = &self.talk.wish {
-            let peer = wish.peer.clone();
-            self.talk.state = TalkState::Waiting { since: at.wall, peer };
-            if self.talk.again.take().is_some() {
+            // The server may have paired us with what it did not know yet to be gone: that was not what was wished for.
+            let is_missed = |again: &mut Again| reason == "gone" && !again.is_back;
+            let found = self.talk.again.take_if(|again| !is_missed(again));
+            let peer = self.talk.again.as_ref().map(|again| &again.peer).or(wish.peer.as_ref());
+            self.talk.state = TalkState::Waiting { since: at.wall, peer: peer.cloned() };
+            if found.is_some() {
                 // The server still waits for the one alone with whom the talk was to be open again.
                 self.ask_bridge(at);
             }

@@ -193,3 +193,26 @@ fn a_lost_server_ends_it_and_it_is_wished_for_again() {
     let bridge = scene.take("bridge");
     assert_eq!((&bridge.fields["peer"], &bridge.fields["direct"]), (&json!("bob"), &json!(4000)));
 }
+
+#[test]
+fn whoever_the_server_does_not_know_yet_to_be_gone_is_waited_for_all_the_same() {
+    let mut scene = talking();
+    scene.talks(Happening::Ended(End::Silent));
+    scene.replies("hangup", json!({}));
+    assert_eq!(scene.replies("bridge", json!({"since": SINCE})).fields["peer"], "bob");
+    // The server has both still: they are found, and the talk is open.
+    scene.finds(None);
+    scene.replies("chat", json!({"peer": "bob", "turn": null, "direct": false}));
+    scene.event("talk_started", json!({"peer": "bob"}));
+    scene.event("talk_ended", json!({"peer": "bob", "reason": "gone"}));
+    scene.event("talk_waiting", json!({"since": SINCE, "peer": "bob"}));
+    assert!(scene.has_not_asked("bridge"), "the server waits for the same one as we do");
+    assert_eq!(scene.model.talk().words(), "waiting for bob");
+    // Once they were heard again, a later end is as any other: who comes next is welcome.
+    scene.finds(None);
+    scene.replies("chat", json!({"peer": "bob", "turn": null, "direct": false}));
+    scene.event("talk_started", json!({"peer": "bob"}));
+    scene.event("talk_message", json!({"from": "bob", "message_id": "m", "text": "here"}));
+    scene.event("talk_ended", json!({"peer": "bob", "reason": "gone"}));
+    assert!(scene.take("bridge").fields.get("peer").is_none());
+}
