@@ -83,6 +83,8 @@ impl State {
 pub struct Side {
     state: State,
     peer: String,
+    /// What the peer was called before, as long as it is the peer.
+    former: String,
     wish: Wish,
     /// It was told an address of its peer.
     has_address: bool,
@@ -96,7 +98,7 @@ pub struct Side {
 impl Side {
     /// Whether somebody is meant who is not the peer.
     fn is_another(&self, to: Option<&String>) -> bool {
-        to.is_some_and(|to| !same(to, &self.peer))
+        to.is_some_and(|to| !same(to, &self.peer) && !same(to, &self.former))
     }
 }
 
@@ -397,6 +399,7 @@ pub fn event(client: &mut Client, value: &Value, oracle: &mut Oracle) {
             assert!(wished && side.wish.wants(peer), "#{no} wanted {:?}: {value}", side.wish);
             side.has_address = value.get("address").is_some();
             (side.state, side.opens, side.peer) = (State::Ready { turns }, false, peer.to_owned());
+            side.former.clear();
             oracle.reach("talk", if side.wish.peer.is_some() { "found by name" } else { "found" });
         }
         ("talk_started", State::Ready { turns }) => {
@@ -445,7 +448,7 @@ pub fn event(client: &mut Client, value: &Value, oracle: &mut Oracle) {
         }
         ("renamed", State::Ready { .. } | State::Open { .. }) => {
             assert_eq!(text(value, "nick"), side.peer, "#{no} {value}");
-            text(value, "new_nick").clone_into(&mut side.peer);
+            side.former = std::mem::replace(&mut side.peer, text(value, "new_nick").to_owned());
             oracle.reach("talk", "renamed");
         }
         _ => fail(),
