@@ -15,8 +15,9 @@ use hub::Peer;
 use mio::event::Source;
 use mio::net::UnixListener;
 use nix::fcntl::{Flock, FlockArg};
-use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, setsockopt, sockopt};
-use nix::sys::socket::{bind, listen, socket};
+use nix::sys::socket::{
+    AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, setsockopt, socket, sockopt,
+};
 use nix::unistd::Uid;
 
 use crate::callers::Callers;

@@ -349,10 +349,7 @@ impl Reader {
         if range.is_empty() {
             return Ok(false);
         }
-        let direction = match fetch.order {
-            Order::Forward => "ASC",
-            Order::Backward => "DESC",
-        };
+        let direction = direction(fetch.order);
         let mut statement = self.connection.prepare_cached(&format!(
             "SELECT {COLUMNS} FROM messages WHERE key BETWEEN ?1 AND ?2 ORDER BY key {direction}"
         ))?;
@@ -385,10 +382,7 @@ impl Reader {
         if range.is_empty() {
             return Ok(false);
         }
-        let direction = match fetch.order {
-            Order::Forward => "ASC",
-            Order::Backward => "DESC",
-        };
+        let direction = direction(fetch.order);
         let mut found = self.connection.prepare_cached(&format!(
             "SELECT rowid FROM words WHERE rowid BETWEEN ?1 AND ?2 AND words MATCH ?4
              ORDER BY rowid {direction}"
@@ -418,6 +412,14 @@ impl Reader {
             }
         }
         Ok(false)
+    }
+}
+
+/// The order of keys, in SQL.
+const fn direction(order: Order) -> &'static str {
+    match order {
+        Order::Forward => "ASC",
+        Order::Backward => "DESC",
     }
 }
 

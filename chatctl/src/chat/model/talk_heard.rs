@@ -2,7 +2,7 @@
 
 use super::entry::{Content, Mark, Message, What};
 use super::replies::Asked;
-use super::talk::{Again, TalkState, Turn, turn};
+use super::talk::{TalkState, Turn, turn};
 use super::views::folded;
 use super::{Model, Moment, News, ViewName, time_of, with};
 use crate::client::{Event, Fields};
@@ -103,8 +103,7 @@ impl Model {
         self.take_back_said("the talk ended before it was sent");
         if let Some(wish) = &self.talk.wish {
             // The server may have paired us with what it did not know yet to be gone: that was not what was wished for.
-            let is_missed = |again: &mut Again| reason == "gone" && !again.is_back;
-            let found = self.talk.again.take_if(|again| !is_missed(again));
+            let found = self.talk.again.take_if(|again| again.is_back || reason != "gone");
             let peer = self.talk.again.as_ref().map(|again| &again.peer).or(wish.peer.as_ref());
             self.talk.state = TalkState::Waiting { since: at.wall, peer: peer.cloned() };
             if found.is_some() {
