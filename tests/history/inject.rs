@@ -2,14 +2,12 @@
 //! acknowledged is lost, nothing doubled, whatever the daemon made of it.
 
 use std::path::PathBuf;
-use std::process::Command;
 use std::sync::Arc;
 
 use nix::sys::signal::Signal;
-use tests::left_out;
 
 use crate::crowd::Crowd;
-use crate::scene::{Home, Scene};
+use crate::scene::{Home, Scene, can_trace};
 
 /// How many talk.
 const CLIENTS: usize = 4;
@@ -82,8 +80,7 @@ impl Try<'_> {
 
 /// Lets each of these calls fail once, and looks at everything at the end.
 fn injected(name: &str, calls: &str, error: &str) {
-    if !Command::new("strace").arg("-V").output().is_ok_and(|done| done.status.success()) {
-        left_out(&format!("inject::{name}: needs strace (Debian package strace)"));
+    if !can_trace(&format!("inject::{name}")) {
         return;
     }
     let home = Home::new("sync");

@@ -2,17 +2,27 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use tests::checker::{self, Deliver, History, NEMESIS, Op, Record, Report};
-use tests::{Daemon, Folder, Setup};
+use tests::{Daemon, Folder, Setup, left_out};
 
 use crate::wire::Way;
 
 /// How long anything of a whole run may take.
 const RUN_WAIT: Duration = Duration::from_mins(1);
+
+/// Whether a daemon can be run under `strace` here; where it cannot, it is said of which test that is.
+pub(crate) fn can_trace(test: &str) -> bool {
+    let can = Command::new("strace").arg("-V").output().is_ok_and(|done| done.status.success());
+    if !can {
+        left_out(&format!("{test}: needs strace (Debian package strace)"));
+    }
+    can
+}
 
 /// Where a daemon keeps its history, and how.
 #[derive(Debug)]
