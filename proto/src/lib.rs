@@ -21,6 +21,7 @@ pub mod docs;
 pub mod encode;
 mod fault;
 pub mod fields;
+pub mod http;
 mod names;
 pub mod native;
 mod network;
