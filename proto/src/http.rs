@@ -1,14 +1,19 @@
-//! HTTP/1.1 without sockets (RFC 9110, RFC 9112): [`Reader`] takes requests from bytes, [`Response`] makes bytes.
+//! HTTP/1.1 without sockets (RFC 9110, RFC 9112): [`Reader`] takes requests from bytes, [`Response`] makes bytes, [`routes`] says what
+//! a request asks for and [`origin`] whether a page may ask it.
 //!
 //! What is done for a request is decided by whoever drives this; nothing here knows rooms, and time is an argument.
 
 mod chunked;
 pub mod etag;
+pub mod events;
 mod fault;
+pub mod forwarded;
 mod head;
 mod lines;
+pub mod origin;
 mod reader;
 pub mod response;
+pub mod routes;
 mod status;
 mod target;
 
@@ -17,5 +22,6 @@ pub use fault::HttpFault;
 pub use head::{BodyLength, Fields, Head, Method, Version};
 pub use reader::{HEAD_BYTES_MAX, Item, Reader, Step};
 pub use response::{Content, Manner, Response};
+pub use routes::{Refusal, Route, Site, route};
 pub use status::Status;
 pub use target::{Authority, Target, decode};

@@ -25,6 +25,7 @@ pub mod http;
 mod names;
 pub mod native;
 mod network;
+pub mod proxy;
 pub mod reply;
 mod request;
 pub mod requests;
