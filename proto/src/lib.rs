@@ -32,6 +32,7 @@ pub mod requests;
 mod session;
 mod time;
 pub mod vocabulary;
+pub mod ws;
 
 pub use charset::Charset;
 pub use command::{Command, Guid, MessageId, REQUEST_ID_BYTES_MAX, RequestId, Seq};
