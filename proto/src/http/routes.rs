@@ -46,6 +46,13 @@ pub enum Route<'a> {
     },
     /// Past messages of a room.
     History(Past),
+    /// What one message of a room carries, as it was posted.
+    Message {
+        /// Which room.
+        room: RoomName,
+        /// Its place in the room's order.
+        seq: Seq,
+    },
     /// What is said in a room from now on, or from a message on.
     Events {
         /// Which room.
@@ -124,6 +131,7 @@ impl Route<'_> {
             | Self::Echo
             | Self::Post { .. }
             | Self::History(_)
+            | Self::Message { .. }
             | Self::Events { .. }
             | Self::Rooms
             | Self::Stats
@@ -169,6 +177,14 @@ pub fn route<'a>(head: &Head<'a>, site: &Site<'a>) -> Result<Route<'a>, Refusal>
                 past(room, query.unwrap_or_default()).map(Route::History)
             })
         }
+        ("api", (Some("rooms"), Some(name), Some("messages"), Some(seq)))
+            if segments.next().is_none() && is_digits(seq) =>
+        {
+            only(method, READ, || {
+                let wrong = |_| bad("The message's sequence number is too large.".into());
+                Ok(Route::Message { room: room(name)?, seq: Seq(seq.parse().map_err(wrong)?) })
+            })
+        }
         ("api", (Some("rooms"), Some(name), Some("events"), None)) => {
             only(method, GET_ONLY, || {
                 let past = past(room(name)?, query.unwrap_or_default())?;
@@ -211,6 +227,10 @@ fn only<'a>(
 
 fn bad(message: String) -> Refusal {
     Refusal::new(Status::BadRequest, message)
+}
+
+fn is_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn room(segment: &str) -> Result<RoomName, Refusal> {

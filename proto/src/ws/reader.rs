@@ -14,6 +14,7 @@ use super::fault::WsFault;
 use super::frame::{CONTROL_BYTES_MAX, FIN, LENGTH_16, LENGTH_64, MASKED, Opcode};
 use super::mask::Mask;
 use super::utf8::Utf8;
+use crate::session::WireLimits;
 
 /// Which side reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +32,16 @@ pub struct Limits {
     pub message: usize,
     /// The most frames of a message.
     pub fragments: u32,
+}
+
+/// The most frames of a message of the chat: clients send one, and who cuts a message at all does so by buffers of some KiB.
+const FRAGMENTS_MAX: u32 = 64;
+
+impl Limits {
+    /// The chat's limits: a message is as long as a JSON line may be.
+    pub const fn of(wire: WireLimits) -> Self {
+        Self { message: wire.line(), fragments: FRAGMENTS_MAX }
+    }
 }
 
 /// What a message is.

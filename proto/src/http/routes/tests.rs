@@ -40,6 +40,7 @@ fn each_path_has_its_route() {
         ("GET /healthz", "Health"),
         ("POST /api/rooms/Ops/messages", "Post { room: RoomName(\"ops\") }"),
         ("POST /api/rooms/%23ops/messages", "Post { room: RoomName(\"ops\") }"),
+        ("GET /api/rooms/ops/messages/7", "Message { room: RoomName(\"ops\"), seq: Seq(7) }"),
         ("OPTIONS *", "Options { allow: \"GET, HEAD, POST, OPTIONS\" }"),
         ("OPTIONS /ws", "Options { allow: \"GET, OPTIONS\" }"),
     ] {
@@ -58,7 +59,9 @@ fn what_is_not_there_is_said_so() {
         "GET /api/rooms/",
         "GET /api/rooms/ops",
         "GET /api/rooms/ops/messages/",
-        "GET /api/rooms/ops/messages/1",
+        "GET /api/rooms/ops/messages/1/2",
+        "GET /api/rooms/ops/messages/+1",
+        "GET /api/rooms/ops/messages/x",
         "GET /ws/",
         "GET /api/../metrics",
         "GET /./metrics",
@@ -74,6 +77,7 @@ fn what_is_not_there_is_said_so() {
 #[test]
 fn methods_that_are_not_there_are_answered_with_those_that_are() {
     for (line, answer) in [
+        ("POST /api/rooms/ops/messages/7", "405 Allow: GET, HEAD, OPTIONS"),
         ("POST /", "405 Allow: GET, HEAD, OPTIONS"),
         ("DELETE /api/rooms/ops/messages", "405 Allow: GET, HEAD, POST, OPTIONS"),
         ("PUT /api/rooms/ops/messages", "405 Allow: GET, HEAD, POST, OPTIONS"),
