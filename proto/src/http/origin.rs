@@ -51,14 +51,17 @@ pub fn check<'a>(
         );
         return Err(forbidden(message));
     }
+    let origin = head.fields.text("origin");
+    if let Ok(Some(origin)) = origin
+        && allowed.origins.contains(&origin)
+    {
+        return Ok(Passed::Listed(origin));
+    }
     if !guarded {
         return Ok(Passed::Own);
     }
     let repeated = |_| forbidden("The request's Origin or Sec-Fetch-Site cannot be read.");
-    let origin = head.fields.text("origin").map_err(repeated)?;
-    if let Some(origin) = origin.filter(|origin| allowed.origins.contains(origin)) {
-        return Ok(Passed::Listed(origin));
-    }
+    let origin = origin.map_err(repeated)?;
     let site = head.fields.text("sec-fetch-site").map_err(repeated)?;
     if !matches!(site, None | Some("same-origin" | "none")) {
         return Err(foreign());
@@ -223,6 +226,11 @@ mod tests {
         let fields =
             "Host: chat.example\r\nOrigin: https://friend.example\r\nSec-Fetch-Site: cross-site";
         assert_eq!(guarded(fields), Some("listed"));
+        assert_eq!(
+            asked(fields, false, &ALLOWED),
+            Some("listed"),
+            "before it asks, it asks for OPTIONS"
+        );
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! How a connection is closed: the codes (RFC 6455, section 7.4), and what a close frame says (section 5.5.1).
 
 use super::fault::WsFault;
-use super::reader::Control;
+use super::item::Control;
 use super::utf8::Utf8;
 
 /// A code that may be sent.

@@ -3,7 +3,8 @@
 use alloc::vec::Vec;
 
 use super::frame::{close, frame, pong};
-use super::reader::{Item, Limits};
+use super::item::Item;
+use super::reader::Limits;
 use super::{CloseCode, Opcode};
 
 /// The echo's limits: suites send messages of 16 MiB, and cut 4 MiB into 65,536 frames.
