@@ -62,6 +62,61 @@ fn nearly_right() -> impl Strategy<Value = Vec<u8>> {
         })
 }
 
+/// Pieces of requests, some with a byte changed.
+fn nearly_http() -> impl Strategy<Value = Vec<u8>> {
+    let piece = prop::sample::select(vec![
+        "GET / HTTP/1.1\r\nHost: h\r\n",
+        "POST /api/rooms/ops/messages HTTP/1.1\r\nHost: localhost\r\n",
+        "GET /api/rooms/%23ops/messages?after=1&limit=2 HTTP/1.1\r\nHost: [::1]:80\r\n",
+        "Content-Length: 3\r\n",
+        "Content-Length: 3\r\n\r\nabc",
+        "Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n",
+        "1;x=y\r\nc\r\n",
+        "0\r\n\r\n",
+        "Origin: http://localhost\r\nSec-Fetch-Site: same-origin\r\n",
+        "X-Forwarded-For: 1.2.3.4, 10.0.0.2\r\n",
+        "Idempotency-Key: \"a\"\r\n",
+        "Connection: close\r\n",
+        "Upgrade: websocket\r\nConnection: Upgrade\r\n",
+        "\r\n",
+        "\r\n\r\n",
+        "\n",
+    ]);
+    let change = prop::option::weighted(0.1, (any::<u16>(), any::<u8>()));
+    prop::collection::vec((piece, change), 0..12).prop_map(|pieces| {
+        let mut bytes = Vec::new();
+        for (piece, change) in pieces {
+            bytes.extend_from_slice(piece.as_bytes());
+            if let Some((at, byte)) = change {
+                let at = usize::from(at) % bytes.len();
+                bytes[at] = byte;
+            }
+        }
+        bytes
+    })
+}
+
+/// Masked frames of any kind, most of them as they should be.
+fn nearly_frames() -> impl Strategy<Value = Vec<u8>> {
+    let first = prop_oneof![
+        9 => prop::sample::select(vec![0x81, 0x82, 0x01, 0x02, 0x00, 0x80, 0x89, 0x8a]),
+        1 => any::<u8>(),
+    ];
+    let body = prop_oneof![
+        "\\PC{0,40}".prop_map(String::into_bytes),
+        prop::collection::vec(any::<u8>(), 0..130)
+    ];
+    prop::collection::vec((first, body, any::<[u8; 4]>()), 0..8).prop_map(|frames| {
+        let mut bytes = Vec::new();
+        for (first, body, mask) in frames {
+            let at = bytes.len();
+            proto::ws::masked_frame(proto::ws::Opcode::Binary, &body, mask, &mut bytes);
+            bytes[at] = first;
+        }
+        bytes
+    })
+}
+
 /// How many samples each property takes: `PROPTEST_CASES`, or enough for every run of the tests.
 fn samples() -> ProptestConfig {
     let cases = std::env::var("PROPTEST_CASES").map_or(4_096, |cases| cases.parse().unwrap());
@@ -84,6 +139,16 @@ proptest! {
     #[test]
     fn any_chunking_gives_a_client_the_same(bytes in nearly_right()) {
         fuzz::client_stream(&bytes);
+    }
+
+    #[test]
+    fn any_chunking_gives_the_same_requests(bytes in nearly_http()) {
+        fuzz::http(&bytes);
+    }
+
+    #[test]
+    fn any_chunking_gives_the_same_messages(bytes in nearly_frames()) {
+        fuzz::ws(&bytes);
     }
 
     #[test]

@@ -3,11 +3,13 @@
 
 mod driven;
 mod stored;
+mod web;
 
 use chatctl::client::{Framing, Incoming};
 use proto::{Charset, Item, Network, Nick, RoomName, Session, Transport, WallTime, WireLimits};
 
 pub use driven::hub;
+pub use web::{http, ws};
 
 const LIMITS: WireLimits = WireLimits { message: 200, charset: Charset::Unicode };
 
@@ -21,6 +23,8 @@ pub const BODIES: &[Body] = &[
     ("client_stream", client_stream),
     ("names", names),
     ("hub", hub),
+    ("http", http),
+    ("ws", ws),
 ];
 
 /// What a session makes of bytes, read in chunks: shown commands up to and with the fault, and the bytes left over.
