@@ -94,7 +94,11 @@ fn frame(encode: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
 
 fn said(dialect: Dialect, content: &[u8]) -> Vec<u8> {
     let event = Event::Message(Message {
-        place: Place::Room { room: &RoomName::parse("lobby").unwrap(), seq: Seq(7) },
+        place: Place::Room {
+            room: &RoomName::parse("lobby").unwrap(),
+            seq: Seq(7),
+            of: MessageId([0; 16]),
+        },
         time: WallTime::from_micros(0),
         message_id: MessageId([1; 16]),
         from: "ada",

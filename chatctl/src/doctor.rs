@@ -221,8 +221,13 @@ fn descriptors(stats: &Fields, process: &Value) -> Finding {
     const WHAT: &str = "descriptors";
     let number = |name: &str| stats.get(name).and_then(Value::as_u64);
     let descriptors = process["descriptors_max"].as_u64().unwrap_or(0);
-    let kinds =
-        ["connections_native", "connections_v1", "connections_control", "connections_undecided"];
+    let kinds = [
+        "connections_native",
+        "connections_v1",
+        "connections_control",
+        "connections_http",
+        "connections_undecided",
+    ];
     let connected: u64 = kinds.iter().filter_map(|name| number(name)).sum();
     let raise = "raise LimitNOFILE= in chatd's unit, or `ulimit -n` where it is started by hand";
     let room = descriptors.saturating_sub(DESCRIPTORS_RESERVED);

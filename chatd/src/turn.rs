@@ -419,6 +419,10 @@ impl<D: Driver, S: Store, L: Log> Server<D, S, L> {
                 }
                 Effect::Fetch(fetch) => self.store.fetch(fetch),
                 Effect::Resume(id) => self.queue_read(id),
+                Effect::Finish(id) => {
+                    self.driver.finish(id);
+                    self.queue_read(id);
+                }
                 Effect::Close(id) => self.to_close.push_back(id),
                 Effect::Notice(notice) => self.log.notice(notice),
                 Effect::Measure(measure) => self.measure(&measure),

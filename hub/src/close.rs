@@ -9,6 +9,8 @@ use proto::{Fault, Level};
 pub enum CloseReason {
     /// The peer closed its direction.
     PeerClosed,
+    /// Its last HTTP request was answered.
+    Answered,
     /// The peer or the network broke the connection.
     Reset,
     /// Nothing came from it for the idle limit.
@@ -44,6 +46,7 @@ impl CloseReason {
     pub const fn word(&self) -> &'static str {
         match self {
             Self::PeerClosed => "peer_closed",
+            Self::Answered => "answered",
             Self::Reset => "reset",
             Self::Idle => "idle",
             Self::FrameTimeout => "frame_timeout",
@@ -64,7 +67,7 @@ impl CloseReason {
     /// How much it matters to the operator.
     pub const fn level(&self) -> Level {
         match self {
-            Self::PeerClosed | Self::Reset | Self::Drain => Level::Debug,
+            Self::PeerClosed | Self::Answered | Self::Reset | Self::Drain => Level::Debug,
             Self::Idle
             | Self::FrameTimeout
             | Self::TooLarge
@@ -90,6 +93,7 @@ impl fmt::Display for CloseReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::PeerClosed => "the peer closed",
+            Self::Answered => "its last request is answered",
             Self::Reset => "the connection broke",
             Self::Idle => "nothing came from it for too long",
             Self::FrameTimeout => "a frame was not complete in time",

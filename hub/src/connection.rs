@@ -17,6 +17,7 @@ use crate::queue::OutQueue;
 use crate::replay::Replays;
 use crate::rights::Rights;
 use crate::rooms::RoomNo;
+use crate::web::Exchange;
 use crate::wheel::TimerId;
 
 /// Names one connection; it names no other after that one is gone.
@@ -79,8 +80,13 @@ pub(crate) enum Phase {
     V1,
     /// A connection of the control socket.
     Control,
+    /// It asks over HTTP, one request after the other. Not shown to others.
+    Http,
     /// Nothing is heard from it any more, and it gets nothing new; what waits for it is flushed, then it is closed.
     Leaving(CloseReason),
+    /// Everything is written, and the caller was told to end our direction: what still comes is dropped until the peer ends its own. A
+    /// connection that is closed while bytes wait to be read is reset, and its last words are lost.
+    Lingering(CloseReason),
     /// The caller was told to close it.
     Closing,
 }
@@ -89,21 +95,29 @@ impl Phase {
     /// The one table of legal edges.
     const fn may_become(&self, next: &Self) -> bool {
         match (self, next) {
-            (Self::Undecided, Self::Listening | Self::Native)
-            | (Self::Listening, Self::Native)
+            (Self::Undecided, Self::Listening | Self::Native | Self::Http)
+            | (Self::Listening, Self::Native | Self::Http)
             | (Self::Native, Self::V1)
             | (
-                Self::Undecided | Self::Listening | Self::Native | Self::V1 | Self::Control,
+                Self::Undecided
+                | Self::Listening
+                | Self::Native
+                | Self::V1
+                | Self::Control
+                | Self::Http,
                 Self::Leaving(_) | Self::Closing,
             )
-            | (Self::Leaving(_), Self::Closing) => true,
+            | (Self::Leaving(_), Self::Lingering(_) | Self::Closing)
+            | (Self::Lingering(_), Self::Closing) => true,
             (
                 Self::Undecided
                 | Self::Listening
                 | Self::Native
                 | Self::V1
                 | Self::Control
+                | Self::Http
                 | Self::Leaving(_)
+                | Self::Lingering(_)
                 | Self::Closing,
                 _,
             ) => false,
@@ -113,26 +127,39 @@ impl Phase {
     /// Whether it is heard, and gets what its rooms say.
     pub(crate) const fn is_live(&self) -> bool {
         match self {
-            Self::Undecided | Self::Listening | Self::Native | Self::V1 | Self::Control => true,
-            Self::Leaving(_) | Self::Closing => false,
+            Self::Undecided
+            | Self::Listening
+            | Self::Native
+            | Self::V1
+            | Self::Control
+            | Self::Http => true,
+            Self::Leaving(_) | Self::Lingering(_) | Self::Closing => false,
         }
     }
 
     /// Whether it still gets the answers to what it asked: who ended its own side waits for them, who was told `bye` for nothing.
     pub(crate) const fn is_answered(&self) -> bool {
         match self {
-            Self::V1 | Self::Control | Self::Leaving(CloseReason::PeerClosed) => true,
-            Self::Undecided | Self::Listening | Self::Native | Self::Leaving(_) | Self::Closing => {
-                false
-            }
+            Self::V1 | Self::Control | Self::Http | Self::Leaving(CloseReason::PeerClosed) => true,
+            Self::Undecided
+            | Self::Listening
+            | Self::Native
+            | Self::Leaving(_)
+            | Self::Lingering(_)
+            | Self::Closing => false,
         }
     }
 
     /// Whether something can be written to it.
     pub(crate) const fn is_written(&self) -> bool {
         match self {
-            Self::Listening | Self::Native | Self::V1 | Self::Control | Self::Leaving(_) => true,
-            Self::Undecided | Self::Closing => false,
+            Self::Listening
+            | Self::Native
+            | Self::V1
+            | Self::Control
+            | Self::Http
+            | Self::Leaving(_) => true,
+            Self::Undecided | Self::Lingering(_) | Self::Closing => false,
         }
     }
 }
@@ -156,6 +183,11 @@ pub(crate) enum Pause {
     },
     /// The store refused what it said, and it has no reply: see `refused`.
     Refused {
+        /// Since when it waits.
+        since: Now,
+    },
+    /// Its HTTP request is not answered yet: answers come in the order of the requests.
+    Answer {
         /// Since when it waits.
         since: Now,
     },
@@ -200,6 +232,8 @@ pub(crate) struct Connection {
     pub(crate) session: Session,
     /// What was read and not consumed: an unfinished frame, or what a quota held back.
     pub(crate) kept: Kept,
+    /// What has come of an HTTP request's body that somebody wants.
+    pub(crate) message: Kept,
     pub(crate) unfinished: Option<Unfinished>,
     /// Rooms that it is a member of, in any standing; sorted.
     pub(crate) rooms: Vec<RoomNo>,
@@ -231,12 +265,14 @@ pub(crate) struct Connection {
     pub(crate) named: Now,
     /// What only v1 connections have.
     pub(crate) client: Option<Box<Client>>,
+    /// The HTTP request that is being read or answered.
+    pub(crate) exchange: Option<Box<Exchange>>,
     pub(crate) address: Box<str>,
     /// From which address, where it came over a network.
     pub(crate) ip: Option<IpAddr>,
 }
 
-const _: () = assert!(size_of::<Connection>() <= 360, "ten thousand idle connections cost little");
+const _: () = assert!(size_of::<Connection>() <= 392, "ten thousand idle connections cost little");
 
 impl Connection {
     /// A connection that has just come.
@@ -258,6 +294,7 @@ impl Connection {
             share: (!peer.exempt).then(Share::default),
             session: Session::new(peer.transport),
             kept: Kept::default(),
+            message: Kept::default(),
             unfinished: None,
             rooms: Vec::new(),
             gaps: 0,
@@ -276,6 +313,7 @@ impl Connection {
             nick: peer.login,
             named: now,
             client: None,
+            exchange: None,
             address: peer.address,
             ip: peer.ip,
         }
@@ -294,6 +332,11 @@ impl Connection {
         self.nick.as_ref().filter(|_| is_somebody)
     }
 
+    /// What it costs in memory that it is not heard to the end.
+    pub(crate) fn kept_bytes(&self) -> usize {
+        self.kept.capacity() + self.message.capacity()
+    }
+
     /// Something was queued: true where the caller is to be told so.
     pub(crate) fn has_news(&mut self, was_empty: bool, now: Now) -> bool {
         if was_empty {
@@ -308,7 +351,10 @@ impl Connection {
     pub(crate) fn go_on(&mut self, now: Now) {
         let since = match self.pause {
             Pause::No | Pause::Turn => return,
-            Pause::Bucket { since } | Pause::Store { since } | Pause::Refused { since } => since,
+            Pause::Bucket { since }
+            | Pause::Store { since }
+            | Pause::Refused { since }
+            | Pause::Answer { since } => since,
         };
         let waited: Span = now.since(since);
         self.last_read = self.last_read.after(waited);

@@ -81,7 +81,7 @@ fn deadlines(
             due.stall = from(connection.waiting_since, settings.stall);
             return due;
         }
-        Phase::Leaving(_) => {
+        Phase::Leaving(_) | Phase::Lingering(_) => {
             due.left = Some(connection.since.after(LEAVING_MAX));
             return due;
         }
@@ -90,7 +90,7 @@ fn deadlines(
             let quiet = settings.keepalive.filter(|_| !queue_waits);
             due.keepalive = quiet.map(|span| connection.last_written.after(span));
         }
-        Phase::Control => {}
+        Phase::Control | Phase::Http => {}
     }
     if queue_waits && connection.phase != Phase::Undecided {
         due.stall = from(connection.waiting_since, settings.stall);
@@ -101,11 +101,15 @@ fn deadlines(
             let share = connection.share.unwrap_or_default();
             due.resume = Some(share.waits_until(rates, since).map_or(since, |(until, _)| until));
         }
-        Pause::Store { .. } => {}
+        Pause::Store { .. } | Pause::Answer { .. } => {}
         Pause::Refused { since } => due.refused = from(since, settings.stall),
         Pause::No | Pause::Turn => {
             // The kernel says when a local peer is gone; a half-open TCP connection is only seen by its silence.
-            if connection.phase != Phase::Control {
+            if connection.phase == Phase::Http {
+                // While it takes an answer it has nothing to say.
+                let quiet = settings.idle.filter(|_| !queue_waits);
+                due.idle = from(connection.last_read.max(connection.last_written), quiet);
+            } else if connection.phase != Phase::Control {
                 due.idle = from(connection.last_read, settings.idle);
             }
             due.frame = connection.unfinished.and_then(|unfinished| {
@@ -180,7 +184,7 @@ impl Hub {
         let due = deadlines(connection, (&self.settings, &self.rates), self.woke);
         let is_due = |deadline: Option<Now>| deadline.is_some_and(|deadline| deadline <= now);
         if is_due(due.left) {
-            let Phase::Leaving(reason) = &connection.phase else {
+            let (Phase::Leaving(reason) | Phase::Lingering(reason)) = &connection.phase else {
                 unreachable!("only who leaves has a deadline for it")
             };
             let reason = reason.clone();
@@ -190,7 +194,7 @@ impl Hub {
         } else if is_due(due.refused) {
             self.close(id, CloseReason::StoreUnavailable, out);
         } else if is_due(due.frame) {
-            self.close(id, CloseReason::FrameTimeout, out);
+            self.frame_is_late(id, out);
         } else if is_due(due.idle) {
             self.close(id, CloseReason::Idle, out);
         } else if is_due(due.detect) {
@@ -200,6 +204,21 @@ impl Hub {
         }
         if is_due(due.resume) {
             self.go_on(id, out);
+        }
+    }
+
+    /// A frame or a request was not complete in time. Only who asked over HTTP understands that it is told so.
+    fn frame_is_late(&mut self, id: ConnId, out: &mut Outbox) {
+        match self.connections.known(id).phase {
+            Phase::Http => self.request_is_late(id, out),
+            Phase::Undecided
+            | Phase::Listening
+            | Phase::Native
+            | Phase::V1
+            | Phase::Control
+            | Phase::Leaving(_)
+            | Phase::Lingering(_)
+            | Phase::Closing => self.close(id, CloseReason::FrameTimeout, out),
         }
     }
 

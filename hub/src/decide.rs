@@ -141,6 +141,16 @@ impl Hub {
         let connection = self.connections.known(id);
         assert_eq!(connection.phase, Phase::Native, "only who has decided is shown");
         assert!(connection.nick.is_none(), "it is shown once");
+        let nick = self.name_newcomer(id);
+        out.notice(Notice::Decided { id, protocol: Protocol::Native });
+        let home = self.rooms.home;
+        self.rooms.known_mut(home).stand(id, Standing::Joined);
+        self.announce(home, Pending::Joined { conn: id, nick }, out);
+    }
+
+    /// Whoever gave itself no name has one from now on.
+    pub(crate) fn name_newcomer(&mut self, id: ConnId) -> Nick {
+        let connection = self.connections.known(id);
         let endpoint = match self.settings.anonymous {
             Anonymous::Endpoint => Nick::parse(&connection.address).ok(),
             Anonymous::Guest => None,
@@ -153,10 +163,7 @@ impl Hub {
         let connection = self.connections.known(id);
         connection.nick = Some(nick.clone());
         connection.named = now;
-        out.notice(Notice::Decided { id, protocol: Protocol::Native });
-        let home = self.rooms.home;
-        self.rooms.known_mut(home).stand(id, Standing::Joined);
-        self.announce(home, Pending::Joined { conn: id, nick }, out);
+        nick
     }
 
     /// What was held of the lobby is let through, in order.

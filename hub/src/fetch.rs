@@ -133,6 +133,7 @@ impl Hub {
         let no = self.fetches.begin(Reader::Replay(id), last);
         out.effect(Effect::Fetch(Fetch {
             no,
+            of: self.history,
             room: room.name.clone(),
             first,
             last,

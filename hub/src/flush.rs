@@ -96,8 +96,16 @@ impl Hub {
         }
     }
 
-    /// Queues frames for one connection, behind everything that its rooms said before.
+    /// Queues frames for one connection, behind everything that its rooms said before. Over HTTP that is the answer that is owed.
     pub(crate) fn push_private(&mut self, id: ConnId, bytes: Vec<u8>, out: &mut Outbox) {
+        let is_something = !bytes.is_empty();
+        self.push_bytes(id, bytes, out);
+        if is_something {
+            self.may_be_answered(id, out);
+        }
+    }
+
+    fn push_bytes(&mut self, id: ConnId, bytes: Vec<u8>, out: &mut Outbox) {
         self.settle_connection(id, out);
         self.has_encoded(bytes.len());
         let Some(connection) = self.connections.get_mut(id) else { return };

@@ -82,7 +82,7 @@ impl Hub {
         for connection in self.connections.iter() {
             self.check_connection(connection);
             private += connection.private;
-            kept += connection.kept.capacity();
+            kept += connection.kept_bytes();
             timers += usize::from(connection.timer.is_some());
         }
         assert_eq!(private, self.private_bytes, "the sum of private bytes is right");
@@ -138,11 +138,22 @@ impl Hub {
                 let begun = connection.unfinished.is_some();
                 assert!(!begun || !connection.kept.is_empty(), "a line is kept until it ends");
             }
+            Phase::Http => {
+                assert!(connection.rooms.is_empty(), "who asks over HTTP hears no room");
+                assert_eq!(connection.dialect, proto::Dialect::Http, "and is answered over HTTP");
+                let waits = matches!(connection.pause, Pause::Answer { .. });
+                assert!(!waits || connection.exchange.is_some(), "it waits for its own answer");
+            }
             Phase::Leaving(_) => {
                 assert!(connection.kept.is_empty(), "nothing is heard from who leaves");
                 let bounded = connection.phase != Phase::Leaving(CloseReason::Drain)
                     || self.settings.stall.is_some();
                 assert!(!bounded || connection.timer.is_some(), "leaving has its deadline");
+            }
+            Phase::Lingering(_) => {
+                assert!(queue.is_empty() && connection.kept.is_empty(), "all is said and heard");
+                assert!(connection.dialect.is_web(), "only who came over HTTP lingers");
+                assert!(connection.timer.is_some(), "and not for ever");
             }
             Phase::Closing => {
                 assert!(

@@ -59,7 +59,17 @@ impl Hub {
                 connection.ended = true;
                 self.check_ended(id, out);
             }
-            HangUp::Eof => {}
+            HangUp::Eof => self.end_lingering(id, out),
+        }
+    }
+
+    /// The peer ended its side, too: nothing is waited for any more.
+    fn end_lingering(&mut self, id: ConnId, out: &mut Outbox) {
+        let connection = self.connections.known(id);
+        connection.ended = true;
+        if let Phase::Lingering(reason) = &connection.phase {
+            let reason = reason.clone();
+            self.close(id, reason, out);
         }
     }
 
@@ -72,10 +82,10 @@ impl Hub {
         }
         match connection.phase {
             Phase::Undecided => self.close(id, CloseReason::PeerClosed, out),
-            Phase::Listening | Phase::Native | Phase::V1 | Phase::Control => {
+            Phase::Listening | Phase::Native | Phase::V1 | Phase::Control | Phase::Http => {
                 self.leave(id, CloseReason::PeerClosed, Vec::new(), out);
             }
-            Phase::Leaving(_) | Phase::Closing => {}
+            Phase::Leaving(_) | Phase::Lingering(_) | Phase::Closing => {}
         }
     }
 
@@ -123,12 +133,13 @@ impl Hub {
         match connection.phase {
             Phase::Undecided => self.close(id, reason, out),
             Phase::Listening | Phase::Native => self.leave(id, reason, Vec::new(), out),
+            Phase::Http => self.dismiss_http(id, reason, bye, out),
             Phase::V1 | Phase::Control => {
                 let mut words = Vec::new();
                 encode::event(connection.dialect, &Event::Bye { reason: bye }, &mut words);
                 self.leave(id, reason, words, out);
             }
-            Phase::Leaving(_) | Phase::Closing => {}
+            Phase::Leaving(_) | Phase::Lingering(_) | Phase::Closing => {}
         }
     }
 
@@ -137,8 +148,17 @@ impl Hub {
         let connection = self.connections.known(id);
         let Phase::Leaving(reason) = &connection.phase else { return };
         let awaits_reply = connection.owed > 0 && *reason == CloseReason::PeerClosed;
-        if connection.queue.is_empty() && !awaits_reply {
-            let reason = reason.clone();
+        if !connection.queue.is_empty() || awaits_reply {
+            return;
+        }
+        let reason = reason.clone();
+        // Whoever ended its side has nothing on its way to us, and the daemon's own end waits for nobody.
+        let lingers = connection.dialect.is_web() && !connection.ended;
+        if lingers && reason != CloseReason::Drain {
+            connection.become_(Phase::Lingering(reason));
+            connection.listed = false;
+            out.effect(Effect::Finish(id));
+        } else {
             self.close(id, reason, out);
         }
     }
@@ -171,8 +191,9 @@ impl Hub {
 
     fn forget_kept(&mut self, id: ConnId) {
         let connection = self.connections.known(id);
-        self.kept_bytes -= connection.kept.capacity();
+        self.kept_bytes -= connection.kept_bytes();
         connection.kept = Kept::default();
+        connection.message = Kept::default();
     }
 
     /// Drops what waits for a connection.

@@ -67,6 +67,7 @@ mod talks;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod web;
 pub mod wheel;
 mod work;
 
@@ -84,6 +85,7 @@ pub use store::{
     Answer, Durability, Fetch, FetchError, Fetched, KeptMessage, KeptRoom, Order, Outcome, Page,
     PageWriter, Pruned, Record,
 };
+pub use web::Website;
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;

@@ -41,6 +41,8 @@ pub enum Effect {
     Fetch(Fetch),
     /// What was held back may go on: call [`Hub::receive`](crate::Hub::receive) with no bytes, then read again.
     Resume(ConnId),
+    /// Everything is written: end our direction, and go on reading.
+    Finish(ConnId),
     /// Close both directions, then tell [`Hub::reaped`](crate::Hub::reaped).
     Close(ConnId),
     /// Something for the log.
@@ -312,6 +314,7 @@ impl fmt::Display for Notice {
             Self::Refused { address, reason } => write!(f, "refused {address}: {}", reason.word()),
             Self::Decided { protocol: Protocol::Native, .. } => f.write_str("speaks v0.5"),
             Self::Decided { protocol: Protocol::V1, .. } => f.write_str("speaks v1"),
+            Self::Decided { protocol: Protocol::Http, .. } => f.write_str("speaks HTTP"),
             Self::Decided { protocol: Protocol::Control, .. } => {
                 f.write_str("speaks on the control socket")
             }

@@ -3,7 +3,7 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use proto::encode::{self, Content, Message, Place};
+use proto::encode::{Content, Message, Place};
 use proto::reply::Reply;
 use proto::vocabulary::Error;
 use proto::{ErrorCode, Event, MessageId, Now, Seq, WallTime};
@@ -193,7 +193,7 @@ impl Hub {
         let name = room.name.clone();
         let seq = message.seq;
         let event = Event::Message(Message {
-            place: Place::Room { room: &name, seq },
+            place: Place::Room { room: &name, seq, of: self.history },
             time: message.time,
             message_id: message.message_id,
             from: message.from.as_str(),
@@ -222,16 +222,14 @@ impl Hub {
         let name = self.rooms.known(no).name.clone();
         let done = Reply::Post { room: name.as_str(), seq, time };
         for (asker, request) in asked.replies() {
-            let mut bytes = Vec::new();
-            encode::reply(self.reply_dialect(asker), Some(&request), &done, &mut bytes);
+            let bytes = self.encode_reply(asker, &request, &done);
             self.answer_owed(asker, bytes, out);
         }
     }
 
     fn tell_refused(&mut self, asked: Asked, error: &Error, out: &mut Outbox) {
         for (asker, request) in asked.replies() {
-            let mut bytes = Vec::new();
-            encode::refusal(self.reply_dialect(asker), Some(&request), error, &mut bytes);
+            let bytes = self.encode_refusal(asker, Some(&request), error);
             self.answer_owed(asker, bytes, out);
         }
     }

@@ -187,7 +187,7 @@ impl Hub {
                     *counter += 1;
                     encode::body(event)
                 });
-                encode::frame(dialect, body, &mut frame);
+                encode::frame(dialect, encode::place(event), body, &mut frame);
             } else {
                 self.counters.encoded_v05 += 1;
                 encode::event(dialect, event, &mut frame);

@@ -143,7 +143,11 @@ impl Hub {
                     self.login_is_free(&login);
                 }
             }
-            proto::Dialect::Native05 | proto::Dialect::NativeV1 => {
+            proto::Dialect::Native05
+            | proto::Dialect::NativeV1
+            | proto::Dialect::WebSocket
+            | proto::Dialect::Events
+            | proto::Dialect::Http => {
                 if let Some(prefix) = counted_at(connection) {
                     self.addresses.leave(prefix, self.now);
                 }

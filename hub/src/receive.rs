@@ -6,7 +6,8 @@
 use alloc::vec::Vec;
 use core::num::NonZeroU32;
 
-use proto::{Command, Fault, Item, Protocol};
+use proto::http::BodyLength;
+use proto::{Command, Dialect, Fault, Foreign, Item, Protocol};
 
 use crate::Hub;
 use crate::close::CloseReason;
@@ -73,6 +74,13 @@ impl Hub {
                 .connections
                 .get(id)
                 .is_some_and(|connection| connection.pause == Pause::No && !connection.ended)
+            || self.lingers(id)
+    }
+
+    /// Whether what a connection still says is read and dropped.
+    fn lingers(&self, id: ConnId) -> bool {
+        let connection = self.connections.get(id);
+        connection.is_some_and(|it| matches!(it.phase, Phase::Lingering(_)) && !it.ended)
     }
 
     /// Whether a call of [`Hub::receive`] without bytes goes on with what only the turn's budget stopped.
@@ -114,13 +122,29 @@ impl Hub {
                     let done = self.carry_out_frame(id, command, out);
                     *work = work.saturating_sub(done);
                 }
+                Item::Head(head) => {
+                    progress.ended_a_frame = head.body == BodyLength::None;
+                    let is_here = bytes.len() > progress.consumed;
+                    let done = self.hear_head(id, &head, is_here, out);
+                    *work = work.saturating_sub(done);
+                }
+                Item::Body { bytes, last } => {
+                    progress.ended_a_frame |= last;
+                    let done = self.hear_body(id, bytes, last, out);
+                    *work = work.saturating_sub(done);
+                }
                 Item::Fault(fault) => self.fault(id, fault, out),
             }
         }
     }
 
     /// Applies a command, and returns how much work that was: one at least.
-    fn carry_out_frame(&mut self, id: ConnId, command: Command<'_>, out: &mut Outbox) -> u32 {
+    pub(crate) fn carry_out_frame(
+        &mut self,
+        id: ConnId,
+        command: Command<'_>,
+        out: &mut Outbox,
+    ) -> u32 {
         let looks = looks_something_up(&command);
         self.charge(id, &command);
         self.take_work();
@@ -194,7 +218,7 @@ impl Hub {
             return;
         }
         // An eighth is freed at once, so that this is seldom looked for.
-        let size = |connection: &Connection| (connection.kept.capacity(), connection.id);
+        let size = |connection: &Connection| (connection.kept_bytes(), connection.id);
         let mut largest: Vec<_> = self.connections.iter().map(size).collect();
         largest.sort_unstable();
         while self.kept_bytes > limit / 8 * 7 {
@@ -206,17 +230,29 @@ impl Hub {
     /// The first bytes chose the protocol. What was held of the lobby is let through; the first frame tells whether the newcomer is
     /// shown in it, or says `hello`.
     fn decided(&mut self, id: ConnId, protocol: Protocol, out: &mut Outbox) {
-        assert_eq!(protocol, Protocol::Native, "only TCP connections are undecided");
-        self.release_backlog(id, Phase::Native, out);
+        match protocol {
+            Protocol::Native => self.release_backlog(id, Phase::Native, out),
+            Protocol::Http => self.begin_http(id, out),
+            Protocol::V1 | Protocol::Control => unreachable!("no first byte chooses these"),
+        }
     }
 
     /// Bytes that cannot be read on. A foreign protocol is told so in its own words, and nothing else.
     fn fault(&mut self, id: ConnId, fault: Fault, out: &mut Outbox) {
-        let words = fault.farewell();
+        let words = fault.farewell(self.wall);
         let connection = self.connections.known(id);
         match connection.phase {
             Phase::Undecided | Phase::Listening => self.drop_backlog(id),
-            Phase::Native | Phase::V1 | Phase::Control | Phase::Leaving(_) | Phase::Closing => {}
+            Phase::Native
+            | Phase::V1
+            | Phase::Control
+            | Phase::Http
+            | Phase::Leaving(_)
+            | Phase::Lingering(_)
+            | Phase::Closing => {}
+        }
+        if fault == Fault::Foreign(Foreign::BadHttp) {
+            self.connections.known(id).dialect = Dialect::Http;
         }
         if words.is_empty() {
             self.close(id, CloseReason::Fault(fault), out);

@@ -26,23 +26,32 @@ pub(crate) struct Recent {
     pub(crate) content: Arc<[u8]>,
 }
 
+/// Who is given past messages, and for what.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asker<'a> {
+    pub(crate) dialect: Dialect,
+    pub(crate) request: &'a RequestId,
+    /// The history that they are of.
+    pub(crate) of: MessageId,
+}
+
 impl Recent {
     fn weight(&self) -> usize {
         self.content.len() + RECENT_OVERHEAD_BYTES
     }
 
     /// The message as an event that answers a request.
-    fn encode(&self, dialect: Dialect, room: &RoomName, history: &RequestId, out: &mut Vec<u8>) {
+    fn encode(&self, room: &RoomName, asker: Asker<'_>, out: &mut Vec<u8>) {
         let message = Message {
-            place: Place::Room { room, seq: self.seq },
+            place: Place::Room { room, seq: self.seq, of: asker.of },
             time: self.time,
             message_id: self.message_id,
             from: self.from.as_str(),
             content: Content(&self.content),
             receipt: false,
-            history: Some(history),
+            history: Some(asker.request),
         };
-        encode::event(dialect, &Event::Message(message), out);
+        encode::event(asker.dialect, &Event::Message(message), out);
     }
 }
 
@@ -195,7 +204,7 @@ impl Room {
         range: core::ops::Range<usize>,
         most: usize,
         budget: usize,
-        (dialect, id): (Dialect, &RequestId),
+        asker: Asker<'_>,
     ) -> Page {
         let mut page = Page::default();
         for recent in self.recent.range(range.clone()).take(most) {
@@ -204,7 +213,7 @@ impl Room {
             if page.count > 0 && recent.content.len() > budget.saturating_sub(before) {
                 break;
             }
-            recent.encode(dialect, &self.name, id, &mut page.bytes);
+            recent.encode(&self.name, asker, &mut page.bytes);
             page.encoded += page.bytes.len() - before;
             if page.bytes.len() > budget && page.count > 0 {
                 page.bytes.truncate(before);
@@ -222,7 +231,7 @@ impl Room {
         range: core::ops::Range<usize>,
         most: usize,
         budget: usize,
-        (dialect, id): (Dialect, &RequestId),
+        asker: Asker<'_>,
     ) -> Page {
         let mut frames: Vec<Vec<u8>> = Vec::new();
         let (mut bytes, mut encoded) = (0, 0);
@@ -231,7 +240,7 @@ impl Room {
                 break;
             }
             let mut frame = Vec::new();
-            recent.encode(dialect, &self.name, id, &mut frame);
+            recent.encode(&self.name, asker, &mut frame);
             encoded += frame.len();
             if bytes + frame.len() > budget && !frames.is_empty() {
                 break;

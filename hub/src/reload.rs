@@ -6,11 +6,10 @@
 use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::string::String;
-use alloc::vec::Vec;
 
 use proto::reply::Reply;
 use proto::vocabulary::Error;
-use proto::{ErrorCode, Now, RequestId, encode};
+use proto::{ErrorCode, Now, RequestId};
 
 use crate::Hub;
 use crate::bucket::Rates;
@@ -82,15 +81,13 @@ impl Hub {
         let asker = self.reloads.waiting.pop_front().expect("a reload that ended was asked for");
         let outcome = outcome.map(|settings| self.decide_anew(settings, out));
         if let Some((id, request)) = asker {
-            let dialect = self.reply_dialect(id);
-            let mut bytes = Vec::new();
-            match outcome {
-                Ok(()) => encode::reply(dialect, Some(&request), &Reply::Done {}, &mut bytes),
+            let bytes = match outcome {
+                Ok(()) => self.encode_reply(id, &request, &Reply::Done {}),
                 Err(why) => {
                     let error = Error::new(ErrorCode::BadConfiguration, why);
-                    encode::refusal(dialect, Some(&request), &error, &mut bytes);
+                    self.encode_refusal(id, Some(&request), &error)
                 }
-            }
+            };
             self.answer_owed(id, bytes, out);
         }
         if !self.reloads.waiting.is_empty() {

@@ -14,13 +14,14 @@ use alloc::vec::Vec;
 
 use proto::reply::Reply;
 use proto::vocabulary::Error;
-use proto::{Dialect, ErrorCode, RequestId, RoomName, Seq, WallTime, encode};
+use proto::{Dialect, ErrorCode, RequestId, RoomName, Seq, WallTime};
 
 use crate::Hub;
 use crate::close::CloseReason;
 use crate::connection::ConnId;
 use crate::outbox::Outbox;
 use crate::planted::Planted;
+use crate::recent::Asker;
 use crate::requests::From;
 use crate::rooms::{RoomNo, Standing};
 use crate::settings::{PAGE_BYTES_MAX, PAGE_CROWDED_BYTES_MAX, PAGES_BYTES_MAX, ROOMS_AT_ONCE};
@@ -441,7 +442,8 @@ impl Hub {
             room.last_released > member.since && self.settings.plants(Planted::SeamDropsOne);
         let end = room.recent.len().saturating_sub(usize::from(drops));
         let range = begin..end.max(begin);
-        let some = room.page_forward(range, usize::MAX, left, (page.dialect, request));
+        let asker = Asker { dialect: page.dialect, request, of: self.history };
+        let some = room.page_forward(range, usize::MAX, left, asker);
         page.encoded += some.encoded;
         let last = some.count.checked_sub(1).map(|count| room.recent[begin + count].seq);
         let mut reached = if some.more { Reached::Page } else { Reached::End };
@@ -493,7 +495,7 @@ impl Hub {
                 Reply::Tail { rooms: names.collect(), more: *more }
             }
         };
-        encode::reply(self.reply_dialect(id), Some(request), &reply, bytes);
+        bytes.extend(self.encode_reply(id, request, &reply));
     }
 
     /// A connection is replayed no more of a room: it is told by a gap what it does not get, and gets its reply where that was
@@ -538,7 +540,7 @@ impl Hub {
                 // Of the others nothing was said to it, and nothing is promised.
                 let text = "The connection ended before it came to all rooms; wait for the reply.";
                 let error = Error::new(ErrorCode::LimitReached, text);
-                encode::refusal(self.reply_dialect(id), Some(&replay.request), &error, &mut bytes);
+                bytes.extend(self.encode_refusal(id, Some(&replay.request), &error));
             } else {
                 self.answer_replay(id, &replay.request, &replay.awaited, &mut bytes);
             }

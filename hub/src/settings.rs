@@ -12,6 +12,7 @@ use proto::{Level, RoomName, Span, WireLimits};
 use crate::planted::Planted;
 use crate::rights::Groups;
 use crate::store::Durability;
+use crate::web::Website;
 
 /// What an undecided connection is held of the lobby at most, in bytes: what one block may have.
 pub(crate) const BACKLOG_BYTES_MAX: usize = BLOCK_BYTES_MAX;
@@ -169,6 +170,8 @@ pub struct Settings {
     pub rooms_joined: Option<usize>,
     /// Rooms that one connection may have made while nobody else is in them.
     pub rooms_made: Option<usize>,
+    /// What is served over HTTP.
+    pub web: Website,
     /// Who on the control socket may do what, for those who may not.
     pub groups: Groups,
     /// What is logged; administrators change it while the server runs.
@@ -230,6 +233,7 @@ impl Default for Settings {
             rooms: Some(10_000),
             rooms_joined: Some(100),
             rooms_made: Some(15),
+            web: Website::default(),
             groups: Groups::default(),
             log_level: Level::Info,
             #[cfg(feature = "planted")]

@@ -24,11 +24,11 @@ impl Hub {
         match self.connections.known(id).phase {
             Phase::Undecided => self.trim_backlog(id),
             // Who leaves has ended its side, does not read, and is owed more than there is room for.
-            Phase::Listening | Phase::Native | Phase::Leaving(_) => {
+            Phase::Listening | Phase::Native | Phase::Http | Phase::Leaving(_) => {
                 self.close(id, CloseReason::OutboxFull, out);
             }
             Phase::V1 | Phase::Control => self.skip(id, out),
-            Phase::Closing => {}
+            Phase::Lingering(_) | Phase::Closing => {}
         }
     }
 
@@ -253,10 +253,14 @@ impl Hub {
         }
         match connection.phase {
             Phase::V1 | Phase::Control => self.skip(id, out),
-            Phase::Undecided | Phase::Listening | Phase::Native | Phase::Leaving(_) => {
+            Phase::Undecided
+            | Phase::Listening
+            | Phase::Native
+            | Phase::Http
+            | Phase::Leaving(_) => {
                 self.close(id, CloseReason::MemoryBudget, out);
             }
-            Phase::Closing => {}
+            Phase::Lingering(_) | Phase::Closing => {}
         }
     }
 }

@@ -108,14 +108,15 @@ pub(crate) struct Counters {
 impl Hub {
     /// What the server counts.
     pub fn stats(&self) -> Stats<'_> {
-        let (mut native, mut v1, mut control, mut undecided) = (0, 0, 0, 0);
+        let (mut native, mut v1, mut control, mut http, mut undecided) = (0, 0, 0, 0, 0);
         for connection in self.connections.iter() {
             match connection.phase {
                 Phase::Undecided => undecided += 1,
                 Phase::Listening | Phase::Native => native += 1,
                 Phase::V1 => v1 += 1,
                 Phase::Control => control += 1,
-                Phase::Leaving(_) | Phase::Closing => {}
+                Phase::Http => http += 1,
+                Phase::Leaving(_) | Phase::Lingering(_) | Phase::Closing => {}
             }
         }
         let (counters, talks) = (&self.counters, self.talks.counts());
@@ -126,6 +127,7 @@ impl Hub {
             connections_native: native,
             connections_v1: v1,
             connections_control: control,
+            connections_http: http,
             connections_undecided: undecided,
             connections_max: self.settings.connections,
             accepted: counters.accepted,

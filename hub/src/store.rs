@@ -95,6 +95,8 @@ pub enum Outcome {
 pub struct Fetch {
     /// Names the answer.
     pub no: u64,
+    /// Of which history the places are.
+    pub of: MessageId,
     /// Which room.
     pub room: RoomName,
     /// Only those at this place or later.
@@ -230,7 +232,7 @@ impl<'a> PageWriter<'a> {
     pub fn add(&mut self, kept: &KeptMessage<'_>) -> bool {
         let fetch = self.fetch;
         let message = Message {
-            place: Place::Room { room: &fetch.room, seq: kept.seq },
+            place: Place::Room { room: &fetch.room, seq: kept.seq, of: fetch.of },
             time: kept.time,
             message_id: kept.message_id,
             from: kept.from,

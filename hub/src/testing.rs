@@ -335,7 +335,7 @@ impl Turn {
                 Effect::Fetch(fetch) => {
                     self.hub.fetched(self.disk.find(&fetch), self.now, &mut self.out);
                 }
-                Effect::Stall(_) => {}
+                Effect::Finish(_) | Effect::Stall(_) => {}
             }
             self.flush.append(&mut self.out.flush);
         }

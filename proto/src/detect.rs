@@ -9,6 +9,8 @@ pub(crate) enum Detected {
     Undecided,
     /// Native frames.
     Native,
+    /// An HTTP request.
+    Http,
     /// Another protocol.
     Foreign(Foreign),
 }
@@ -49,9 +51,7 @@ fn word(bytes: &[u8]) -> Detected {
     }
     match rest {
         [b' '] if HTTP_METHODS.contains(&word) => Detected::Undecided,
-        [b' ', b'/' | b'*' | b'h', ..] if HTTP_METHODS.contains(&word) => {
-            Detected::Foreign(Foreign::Http)
-        }
+        [b' ', b'/' | b'*' | b'h', ..] if HTTP_METHODS.contains(&word) => Detected::Http,
         _ => Detected::Foreign(Foreign::BadHttp),
     }
 }
@@ -69,8 +69,8 @@ mod tests {
         assert_eq!(detect(b"\x16\x04"), Detected::Foreign(Foreign::Unknown));
         assert_eq!(detect(b"GET"), Detected::Undecided);
         assert_eq!(detect(b"GET "), Detected::Undecided);
-        assert_eq!(detect(b"GET / HTTP/1.1\r\n"), Detected::Foreign(Foreign::Http));
-        assert_eq!(detect(b"POST /NICK"), Detected::Foreign(Foreign::Http));
+        assert_eq!(detect(b"GET / HTTP/1.1\r\n"), Detected::Http);
+        assert_eq!(detect(b"POST /NICK"), Detected::Http);
         assert_eq!(detect(b"NICK ada\r\n"), Detected::Foreign(Foreign::Irc));
         assert_eq!(detect(b"NICKNAME ada"), Detected::Foreign(Foreign::BadHttp));
         assert_eq!(detect(b":x NICK"), Detected::Foreign(Foreign::Irc));
@@ -98,7 +98,7 @@ mod tests {
             let first = (1..=line.len())
                 .map(|cut| detect(line.get(..cut).unwrap()))
                 .find(|seen| *seen != Detected::Undecided);
-            assert!(matches!(first, Some(Detected::Foreign(Foreign::Http | Foreign::BadHttp))));
+            assert!(matches!(first, Some(Detected::Http | Detected::Foreign(Foreign::BadHttp))));
         }
     }
 }

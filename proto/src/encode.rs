@@ -12,11 +12,13 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
 use crate::command::{MessageId, RequestId, Seq};
+use crate::http::events;
 use crate::names::{Nick, RoomName, TO_YOU};
 use crate::native;
 use crate::reply::Reply;
 use crate::time::WallTime;
 use crate::vocabulary::Error;
+use crate::ws;
 
 /// How a connection is spoken to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,21 +29,39 @@ pub enum Dialect {
     Control,
     /// Native frames of type 16, one JSON object each.
     NativeV1,
+    /// Text messages of a WebSocket, one JSON object each.
+    WebSocket,
+    /// Server-sent events over HTTP, one JSON object each.
+    Events,
+    /// JSON lines as the bodies of HTTP responses. Nobody hears a room in it.
+    Http,
 }
 
-/// How many dialects there are.
-pub const DIALECTS: usize = 3;
+/// How many dialects there are in which rooms are heard.
+pub const DIALECTS: usize = 5;
 
 impl Dialect {
-    /// Every dialect, in the order of [`Dialect::index`].
-    pub const ALL: [Self; DIALECTS] = [Self::Native05, Self::Control, Self::NativeV1];
+    /// Every dialect in which rooms are heard, in the order of [`Dialect::index`].
+    pub const ALL: [Self; DIALECTS] =
+        [Self::Native05, Self::Control, Self::NativeV1, Self::WebSocket, Self::Events];
 
-    /// A small number, below [`DIALECTS`].
+    /// A small number, below [`DIALECTS`] where rooms are heard in it.
     pub const fn index(self) -> usize {
         match self {
             Self::Native05 => 0,
             Self::Control => 1,
             Self::NativeV1 => 2,
+            Self::WebSocket => 3,
+            Self::Events => 4,
+            Self::Http => DIALECTS,
+        }
+    }
+
+    /// Whether it begins with an HTTP request: then the server's end of the connection is told before it is gone.
+    pub const fn is_web(self) -> bool {
+        match self {
+            Self::WebSocket | Self::Events | Self::Http => true,
+            Self::Native05 | Self::Control | Self::NativeV1 => false,
         }
     }
 
@@ -49,7 +69,7 @@ impl Dialect {
     pub const fn is_v1(self) -> bool {
         match self {
             Self::Native05 => false,
-            Self::Control | Self::NativeV1 => true,
+            Self::Control | Self::NativeV1 | Self::WebSocket | Self::Events | Self::Http => true,
         }
     }
 }
@@ -220,6 +240,9 @@ pub enum Place<'a> {
         room: &'a RoomName,
         /// Its place in the room's order.
         seq: Seq,
+        /// Of which history that order is.
+        #[serde(skip)]
+        of: MessageId,
     },
     /// To one nickname: nobody else's order has it.
     Direct {
@@ -271,14 +294,25 @@ impl Serialize for Content<'_> {
 pub const fn has_form(dialect: Dialect, event: &Event<'_>) -> bool {
     match dialect {
         Dialect::Native05 => matches!(event, Event::Message(_) | Event::Notice { .. }),
-        Dialect::Control | Dialect::NativeV1 => true,
+        Dialect::Control
+        | Dialect::NativeV1
+        | Dialect::WebSocket
+        | Dialect::Events
+        | Dialect::Http => true,
     }
 }
 
 /// Appends an event; nothing where the dialect has no form for it.
 pub fn event(dialect: Dialect, event: &Event<'_>, out: &mut Vec<u8>) {
     if dialect.is_v1() {
-        return frame(dialect, &json(event), out);
+        return match event {
+            // What answers a request by itself need not say which.
+            Event::Message(message) if dialect == Dialect::Http => {
+                let message = Message { history: None, ..*message };
+                frame(dialect, place(event), &json(&Event::Message(message)), out)
+            }
+            event => frame(dialect, place(event), &json(event), out),
+        };
     }
     match event {
         Event::Message(message) => match message.place {
@@ -309,15 +343,41 @@ pub fn body(event: &Event<'_>) -> Vec<u8> {
     json(event)
 }
 
-/// Appends a JSON object, framed as a v1 dialect does it.
-pub fn frame(dialect: Dialect, json: &[u8], out: &mut Vec<u8>) {
+/// The history and the place in it of a room's message; nothing of what else happens.
+pub const fn place(event: &Event<'_>) -> Option<(MessageId, Seq)> {
+    match event {
+        Event::Message(Message { place: Place::Room { seq, of, .. }, .. }) => Some((*of, *seq)),
+        Event::Message(_)
+        | Event::Delivered { .. }
+        | Event::Joined { .. }
+        | Event::Left { .. }
+        | Event::Renamed { .. }
+        | Event::Presence { .. }
+        | Event::Topic { .. }
+        | Event::Away { .. }
+        | Event::Gap { .. }
+        | Event::TalkWaiting { .. }
+        | Event::TalkReady { .. }
+        | Event::TalkStarted { .. }
+        | Event::TalkTurn { .. }
+        | Event::TalkMessage { .. }
+        | Event::TalkEnded { .. }
+        | Event::Notice { .. }
+        | Event::Bye { .. } => None,
+    }
+}
+
+/// Appends a JSON object, framed as a v1 dialect does it; `place` is what [`place`] says of it.
+pub fn frame(dialect: Dialect, place: Option<(MessageId, Seq)>, json: &[u8], out: &mut Vec<u8>) {
     match dialect {
         Dialect::Native05 => debug_assert!(false, "v0.5 has no JSON"),
-        Dialect::Control => {
+        Dialect::Control | Dialect::Http => {
             out.extend_from_slice(json);
             out.push(b'\n');
         }
         Dialect::NativeV1 => native::v1_frame(json, out),
+        Dialect::WebSocket => ws::frame(ws::Opcode::Text, json, out),
+        Dialect::Events => events::event(place.map(|(history, seq)| (history.0, seq)), json, out),
     }
 }
 
@@ -353,7 +413,21 @@ pub fn reply(dialect: Dialect, id: Option<&RequestId>, reply: &Reply<'_>, out: &
         body: &'a Reply<'a>,
     }
     debug_assert!(dialect != Dialect::Native05, "v0.5 peers send no v1 requests");
-    frame(dialect, &json(&Done { reply: id, ok: true, body: reply }), out);
+    frame(dialect, None, &json(&Done { reply: id, ok: true, body: reply }), out);
+}
+
+/// What a reply says, without the request's id: the body of an HTTP response.
+pub fn reply_body(reply: &Reply<'_>) -> Vec<u8> {
+    /// The envelope of an `ok` reply.
+    #[derive(Serialize)]
+    struct Done<'a> {
+        ok: bool,
+        #[serde(flatten)]
+        body: &'a Reply<'a>,
+    }
+    let mut body = json(&Done { ok: true, body: reply });
+    body.push(b'\n');
+    body
 }
 
 /// Appends an error reply.
@@ -377,7 +451,7 @@ pub fn refusal(dialect: Dialect, id: Option<&RequestId>, error: &Error, out: &mu
         message: &error.message,
         retry_after,
     };
-    frame(dialect, &json(&refused), out);
+    frame(dialect, None, &json(&refused), out);
 }
 
 /// One JSON object. Serialising these types cannot fail: they have string keys and no foreign code.

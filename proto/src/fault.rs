@@ -4,7 +4,9 @@ use alloc::format;
 use alloc::vec::Vec;
 use core::fmt;
 
+use crate::http::{HttpFault, response};
 use crate::native::FrameType;
+use crate::time::WallTime;
 
 /// Why the bytes of a peer cannot be read on. The connection closes with this reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +43,8 @@ pub enum Fault {
         /// The limit in bytes.
         max: usize,
     },
+    /// An HTTP request that cannot be read on.
+    Http(HttpFault),
     /// Another protocol, recognised by its first bytes.
     Foreign(Foreign),
 }
@@ -50,8 +54,6 @@ pub enum Fault {
 pub enum Foreign {
     /// A TLS client hello.
     Tls,
-    /// An HTTP request.
-    Http,
     /// Letters that are no HTTP request.
     BadHttp,
     /// An IRC client.
@@ -71,14 +73,15 @@ impl Fault {
             Self::UnsolicitedAnswer => "unsolicited_answer",
             Self::LineTooLong { .. } => "line_too_long",
             Self::Foreign(Foreign::Tls) => "tls_not_offered",
-            Self::Foreign(Foreign::Http | Foreign::BadHttp) => "http_not_offered",
+            Self::Http(fault) => fault.word(),
+            Self::Foreign(Foreign::BadHttp) => "no_http",
             Self::Foreign(Foreign::Irc) => "irc_not_offered",
             Self::Foreign(Foreign::Unknown) => "unknown_protocol",
         }
     }
 
-    /// The last words to the peer, in its own protocol; empty where no answer could be understood.
-    pub fn farewell(&self) -> Vec<u8> {
+    /// The last words to the peer, in its own protocol, said at `date`; empty where no answer could be understood.
+    pub fn farewell(&self, date: WallTime) -> Vec<u8> {
         match self {
             Self::LengthTooSmall(_)
             | Self::LengthTooLarge { .. }
@@ -93,30 +96,21 @@ impl Fault {
             .into_bytes(),
             // An alert record (21) of TLS 1.2's framing: fatal (2), handshake_failure (40), RFC 8446 section 6.
             Self::Foreign(Foreign::Tls) => Vec::from([0x15, 0x03, 0x03, 0x00, 0x02, 0x02, 40]),
-            Self::Foreign(Foreign::Http) => http(
-                "501 Not Implemented",
-                "{\"error\":\"not_implemented\",\"message\":\"This chatd does not speak HTTP yet; use a TcpChat v0.5 \
-                 client or chatctl.\"}\n",
-            ),
-            Self::Foreign(Foreign::BadHttp) => http(
-                "400 Bad Request",
-                "{\"error\":\"bad_request\",\"message\":\"This is no HTTP request; this port speaks the native chat \
-                 protocol.\"}\n",
-            ),
+            Self::Http(fault) => {
+                let mut words = Vec::new();
+                response::fault(*fault, date, &mut words);
+                words
+            }
+            Self::Foreign(Foreign::BadHttp) => {
+                let mut words = Vec::new();
+                response::fault(HttpFault::RequestLine, date, &mut words);
+                words
+            }
             Self::Foreign(Foreign::Irc) => Vec::from(
                 *b"ERROR :This chatd does not speak IRC yet; use a TcpChat v0.5 client or chatctl.\r\n",
             ),
         }
     }
-}
-
-/// A whole HTTP/1.1 response with a JSON body, after which the connection is closed.
-fn http(status: &str, body: &str) -> Vec<u8> {
-    format!(
-        "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
-        body.len()
-    )
-    .into_bytes()
 }
 
 impl fmt::Display for Fault {
@@ -138,7 +132,7 @@ impl fmt::Display for Fault {
             Self::UnsolicitedAnswer => f.write_str("an Ack or Nak to nothing"),
             Self::LineTooLong { max } => write!(f, "a line longer than {max} bytes"),
             Self::Foreign(Foreign::Tls) => f.write_str("TLS is not offered on this port"),
-            Self::Foreign(Foreign::Http) => f.write_str("HTTP is not offered on this port"),
+            Self::Http(fault) => fault.fmt(f),
             Self::Foreign(Foreign::BadHttp) => f.write_str("letters that are no HTTP request"),
             Self::Foreign(Foreign::Irc) => f.write_str("IRC is not offered on this port"),
             Self::Foreign(Foreign::Unknown) => {

@@ -482,6 +482,8 @@ pub struct Stats<'a> {
     pub connections_v1: usize,
     /// Control connections.
     pub connections_control: usize,
+    /// Connections that ask over HTTP.
+    pub connections_http: usize,
     /// Connections that have not chosen a protocol yet.
     pub connections_undecided: usize,
     /// The most connections at once, where that is limited.

@@ -3,10 +3,13 @@
 //! A [`Session`] holds no bytes. Its caller keeps what was not consumed and offers it again with more behind it, so that a
 //! connection owns memory only for an unfinished frame. Any chunking of the bytes gives the same commands.
 
+use alloc::boxed::Box;
+
 use crate::charset::Charset;
 use crate::command::Command;
 use crate::detect::{Detected, detect};
 use crate::fault::{Fault, Foreign};
+use crate::http;
 use crate::native::{self, Frame};
 use crate::request;
 
@@ -33,6 +36,8 @@ pub enum Protocol {
     V1,
     /// JSON lines on the control socket.
     Control,
+    /// HTTP requests, one after the other.
+    Http,
 }
 
 /// The limits that decoding obeys.
@@ -73,6 +78,15 @@ pub enum Item<'a> {
     Decided(Protocol),
     /// The peer said something.
     Command(Command<'a>),
+    /// An HTTP request begins; where it has a body, pieces of it follow.
+    Head(http::Head<'a>),
+    /// A piece of an HTTP request's body.
+    Body {
+        /// Its bytes, perhaps none.
+        bytes: &'a [u8],
+        /// The request is whole with it.
+        last: bool,
+    },
     /// The bytes cannot be read on; the connection is to be closed.
     Fault(Fault),
 }
@@ -87,12 +101,12 @@ pub struct Step<'a> {
 }
 
 /// Where a connection is in its protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
     state: State,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum State {
     /// The first bytes have not come.
     Undecided,
@@ -102,6 +116,8 @@ enum State {
     Native { skip: u32 },
     /// JSON lines; so many of the offered bytes are known to hold no line end.
     Control { scanned: u32 },
+    /// HTTP requests. The others are small, and there are many more of them.
+    Http(Box<http::Reader>),
 }
 
 impl Session {
@@ -119,6 +135,7 @@ impl Session {
             State::Undecided | State::NativeOnly => None,
             State::Native { .. } => Some(Protocol::Native),
             State::Control { .. } => Some(Protocol::Control),
+            State::Http(_) => Some(Protocol::Http),
         }
     }
 
@@ -129,18 +146,36 @@ impl Session {
         }
     }
 
-    /// Whether a frame has begun of which nothing is kept: a long one of an unknown type.
-    pub const fn mid_frame(&self) -> bool {
-        matches!(self.state, State::Native { skip: 1.. })
+    /// Whether something has begun of which perhaps nothing is kept: a long frame of an unknown type, or a request.
+    pub fn mid_frame(&self) -> bool {
+        match &self.state {
+            State::Native { skip } => *skip > 0,
+            State::Http(reader) => reader.mid_request(),
+            State::Undecided | State::NativeOnly | State::Control { .. } => false,
+        }
+    }
+
+    /// The answer to the HTTP request that was read is the last: nothing behind it is read.
+    pub fn last_request(&mut self) {
+        if let State::Http(reader) = &mut self.state {
+            reader.close();
+        }
     }
 
     /// Looks at the beginning of `bytes`: everything offered before and not consumed, and what came since.
     pub fn feed<'a>(&mut self, bytes: &'a [u8], limits: WireLimits) -> Step<'a> {
-        match self.state {
+        match &mut self.state {
             State::Undecided | State::NativeOnly => self.feed_undecided(bytes),
-            State::Native { skip: skip @ 1.. } => self.feed_skip(bytes, skip),
+            State::Native { skip: skip @ 1.. } => {
+                let skip = *skip;
+                self.feed_skip(bytes, skip)
+            }
             State::Native { skip: 0 } => self.feed_native(bytes, limits),
-            State::Control { scanned } => self.feed_line(bytes, scanned, limits),
+            State::Control { scanned } => {
+                let scanned = *scanned;
+                self.feed_line(bytes, scanned, limits)
+            }
+            State::Http(reader) => feed_http(bytes, reader, limits),
         }
     }
 
@@ -150,11 +185,15 @@ impl Session {
                 self.state = State::Native { skip: 0 };
                 Item::Decided(Protocol::Native)
             }
+            Detected::Http if self.state == State::Undecided => {
+                self.state = State::Http(Box::default());
+                Item::Decided(Protocol::Http)
+            }
             Detected::Undecided if self.state == State::Undecided || bytes.is_empty() => Item::More,
             Detected::Foreign(foreign) if self.state == State::Undecided => {
                 Item::Fault(Fault::Foreign(foreign))
             }
-            Detected::Undecided | Detected::Foreign(_) => {
+            Detected::Undecided | Detected::Http | Detected::Foreign(_) => {
                 Item::Fault(Fault::Foreign(Foreign::Unknown))
             }
         };
@@ -199,4 +238,15 @@ impl Session {
         let command = if line.is_empty() { Command::Ignored } else { request::parse(line, limits) };
         Step { consumed: end.saturating_add(1), item: Item::Command(command) }
     }
+}
+
+fn feed_http<'a>(bytes: &'a [u8], reader: &mut http::Reader, limits: WireLimits) -> Step<'a> {
+    let step = reader.feed(bytes, limits.message);
+    let item = match step.item {
+        http::Item::More => Item::More,
+        http::Item::Head(head) => Item::Head(head),
+        http::Item::Body { bytes, last } => Item::Body { bytes, last },
+        http::Item::Fault(fault) => Item::Fault(Fault::Http(fault)),
+    };
+    Step { consumed: step.consumed, item }
 }

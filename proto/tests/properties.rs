@@ -25,10 +25,16 @@ fn said(transport: Transport, chunks: &[&[u8]]) -> Vec<String> {
                     lines.push(format!("{fault:?}"));
                     return lines;
                 }
+                Item::Body { bytes, last } => {
+                    // Where a body is cut into pieces does not count.
+                    lines.extend(bytes.iter().map(|byte| format!("body {byte}")));
+                    Some(if last { String::from("body ends") } else { String::new() })
+                }
                 item => Some(format!("{item:?}")),
             };
             kept.drain(..step.consumed);
             match line {
+                Some(line) if line.is_empty() => {}
                 Some(line) => lines.push(line),
                 None => break,
             }
@@ -215,7 +221,7 @@ fn message<'a>(from: &'a str, content: &'a [u8]) -> Event<'a> {
         static ROOM: &'static RoomName = Box::leak(Box::new(RoomName::parse("lobby").unwrap()));
     }
     Event::Message(Message {
-        place: Place::Room { room: ROOM.with(|room| *room), seq: Seq(1) },
+        place: Place::Room { room: ROOM.with(|room| *room), seq: Seq(1), of: MessageId([0; 16]) },
         receipt: false,
         time: WallTime::from_micros(0),
         message_id: MessageId([1; 16]),

@@ -46,7 +46,7 @@ fn frames_are_byte_for_byte_those_of_v05() {
 fn broadcast(content: &[u8]) -> Event<'_> {
     let room: &'static RoomName = Box::leak(Box::new(RoomName::parse("lobby").unwrap()));
     Event::Message(Message {
-        place: Place::Room { room, seq: Seq(1) },
+        place: Place::Room { room, seq: Seq(1), of: MessageId([0; 16]) },
         receipt: false,
         time: WallTime::from_micros(0),
         message_id: MessageId([0; 16]),

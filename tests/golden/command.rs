@@ -10,7 +10,7 @@
 //! NAME nick BYTE STRING
 //! NAME keepalive
 //! NAME frame TYPE STRING
-//! NAME says STRING                  bytes as they are
+//! NAME says STRING...               bytes as they are
 //! NAME asks {JSON}                  a line, over TCP a frame of type 16
 //! NAME slowly ...                   one of these a byte at a time, 200 ms apart
 //! NAME times N ...                  one of these so often, within one read
@@ -143,7 +143,7 @@ fn bytes(command: &[Token]) -> Vec<u8> {
     use Token::{Bytes, Word};
     match command {
         [Word(what), Bytes(text)] if what == "chat" => native::chat(text),
-        [Word(what), Bytes(bytes)] if what == "says" => bytes.clone(),
+        [Word(what), strings @ ..] if what == "says" => strings.iter().flat_map(bytes_of).collect(),
         [Word(what)] if what == "keepalive" => native::frame(2, &[]),
         [Word(what), Word(request), Bytes(nick)] if what == "nick" => {
             native::set_nickname([u8::from_str_radix(request, 16).unwrap(); 16], nick)

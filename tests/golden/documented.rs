@@ -77,6 +77,9 @@ impl Talk {
                         let answers = vec![hub::Measured::default(); measure.connections.len()];
                         self.hub.measured(&measure, &answers, self.now, &mut self.outbox);
                     }
+                    Effect::Finish(id) => {
+                        self.hub.hang_up(id, hub::HangUp::Eof, self.now, &mut self.outbox);
+                    }
                     Effect::Resume(_)
                     | Effect::Notice(_)
                     | Effect::LogLevel(_)

@@ -327,6 +327,11 @@ impl World {
                     self.output.push(line);
                     self.hub().reaped(id, now, &mut outbox);
                 }
+                Effect::Finish(id) => {
+                    self.show();
+                    let connection = self.connections.iter().find(|known| known.id == id);
+                    self.output.push(format!("{}: (no more)", connection.unwrap().name));
+                }
                 Effect::Notice(notice) => self.notice(&notice),
                 Effect::Measure(measure) => {
                     let answers = vec![self.kernel; measure.connections.len()];

@@ -298,6 +298,9 @@ impl Client {
             let due = speaks_v1 && oracle.voices[no].bye_due && !net.links[no].cut;
             assert!(self.asking.bye || !due, "#{no} was closed by an administrator without a bye");
             self.life = Life::Ended;
+        } else if link.half_closed && link.sendq.is_empty() && self.life == Life::Living {
+            net.finish(no);
+            self.life = Life::Finished;
         }
         net.pump(no);
     }

@@ -156,6 +156,12 @@ impl<W: Outside> Driver for SimDriver<W> {
         Ok(count)
     }
 
+    fn finish(&mut self, id: ConnId) {
+        let mut world = self.world();
+        let no = Self::link(&world, id);
+        world.net.half_close(no);
+    }
+
     fn shutdown(&mut self, id: ConnId) {
         let mut world = self.world();
         let no = Self::link(&mut world, id);

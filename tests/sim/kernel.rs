@@ -178,6 +178,16 @@ impl Net {
         self.pump(no);
     }
 
+    /// The daemon ends its direction of a connection.
+    pub fn half_close(&mut self, no: usize) {
+        self.cost();
+        self.note(Kind::HalfClose, no, 0, 0);
+        self.links[no].half_closed = true;
+        // The client sees the end behind what is still to be delivered.
+        self.clock.after(self.plan.delay.1, Wake::Sip(no));
+        self.pump(no);
+    }
+
     /// The daemon closes a connection, both directions.
     pub fn shutdown(&mut self, no: usize) {
         self.cost();

@@ -51,6 +51,8 @@ pub struct Link {
     pub client_closed: bool,
     /// What the daemon wrote last was lost when it closed.
     pub cut: bool,
+    /// The daemon has ended its direction.
+    pub half_closed: bool,
     pub read_armed: bool,
     pub read_total: u64,
     pub read_at: u64,
@@ -184,6 +186,7 @@ impl Net {
             vanished: false,
             client_closed: false,
             cut: false,
+            half_closed: false,
             read_armed: true,
             read_total: 0,
             read_at: 0,

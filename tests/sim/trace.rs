@@ -37,6 +37,7 @@ pub enum Kind {
     WriteFailed,
     /// The daemon closed a connection.
     Shutdown,
+    HalfClose,
     /// Bytes reached the client.
     Delivered,
     /// A client connected: its kind.

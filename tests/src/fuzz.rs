@@ -52,8 +52,14 @@ fn understood(
             Item::Fault(fault) => {
                 // The text may differ: a length can be known to be wrong by its first byte.
                 let _ = fault.to_string();
-                seen.push(format!("{} {:?}", fault.word(), fault.farewell()));
+                seen.push(format!("{} {:?}", fault.word(), fault.farewell(WallTime::default())));
                 return (seen, 0);
+            }
+            Item::Body { bytes, last } => {
+                // Where a body is cut into pieces does not count.
+                seen.extend(bytes.iter().map(|byte| format!("body {byte}")));
+                seen.extend(last.then(|| String::from("body ends")));
+                kept.drain(..consumed);
             }
             item => {
                 seen.push(format!("{item:?}"));

@@ -87,6 +87,14 @@ impl Stream {
         }
     }
 
+    /// Ends our direction. A peer that is gone already is no error.
+    fn finish(&mut self) {
+        let _ = match self {
+            Self::Tcp(stream) => stream.shutdown(Shutdown::Write),
+            Self::Unix(stream) => stream.shutdown(Shutdown::Write),
+        };
+    }
+
     /// Ends both directions. A peer that is gone already is no error. What has come and was not read is read away first: the kernel
     /// answers it with a reset otherwise, and drops what it still has to send.
     fn shutdown(&mut self) {
@@ -307,6 +315,12 @@ impl Driver for MioDriver {
 
     fn write_vectored(&mut self, id: ConnId, from: &[IoSlice<'_>]) -> io::Result<usize> {
         self.stream(id)?.write_vectored(from)
+    }
+
+    fn finish(&mut self, id: ConnId) {
+        if let Ok(stream) = self.stream(id) {
+            stream.finish();
+        }
     }
 
     fn shutdown(&mut self, id: ConnId) {

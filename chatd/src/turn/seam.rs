@@ -98,6 +98,8 @@ pub trait Driver {
     fn reloaded(&mut self) -> Option<Result<Reloaded, String>> {
         None
     }
+    /// Ends our direction, and goes on reading.
+    fn finish(&mut self, id: ConnId);
     /// Closes both directions, and forgets the connection.
     fn shutdown(&mut self, id: ConnId);
     /// The monotonic clock.

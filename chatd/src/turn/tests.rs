@@ -168,6 +168,8 @@ impl Driver for Script {
         Ok(count)
     }
 
+    fn finish(&mut self, _id: ConnId) {}
+
     fn shutdown(&mut self, id: ConnId) {
         let mut world = self.0.borrow_mut();
         world.now += world.call_cost;

@@ -139,7 +139,11 @@ impl Hub {
             let connection = self.connections.known(other);
             let hears = match connection.phase {
                 Phase::Listening | Phase::Native | Phase::V1 | Phase::Control => other != id,
-                Phase::Undecided | Phase::Leaving(_) | Phase::Closing => false,
+                Phase::Undecided
+                | Phase::Http
+                | Phase::Leaving(_)
+                | Phase::Lingering(_)
+                | Phase::Closing => false,
             };
             if hears {
                 let frame = frames[connection.dialect.index()].clone();
@@ -227,7 +231,15 @@ impl Hub {
     /// As `who_is_called`, asked for by somebody of that name perhaps: a control connection that asks or sends is nobody to be
     /// found by itself, since it may be gone with the answer.
     pub(super) fn who_else_is_called(&self, id: ConnId, nick: &Nick) -> Result<Vec<ConnId>, Error> {
-        let found = self.who_is_called(nick)?;
+        let mut found = self.who_is_called(nick)?;
+        // A guest who posts over HTTP hears nothing and is nobody to be asked about.
+        found.retain(|who| {
+            self.connections.get(*who).is_some_and(|who| who.dialect != Dialect::Http)
+        });
+        if found.is_empty() {
+            let text = format!("Nobody is called `{nick}`.");
+            return Err(Error::new(ErrorCode::NoSuchNick, text));
+        }
         let dialect = self.connections.get(id).map(|asker| asker.dialect);
         if *found == [id] && dialect == Some(Dialect::Control) {
             let text = format!("Nobody else is called `{nick}`.");
@@ -280,7 +292,7 @@ impl Hub {
         if self.settings.plants(Planted::KickStays) {
             return;
         }
-        if matches!(self.connections.known(who).phase, Phase::Leaving(_)) {
+        if matches!(self.connections.known(who).phase, Phase::Leaving(_) | Phase::Lingering(_)) {
             self.close(who, CloseReason::Kicked, out);
         } else {
             self.dismiss(who, CloseReason::Kicked, words, out);

@@ -121,6 +121,9 @@ pub(super) const fn protocol(connection: &Connection) -> &'static str {
         (_, Dialect::Native05) => "native",
         (_, Dialect::NativeV1) => "v1",
         (_, Dialect::Control) => "control",
+        (_, Dialect::WebSocket) => "websocket",
+        (_, Dialect::Events) => "events",
+        (_, Dialect::Http) => "http",
     }
 }
 

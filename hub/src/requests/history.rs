@@ -6,13 +6,13 @@ use alloc::vec::Vec;
 
 use proto::reply::Reply;
 use proto::vocabulary::{Error, HISTORY_MESSAGES_MAX};
-use proto::{ErrorCode, RequestId, RoomName, Seq, WallTime, encode};
+use proto::{ErrorCode, RequestId, RoomName, Seq, WallTime};
 
 use crate::Hub;
 use crate::connection::ConnId;
 use crate::fetch::Reader;
 use crate::outbox::{Effect, Outbox};
-use crate::recent::Page;
+use crate::recent::{Asker, Page};
 use crate::rooms::Room;
 use crate::store::{self, Durability, Fetch, FetchError, Order};
 
@@ -65,7 +65,7 @@ impl Hub {
         range: HistoryRange,
         out: &mut Outbox,
     ) -> Result<(), Error> {
-        let dialect = self.reply_dialect(id);
+        let asker = Asker { dialect: self.reply_dialect(id), request, of: self.history };
         let is_stored = self.settings.durability != Durability::None;
         let room = self.rooms.known(self.existing_room(name)?);
         let limit = range.limit.unwrap_or(HISTORY_MESSAGES_DEFAULT);
@@ -83,9 +83,9 @@ impl Hub {
         let mut page = if range.search.is_some() || (range.after.is_some() && stored.is_some()) {
             Page::default()
         } else if range.after.is_some() {
-            room.page_forward(places, most, budget, (dialect, request))
+            room.page_forward(places, most, budget, asker)
         } else {
-            room.page_backward(places, most, budget, (dialect, request))
+            room.page_backward(places, most, budget, asker)
         };
         most -= page.count;
         budget = budget.saturating_sub(page.bytes.len());
@@ -140,6 +140,7 @@ impl Hub {
         let range = &look_up.range;
         out.effect(Effect::Fetch(Fetch {
             no,
+            of: self.history,
             room: look_up.room.clone(),
             first: look_up.first,
             last: look_up.last,
@@ -170,12 +171,7 @@ impl Hub {
         }
         let bytes = match outcome.map_err(unread).and_then(|page| self.whole(id, &look_up, page)) {
             Ok(bytes) => bytes,
-            Err(error) => {
-                let mut bytes = Vec::new();
-                let request = Some(&look_up.request);
-                encode::refusal(self.reply_dialect(id), request, &error, &mut bytes);
-                bytes
-            }
+            Err(error) => self.encode_refusal(id, Some(&look_up.request), &error),
         };
         self.answer_owed(id, bytes, out);
         self.look_up(id, out);
@@ -189,7 +185,7 @@ impl Hub {
         found: store::Page,
     ) -> Result<Vec<u8>, Error> {
         let LookUp { request, room: name, range, last, most, budget, recent, .. } = look_up;
-        let dialect = self.reply_dialect(id);
+        let asker = Asker { dialect: self.reply_dialect(id), request, of: self.history };
         let room = self.rooms.find(name).map(|no| self.rooms.known_mut(no));
         let (mut bytes, mut count, mut more) = (found.bytes, found.count, found.more);
         let mut gone = found.gone;
@@ -206,7 +202,7 @@ impl Hub {
                 if left == 0 && count > 0 {
                     more = !places.is_empty();
                 } else {
-                    let rest = room.page_forward(places, most - count, left, (dialect, request));
+                    let rest = room.page_forward(places, most - count, left, asker);
                     // A page alone may be longer than its budget; behind another it is not.
                     if rest.bytes.len() <= left || count == 0 {
                         bytes.extend(rest.bytes);
@@ -232,8 +228,7 @@ impl Hub {
             return Err(Error::new(ErrorCode::LimitReached, text));
         }
         let reply = Reply::History { room: name.as_str(), count, more, forgotten: gone };
-        encode::reply(dialect, Some(request), &reply, &mut bytes);
-        Ok(bytes)
+        Ok(self.end_page(id, request, bytes, &reply))
     }
 
     fn answer_history(
@@ -249,8 +244,8 @@ impl Hub {
         assert!(room.gone() <= room.last_released, "what is gone was said");
         let (count, forgotten) = (page.count, room.gone());
         let reply = Reply::History { room: name.as_str(), count, more, forgotten };
-        let mut bytes = core::mem::take(&mut page.bytes);
-        encode::reply(self.reply_dialect(id), Some(request), &reply, &mut bytes);
+        let bytes = core::mem::take(&mut page.bytes);
+        let bytes = self.end_page(id, request, bytes, &reply);
         self.push_private(id, bytes, out);
     }
 }

@@ -146,16 +146,61 @@ impl Hub {
         error: &Error,
         out: &mut Outbox,
     ) {
-        let mut bytes = Vec::new();
-        encode::refusal(self.reply_dialect(id), request, error, &mut bytes);
+        let bytes = self.encode_refusal(id, request, error);
         self.push_private(id, bytes, out);
     }
 
     /// Replies with what a request did, however long that is.
     fn reply(&mut self, id: ConnId, request: &RequestId, reply: &Reply<'_>, out: &mut Outbox) {
-        let mut bytes = Vec::new();
-        encode::reply(self.reply_dialect(id), Some(request), reply, &mut bytes);
+        let bytes = self.encode_reply(id, request, reply);
         self.push_private(id, bytes, out);
+    }
+
+    /// A reply, as who asked understands it.
+    pub(crate) fn encode_reply(
+        &self,
+        id: ConnId,
+        request: &RequestId,
+        reply: &Reply<'_>,
+    ) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        match self.reply_dialect(id) {
+            Dialect::Http => self.write_reply(id, reply, &mut bytes),
+            dialect => encode::reply(dialect, Some(request), reply, &mut bytes),
+        }
+        bytes
+    }
+
+    /// An error reply, as who asked understands it.
+    pub(crate) fn encode_refusal(
+        &self,
+        id: ConnId,
+        request: Option<&RequestId>,
+        error: &Error,
+    ) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        match self.reply_dialect(id) {
+            Dialect::Http => self.write_error(id, error, &mut bytes),
+            dialect => encode::refusal(dialect, request, error, &mut bytes),
+        }
+        bytes
+    }
+
+    /// The end of a page of past messages: its reply.
+    pub(crate) fn end_page(
+        &self,
+        id: ConnId,
+        request: &RequestId,
+        mut page: Vec<u8>,
+        reply: &Reply<'_>,
+    ) -> Vec<u8> {
+        match self.reply_dialect(id) {
+            Dialect::Http => self.write_page(id, page, reply),
+            dialect => {
+                encode::reply(dialect, Some(request), reply, &mut page);
+                page
+            }
+        }
     }
 
     /// Encodes what a look-up found, unless it is more than may wait for the one who asks.
@@ -169,7 +214,7 @@ impl Hub {
         let mut bytes = Vec::new();
         // What is refused costs nearly nothing: nobody has it encoded by not reading.
         if reply.bytes_least() <= most {
-            encode::reply(self.reply_dialect(id), Some(request), reply, &mut bytes);
+            bytes = self.encode_reply(id, request, reply);
         }
         if bytes.is_empty() || bytes.len() > most {
             let text = "The answer is longer than what may wait for one connection; read first, or ask for less.";

@@ -74,13 +74,17 @@ impl Status {
             | ErrorCode::BadNickname
             | ErrorCode::BadRoom
             | ErrorCode::NotInRoom
+            | ErrorCode::NotInTalk
             | ErrorCode::BadConfiguration => Self::BadRequest,
             ErrorCode::Forbidden => Self::Forbidden,
             ErrorCode::NoSuchRoom
             | ErrorCode::NoSuchNick
             | ErrorCode::NoSuchMessage
             | ErrorCode::NoSuchBan => Self::NotFound,
-            ErrorCode::NicknameInUse | ErrorCode::IdConflict => Self::Conflict,
+            ErrorCode::NicknameInUse
+            | ErrorCode::IdConflict
+            | ErrorCode::NotYourTurn
+            | ErrorCode::Busy => Self::Conflict,
             ErrorCode::TooLarge => Self::ContentTooLarge,
             ErrorCode::LimitReached | ErrorCode::RateLimited => Self::TooManyRequests,
             ErrorCode::StoreUnavailable | ErrorCode::ShuttingDown => Self::ServiceUnavailable,

@@ -415,7 +415,10 @@ impl<'a> Driven<'a> {
                         let stored = self.stored.as_mut();
                         stored.expect("who keeps nothing is not asked").asked.push_back(fetch);
                     }
-                    Effect::LogLevel(_) | Effect::Stall(_) | Effect::Stop => {}
+                    Effect::Finish(_)
+                    | Effect::LogLevel(_)
+                    | Effect::Stall(_)
+                    | Effect::Stop => {}
                 }
             }
             self.hub.offered(self.now, &mut self.outbox);

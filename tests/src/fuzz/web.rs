@@ -98,8 +98,8 @@ pub fn http(bytes: &[u8]) {
 /// Everything that is read out of a head.
 fn asked(head: &http::Head<'_>) -> String {
     let site = http::Site { base_path: "/", assets: &["app.js"], echo: Some("/echo") };
-    let allowed =
-        origin::Allowed { hosts: &["h"], origins: &["https://friend.example"], tls: false };
+    let (hosts, origins) = (["h".to_owned()], ["https://friend.example".to_owned()]);
+    let allowed = origin::Allowed { hosts: &hosts, origins: &origins, tls: false };
     let route = http::route(head, &site);
     let guarded = route.as_ref().is_ok_and(http::Route::is_guarded);
     let passed = origin::check(head, guarded, &allowed);

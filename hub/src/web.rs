@@ -1,0 +1,224 @@
+//! HTTP: a connection's requests, one after the other, each with its answer, in their order.
+//!
+//! What a head asks for is decided in `asked`; here the body is put together and the request is carried out, as one of the
+//! vocabulary where it is one, so that rights, quotas and budgets are those of every other connection. While an answer is owed the
+//! connection is not heard. How answers are written is the business of `answer`.
+
+mod answer;
+mod asked;
+mod site;
+
+pub(crate) use answer::Answer;
+pub use site::Website;
+
+use alloc::borrow::Cow;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::mem;
+
+use proto::http::response::CONTINUE;
+use proto::http::{BodyLength, Head, Method, Status};
+use proto::vocabulary::Error;
+use proto::{
+    Command, Dialect, ErrorCode, MessageId, Protocol, Request, RequestId, RoomName, Target,
+};
+
+use crate::Hub;
+use crate::close::CloseReason;
+use crate::connection::{ConnId, Pause, Phase};
+use crate::kept::Kept;
+use crate::outbox::{Notice, Outbox};
+
+/// The id of a request of the vocabulary that came over HTTP: nobody sees it, and there is one at a time.
+const REQUEST_ID: &str = "http";
+
+/// A request that is being read or answered.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    deed: Deed,
+    /// The request was HEAD: the answer has no body.
+    head_only: bool,
+    /// The answer is the connection's last.
+    close: bool,
+    /// The foreign page that may read the answer.
+    origin: Option<Box<str>>,
+}
+
+/// What is to be done when a request is whole.
+#[derive(Debug)]
+enum Deed {
+    /// It has this answer, whatever its body says.
+    Answer(Answer),
+    /// It is a request of the vocabulary.
+    Ask(Request<'static>),
+    /// Its body is to be said in a room.
+    Post {
+        room: RoomName,
+        /// The message's id, where its author gives one.
+        own_id: Option<MessageId>,
+    },
+    /// It was carried out, and has no answer yet.
+    Owed,
+}
+
+impl Hub {
+    /// The first bytes are an HTTP request: what the lobby said is not for it.
+    pub(crate) fn begin_http(&mut self, id: ConnId, out: &mut Outbox) {
+        self.drop_backlog(id);
+        let now = self.now;
+        let connection = self.connections.known(id);
+        connection.become_(Phase::Http);
+        connection.dialect = Dialect::Http;
+        connection.listed = false;
+        connection.waiting_since = now;
+        assert!(connection.queue.is_empty() && connection.rooms.is_empty(), "it begins anew");
+        out.notice(Notice::Decided { id, protocol: Protocol::Http });
+        self.rearm(id);
+    }
+
+    /// A request begins. `is_here` says that something of its body came with it. Returns how much work that was.
+    pub(crate) fn hear_head(
+        &mut self,
+        id: ConnId,
+        head: &Head<'_>,
+        is_here: bool,
+        out: &mut Outbox,
+    ) -> u32 {
+        let (deed, origin) = self.asked(head);
+        let refuses = matches!(&deed, Deed::Answer(answer) if answer.is_refusal());
+        let has_body = head.body != BodyLength::None;
+        let waits = has_body && head.expects_continue && !is_here;
+        let head_only = head.method == Method::Head;
+        // Who waits for `100 Continue` and is refused may send its body or not: nobody could tell it from the next request.
+        let close = !head.keep_alive || (waits && refuses);
+        let connection = self.connections.known(id);
+        assert_eq!(connection.phase, Phase::Http, "only who speaks HTTP is heard so");
+        assert!(connection.exchange.is_none(), "a request has its answer before the next is read");
+        connection.exchange = Some(Box::new(Exchange { deed, head_only, close, origin }));
+        if !has_body || (waits && refuses) {
+            return self.request_is_whole(id, out);
+        }
+        if waits {
+            self.push_private(id, CONTINUE.to_vec(), out);
+        }
+        1
+    }
+
+    /// A piece of a request's body came; nothing of it is kept where nobody wants it. Returns how much work that was.
+    pub(crate) fn hear_body(
+        &mut self,
+        id: ConnId,
+        bytes: &[u8],
+        last: bool,
+        out: &mut Outbox,
+    ) -> u32 {
+        let most = self.settings.wire.message;
+        let connection = self.connections.known(id);
+        let exchange = connection.exchange.as_ref().expect("a body belongs to a request");
+        if matches!(exchange.deed, Deed::Post { .. }) {
+            let before = connection.message.capacity();
+            connection.message.extend(bytes, most);
+            self.kept_bytes += connection.message.capacity() - before;
+        }
+        if last { self.request_is_whole(id, out) } else { 1 }
+    }
+
+    /// A request is carried out; where its answer has to wait, so has the next one.
+    fn request_is_whole(&mut self, id: ConnId, out: &mut Outbox) -> u32 {
+        let connection = self.connections.known(id);
+        let exchange = connection.exchange.as_mut().expect("a request that is read is known");
+        let deed = mem::replace(&mut exchange.deed, Deed::Owed);
+        let body = mem::take(&mut connection.message);
+        self.kept_bytes -= body.capacity();
+        let work = match deed {
+            Deed::Answer(answer) => {
+                self.charge_messages(id, 1);
+                self.answer(id, &answer, out);
+                1
+            }
+            Deed::Ask(request) => self.ask(id, request, out),
+            Deed::Post { room, own_id } => self.post_body(id, room, (own_id, &body), out),
+            Deed::Owed => unreachable!("a request is carried out once"),
+        };
+        let now = self.now;
+        let connection = self.connections.known(id);
+        if connection.phase.is_live() && connection.exchange.is_some() {
+            connection.pause = Pause::Answer { since: now };
+        }
+        work
+    }
+
+    fn ask(&mut self, id: ConnId, request: Request<'_>, out: &mut Outbox) -> u32 {
+        let name = RequestId::parse(REQUEST_ID).expect("a constant id");
+        self.carry_out_frame(id, Command::Request { id: name, request }, out)
+    }
+
+    /// Whoever posts over HTTP is a guest, as one who chats over v0.5 without a nickname.
+    fn post_body(
+        &mut self,
+        id: ConnId,
+        room: RoomName,
+        (own_id, body): (Option<MessageId>, &Kept),
+        out: &mut Outbox,
+    ) -> u32 {
+        if self.connections.known(id).nick.is_none() {
+            self.name_newcomer(id);
+        }
+        let own_id = own_id.unwrap_or_else(|| self.new_message_id());
+        let (target, content) = (Target::Room(room), Cow::Borrowed(body.bytes()));
+        let request = Request::Post { target, content, own_id, receipt: None, nick: None };
+        self.ask(id, request, out)
+    }
+
+    /// Something was queued for a connection: where that was the answer that it is owed, the next request has its turn.
+    pub(crate) fn may_be_answered(&mut self, id: ConnId, out: &mut Outbox) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        let is_owed = |exchange: &mut Box<Exchange>| matches!(exchange.deed, Deed::Owed);
+        let Some(exchange) = connection.exchange.take_if(is_owed) else { return };
+        if !connection.phase.is_live() {
+            return;
+        }
+        if exchange.close {
+            connection.session.last_request();
+            self.leave(id, CloseReason::Answered, Vec::new(), out);
+        } else if matches!(connection.pause, Pause::Answer { .. }) {
+            self.go_on(id, out);
+            self.rearm(id);
+        }
+    }
+
+    /// A request was not complete in time.
+    pub(crate) fn request_is_late(&mut self, id: ConnId, out: &mut Outbox) {
+        let message = "The request was not complete in time.";
+        let answer = Answer::refused(Status::RequestTimeout, message);
+        self.leave_with(id, CloseReason::FrameTimeout, &answer, out);
+    }
+
+    /// A connection is to go, not by its own doing: who waits for an answer is told why it has none.
+    pub(crate) fn dismiss_http(
+        &mut self,
+        id: ConnId,
+        reason: CloseReason,
+        bye: &str,
+        out: &mut Outbox,
+    ) {
+        if self.connections.known(id).exchange.is_none() {
+            self.leave(id, reason, Vec::new(), out);
+            return;
+        }
+        let code = match reason {
+            CloseReason::Kicked | CloseReason::Banned => ErrorCode::Forbidden,
+            _ => ErrorCode::ShuttingDown,
+        };
+        let answer = Answer::error(&Error::new(code, bye));
+        self.leave_with(id, reason, &answer, out);
+    }
+
+    /// A connection has this as its last answer.
+    fn leave_with(&mut self, id: ConnId, reason: CloseReason, answer: &Answer, out: &mut Outbox) {
+        let mut words = Vec::new();
+        self.connections.known(id).exchange = None;
+        answer.write(self.last_manner(), &[], &mut words);
+        self.leave(id, reason, words, out);
+    }
+}

@@ -1,0 +1,94 @@
+//! From a request's head to what is to be done. Nothing is done here.
+
+use alloc::boxed::Box;
+use alloc::format;
+
+use proto::Request;
+use proto::http::origin::{self, PREFLIGHT, Passed};
+use proto::http::{self, Head, Refusal, Route, Status};
+
+use super::answer::Answer;
+use super::{Deed, Hub};
+use crate::stats::StoreState;
+
+impl Hub {
+    /// What a request asks for, and which foreign page may read the answer.
+    pub(super) fn asked(&self, head: &Head<'_>) -> (Deed, Option<Box<str>>) {
+        let site = self.settings.web.site();
+        let route = http::route(head, &site);
+        let is_guarded = route.as_ref().map_or(true, Route::is_guarded);
+        let passed = match origin::check(head, is_guarded, &self.settings.web.allowed()) {
+            Ok(passed) => passed,
+            Err(refusal) => return (Deed::Answer(refusal.into()), None),
+        };
+        let listed = match passed {
+            Passed::Own => None,
+            Passed::Listed(page) => Some(page.into()),
+        };
+        let deed = route.and_then(|route| self.deed(head, route, listed.is_some()));
+        (deed.unwrap_or_else(|refusal| Deed::Answer(refusal.into())), listed)
+    }
+
+    fn deed(&self, head: &Head<'_>, route: Route<'_>, is_listed: bool) -> Result<Deed, Refusal> {
+        Ok(match route {
+            Route::Health => Deed::Answer(self.health()),
+            Route::Options { allow } => Deed::Answer(options(allow, is_listed)),
+            Route::ToBase => Deed::Answer(self.to_base()),
+            Route::Rooms => Deed::Ask(Request::Rooms { room: None, limit: None }),
+            Route::Stats => Deed::Ask(Request::Stats {}),
+            Route::History(past) => Deed::Ask(Request::History {
+                room: past.room,
+                before: past.before,
+                after: past.after,
+                since: past.since,
+                until: past.until,
+                search: None,
+                limit: past.limit,
+            }),
+            Route::Post { room } => {
+                http::media_type(&head.fields)?;
+                let own_id = http::message_id(&head.fields, &room)?;
+                Deed::Post { room, own_id }
+            }
+            Route::Page
+            | Route::Asset(_)
+            | Route::Socket
+            | Route::Echo
+            | Route::Message { .. }
+            | Route::Events { .. }
+            | Route::Metrics => {
+                let message = "This is not served yet.";
+                Deed::Answer(Answer::refused(Status::NotFound, message))
+            }
+        })
+    }
+
+    /// Whether the server is there and takes what people say.
+    fn health(&self) -> Answer {
+        let state = self.condition.state;
+        match state {
+            StoreState::None | StoreState::Well => {
+                Answer::json(format!("{{\"ok\":true,\"store\":\"{}\"}}\n", state.word()))
+            }
+            StoreState::Full => Answer::unhealthy("The disk is full: nothing can be posted."),
+            StoreState::Broken => {
+                Answer::unhealthy("The history cannot be written: nothing can be posted.")
+            }
+        }
+    }
+
+    /// The page is at the path with a slash behind it.
+    fn to_base(&self) -> Answer {
+        let answer = Answer::refused(Status::PermanentRedirect, "The page is one slash further.");
+        answer.with("Location", self.settings.web.base_path.clone())
+    }
+}
+
+/// Which methods there are; a listed page is told what else it may send.
+fn options(allow: &'static str, is_listed: bool) -> Answer {
+    let answer = Answer::bodiless(Status::NoContent).with("Allow", allow);
+    if !is_listed {
+        return answer;
+    }
+    PREFLIGHT.iter().fold(answer, |answer, (name, value)| answer.with(name, *value))
+}

@@ -1,0 +1,39 @@
+//! What is served over HTTP, and to whom.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use proto::http::Site;
+use proto::http::origin::Allowed;
+
+/// What the operator decided about HTTP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Website {
+    /// The names by which the server is called, without ports. Addresses and `localhost` always pass.
+    pub hosts: Vec<String>,
+    /// Foreign pages that may ask all the same, as browsers write them.
+    pub origins: Vec<String>,
+    /// The path that all others are under; it begins and ends with a slash.
+    pub base_path: String,
+    /// The whole path of the WebSocket echo, where it is offered.
+    pub echo: Option<String>,
+}
+
+impl Default for Website {
+    fn default() -> Self {
+        let (hosts, origins) = (Vec::new(), Vec::new());
+        Self { hosts, origins, base_path: String::from("/"), echo: None }
+    }
+}
+
+impl Website {
+    /// Where the pages are.
+    pub(crate) fn site(&self) -> Site<'_> {
+        Site { base_path: &self.base_path, assets: &[], echo: self.echo.as_deref() }
+    }
+
+    /// Which names and pages are ours.
+    pub(crate) fn allowed(&self) -> Allowed<'_> {
+        Allowed { hosts: &self.hosts, origins: &self.origins, tls: false }
+    }
+}
