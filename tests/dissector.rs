@@ -292,8 +292,11 @@ fn malformed_frames_are_said_as_soon_as_they_are_known() {
     let mut ports = CLIENT..;
     for (bytes, _) in malformed() {
         let mut session = Session::new(Transport::Stream);
-        let _ = session.feed(&[0], LIMITS);
-        assert!(matches!(session.feed(&bytes, LIMITS).item, Item::Fault(_)), "{bytes:x?}");
+        let _ = session.feed(&[0], &mut Vec::new(), LIMITS);
+        assert!(
+            matches!(session.feed(&bytes, &mut Vec::new(), LIMITS).item, Item::Fault(_)),
+            "{bytes:x?}"
+        );
         // Behind a good frame; a byte at a time, the last of which makes it known; and before bytes that mean nothing any more.
         let port = ports.next().unwrap();
         capture.segment(port, SERVER, &[frame(native::keepalive), bytes.clone()].concat());
@@ -403,7 +406,7 @@ fn understood(mut bytes: &[u8]) -> (usize, &'static str) {
     let mut session = Session::new(Transport::Stream);
     let mut frames = 0;
     loop {
-        let step = session.feed(bytes, LIMITS);
+        let step = session.feed(bytes, &mut Vec::new(), LIMITS);
         bytes = &bytes[step.consumed..];
         match step.item {
             Item::Decided(_) => {}

@@ -225,6 +225,7 @@ fn descriptors(stats: &Fields, process: &Value) -> Finding {
         "connections_native",
         "connections_v1",
         "connections_control",
+        "connections_websocket",
         "connections_http",
         "connections_undecided",
     ];

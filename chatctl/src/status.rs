@@ -130,6 +130,7 @@ fn traffic(report: &mut Report) {
         ("connections_native", "v0.5"),
         ("connections_v1", "v1"),
         ("connections_control", "control"),
+        ("connections_websocket", "websocket"),
         ("connections_http", "http"),
         ("connections_undecided", "undecided"),
     ]);

@@ -2,6 +2,7 @@
 
 use core::fmt;
 
+use proto::ws::CloseCode;
 use proto::{Fault, Level};
 
 /// Why a connection ends.
@@ -11,6 +12,8 @@ pub enum CloseReason {
     PeerClosed,
     /// Its last HTTP request was answered.
     Answered,
+    /// The peer closed its WebSocket.
+    SocketClosed,
     /// The peer or the network broke the connection.
     Reset,
     /// Nothing came from it for the idle limit.
@@ -47,6 +50,7 @@ impl CloseReason {
         match self {
             Self::PeerClosed => "peer_closed",
             Self::Answered => "answered",
+            Self::SocketClosed => "socket_closed",
             Self::Reset => "reset",
             Self::Idle => "idle",
             Self::FrameTimeout => "frame_timeout",
@@ -67,7 +71,9 @@ impl CloseReason {
     /// How much it matters to the operator.
     pub const fn level(&self) -> Level {
         match self {
-            Self::PeerClosed | Self::Answered | Self::Reset | Self::Drain => Level::Debug,
+            Self::PeerClosed | Self::Answered | Self::SocketClosed | Self::Reset | Self::Drain => {
+                Level::Debug
+            }
             Self::Idle
             | Self::FrameTimeout
             | Self::TooLarge
@@ -83,6 +89,27 @@ impl CloseReason {
         }
     }
 
+    /// The code with which a WebSocket is closed for it.
+    pub(crate) const fn close_code(&self) -> CloseCode {
+        match self {
+            Self::PeerClosed | Self::Answered | Self::SocketClosed | Self::Reset => {
+                CloseCode::NORMAL
+            }
+            Self::Drain => CloseCode::GOING_AWAY,
+            Self::StoreUnavailable | Self::StoreBroke => CloseCode::TRY_AGAIN_LATER,
+            Self::TooLarge => CloseCode::TOO_BIG,
+            Self::Fault(_) => CloseCode::PROTOCOL_ERROR,
+            Self::Idle
+            | Self::FrameTimeout
+            | Self::Stall
+            | Self::OutboxFull
+            | Self::MemoryBudget
+            | Self::InputBudget
+            | Self::Kicked
+            | Self::Banned => CloseCode::POLICY,
+        }
+    }
+
     /// Whether the peer was cut for not taking what waited for it.
     pub const fn is_slowness(&self) -> bool {
         matches!(self, Self::Stall | Self::OutboxFull | Self::MemoryBudget)
@@ -93,6 +120,7 @@ impl fmt::Display for CloseReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::PeerClosed => "the peer closed",
+            Self::SocketClosed => "the peer closed its WebSocket",
             Self::Answered => "its last request is answered",
             Self::Reset => "the connection broke",
             Self::Idle => "nothing came from it for too long",

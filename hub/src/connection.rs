@@ -76,7 +76,7 @@ pub(crate) enum Phase {
     Listening,
     /// It speaks native frames: a v0.5 client, shown with its first command that is none of v1.
     Native,
-    /// It has said `hello` over TCP.
+    /// It has said `hello` over TCP, or opened a WebSocket.
     V1,
     /// A connection of the control socket.
     Control,
@@ -97,7 +97,7 @@ impl Phase {
         match (self, next) {
             (Self::Undecided, Self::Listening | Self::Native | Self::Http)
             | (Self::Listening, Self::Native | Self::Http)
-            | (Self::Native, Self::V1)
+            | (Self::Native | Self::Http, Self::V1)
             | (
                 Self::Undecided
                 | Self::Listening
@@ -232,7 +232,7 @@ pub(crate) struct Connection {
     pub(crate) session: Session,
     /// What was read and not consumed: an unfinished frame, or what a quota held back.
     pub(crate) kept: Kept,
-    /// What has come of an HTTP request's body that somebody wants.
+    /// What has come of an HTTP request's body that somebody wants, or of a message of a WebSocket.
     pub(crate) message: Kept,
     pub(crate) unfinished: Option<Unfinished>,
     /// Rooms that it is a member of, in any standing; sorted.

@@ -4,7 +4,7 @@
 //! What a connection says and hears only moves the moments that its deadlines are counted from. When its timer fires, the
 //! deadlines are looked at, and it is armed again for the first of them: a message costs the wheel nothing.
 
-use proto::{Now, Span};
+use proto::{Dialect, Now, Span};
 
 use crate::Hub;
 use crate::bucket::Rates;
@@ -209,8 +209,12 @@ impl Hub {
 
     /// A frame or a request was not complete in time. Only who asked over HTTP understands that it is told so.
     fn frame_is_late(&mut self, id: ConnId, out: &mut Outbox) {
-        match self.connections.known(id).phase {
+        let connection = self.connections.known(id);
+        match connection.phase {
             Phase::Http => self.request_is_late(id, out),
+            Phase::V1 if connection.dialect == Dialect::WebSocket => {
+                self.message_is_late(id, out);
+            }
             Phase::Undecided
             | Phase::Listening
             | Phase::Native

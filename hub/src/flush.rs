@@ -2,14 +2,15 @@
 
 use alloc::vec::Vec;
 
-use proto::Now;
+use proto::http::events;
+use proto::{Dialect, Now};
 
 use crate::Hub;
 use crate::close::CloseReason;
 use crate::connection::{ConnId, Phase};
 use crate::outbox::Outbox;
 use crate::planted::Planted;
-use crate::queue::Chunk;
+use crate::queue::{Chunk, KEEPALIVE, PING};
 
 impl Hub {
     /// What is to be written to a connection next, in order; returns how many of `slices` were filled.
@@ -49,7 +50,7 @@ impl Hub {
             freed += chunk.private();
             match chunk {
                 Chunk::Run(run) => blocks.release(run.block),
-                Chunk::Private(_) | Chunk::Keepalive => {}
+                Chunk::Private(_) | Chunk::Fixed(_) => {}
             }
         });
         if doubles {
@@ -133,7 +134,13 @@ impl Hub {
         let connection = self.connections.known(id);
         assert!(connection.queue.is_empty(), "who has something to read needs no keepalive");
         connection.queue.rest_idle();
-        connection.queue.push(Chunk::Keepalive);
+        let keepalive = match connection.dialect {
+            Dialect::Native05 | Dialect::NativeV1 => KEEPALIVE,
+            Dialect::WebSocket => PING,
+            Dialect::Events => events::KEEPALIVE,
+            Dialect::Control | Dialect::Http => unreachable!("it has no deadline for it"),
+        };
+        connection.queue.push(Chunk::Fixed(keepalive));
         self.queued(id, true, out);
     }
 

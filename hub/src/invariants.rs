@@ -132,7 +132,8 @@ impl Hub {
             Phase::Native => {}
             Phase::V1 => {
                 assert!(connection.nick.is_some(), "who said hello has a name");
-                assert_eq!(connection.dialect, proto::Dialect::NativeV1, "and is answered in v1");
+                let speaks = [proto::Dialect::NativeV1, proto::Dialect::WebSocket];
+                assert!(speaks.contains(&connection.dialect), "and is answered in v1");
             }
             Phase::Control => {
                 let begun = connection.unfinished.is_some();

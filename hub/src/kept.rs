@@ -27,6 +27,16 @@ impl Kept {
         self.0.as_deref().map_or(0, Vec::capacity)
     }
 
+    /// Takes the bytes out.
+    pub(crate) fn take(&mut self) -> Vec<u8> {
+        self.0.take().map_or_else(Vec::new, |kept| *kept)
+    }
+
+    /// Keeps these bytes, with the memory that they have.
+    pub(crate) fn of(bytes: Vec<u8>) -> Self {
+        Self((bytes.capacity() > 0).then(|| Box::new(bytes)))
+    }
+
     /// Adds bytes. Memory is made for as much as may still come of the frame, at most `most` in all and twice what there is.
     pub(crate) fn extend(&mut self, bytes: &[u8], most: usize) {
         if bytes.is_empty() {

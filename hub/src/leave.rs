@@ -4,7 +4,7 @@
 
 use alloc::vec::Vec;
 
-use proto::{Dialect, Event, Now, encode};
+use proto::{Dialect, Event, Now, encode, ws};
 
 use crate::Hub;
 use crate::close::CloseReason;
@@ -137,6 +137,9 @@ impl Hub {
             Phase::V1 | Phase::Control => {
                 let mut words = Vec::new();
                 encode::event(connection.dialect, &Event::Bye { reason: bye }, &mut words);
+                if connection.dialect == Dialect::WebSocket {
+                    ws::close(reason.close_code(), bye, &mut words);
+                }
                 self.leave(id, reason, words, out);
             }
             Phase::Leaving(_) | Phase::Lingering(_) | Phase::Closing => {}
@@ -205,7 +208,7 @@ impl Hub {
         for chunk in connection.queue.take() {
             match chunk {
                 Chunk::Run(run) if !leaks => self.blocks.release(run.block),
-                Chunk::Run(_) | Chunk::Private(_) | Chunk::Keepalive => {}
+                Chunk::Run(_) | Chunk::Private(_) | Chunk::Fixed(_) => {}
             }
         }
     }

@@ -174,6 +174,8 @@ pub struct Hub {
     hits: Hits,
     /// What the last command or timer made the server do: see `work`.
     work: usize,
+    /// Where messages of WebSockets are put together; empty between uses, kept for its memory.
+    message: Vec<u8>,
     /// The frame that is being appended to a block; empty between uses, kept for its memory.
     frame: Vec<u8>,
     /// Receivers that a loop over members found past their limit; empty between uses, kept for its memory.
@@ -231,6 +233,7 @@ impl Hub {
             condition: Condition::default(),
             hits: Hits::default(),
             work: 0,
+            message: Vec::new(),
             frame: Vec::new(),
             past_limit: Vec::new(),
             settings,

@@ -315,6 +315,10 @@ impl fmt::Display for Notice {
             Self::Decided { protocol: Protocol::Native, .. } => f.write_str("speaks v0.5"),
             Self::Decided { protocol: Protocol::V1, .. } => f.write_str("speaks v1"),
             Self::Decided { protocol: Protocol::Http, .. } => f.write_str("speaks HTTP"),
+            Self::Decided { protocol: Protocol::WebSocket, .. } => {
+                f.write_str("speaks v1 over a WebSocket")
+            }
+            Self::Decided { protocol: Protocol::Echo, .. } => f.write_str("hears its echo"),
             Self::Decided { protocol: Protocol::Control, .. } => {
                 f.write_str("speaks on the control socket")
             }

@@ -11,7 +11,9 @@ use core::ops::Range;
 use crate::block::{BlockNo, Blocks};
 
 /// A v0.5 keepalive: length 4, type 2.
-pub(crate) const KEEPALIVE: [u8; 8] = [0, 0, 0, 4, 0, 0, 0, 2];
+pub(crate) const KEEPALIVE: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 2];
+/// A ping of a WebSocket that says nothing; its answer shows that somebody is there.
+pub(crate) const PING: &[u8] = &[0x89, 0];
 
 /// A piece of a block, from one frame's beginning to another's end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,8 +37,8 @@ pub(crate) enum Chunk {
     Run(Run),
     /// Frames for this connection only.
     Private(Box<[u8]>),
-    /// A v0.5 keepalive, which needs no memory.
-    Keepalive,
+    /// What is part of the program, such as a keepalive: it needs no memory.
+    Fixed(&'static [u8]),
 }
 
 impl Chunk {
@@ -45,7 +47,7 @@ impl Chunk {
         match self {
             Self::Run(run) => (run.to - run.from) as usize,
             Self::Private(bytes) => bytes.len(),
-            Self::Keepalive => KEEPALIVE.len(),
+            Self::Fixed(bytes) => bytes.len(),
         }
     }
 
@@ -53,7 +55,7 @@ impl Chunk {
     pub(crate) fn private(&self) -> usize {
         match self {
             Self::Private(bytes) => bytes.len(),
-            Self::Run(_) | Self::Keepalive => 0,
+            Self::Run(_) | Self::Fixed(_) => 0,
         }
     }
 
@@ -61,7 +63,7 @@ impl Chunk {
         match self {
             Self::Run(run) => &blocks.get(run.block).bytes()[run.from as usize..run.to as usize],
             Self::Private(bytes) => bytes,
-            Self::Keepalive => &KEEPALIVE,
+            Self::Fixed(bytes) => bytes,
         }
     }
 }
@@ -96,7 +98,7 @@ impl OutQueue {
     pub(crate) fn private_written(&self) -> usize {
         match &self.front {
             Some(Chunk::Private(_)) => self.offset as usize,
-            Some(Chunk::Run(_) | Chunk::Keepalive) | None => 0,
+            Some(Chunk::Run(_) | Chunk::Fixed(_)) | None => 0,
         }
     }
 
@@ -109,7 +111,7 @@ impl OutQueue {
     pub(crate) fn runs(&self) -> impl Iterator<Item = &Run> {
         self.chunks().filter_map(|chunk| match chunk {
             Chunk::Run(run) => Some(run),
-            Chunk::Private(_) | Chunk::Keepalive => None,
+            Chunk::Private(_) | Chunk::Fixed(_) => None,
         })
     }
 
@@ -288,7 +290,7 @@ mod tests {
                     }
                     Step::Keepalive => {
                         model.extend(KEEPALIVE);
-                        queue.push(Chunk::Keepalive);
+                        queue.push(Chunk::Fixed(KEEPALIVE));
                         chunks += 1;
                     }
                     Step::Write(bytes) => {
@@ -309,9 +311,9 @@ mod tests {
     #[test]
     fn a_queue_that_keeps_up_owns_no_memory() {
         let mut queue = OutQueue::default();
-        queue.push(Chunk::Keepalive);
+        queue.push(Chunk::Fixed(KEEPALIVE));
         assert_eq!(queue.rest.capacity(), 0);
-        queue.push(Chunk::Keepalive);
+        queue.push(Chunk::Fixed(KEEPALIVE));
         queue.advance(16, drop);
         assert!(queue.rest.capacity() > 0, "kept while the connection is busy");
         queue.rest_idle();

@@ -18,6 +18,9 @@ use crate::outbox::{Notice, Outbox};
 use crate::settings::{STORE_QUEUE_BYTES_MAX, STORE_QUEUE_MESSAGES_MAX};
 use crate::work::looks_something_up;
 
+/// So much memory is kept for messages of WebSockets that come whole: what most reads have.
+const MESSAGE_KEPT_BYTES: usize = 64 * 1024;
+
 /// How far the bytes of one input were read.
 #[derive(Clone, Copy, Debug, Default)]
 struct Progress {
@@ -89,8 +92,39 @@ impl Hub {
             && self.connections.get(id).is_some_and(|connection| connection.pause == Pause::Turn)
     }
 
-    /// Takes one command after the other from the bytes and lets it do what it does.
+    /// Takes one command after the other from the bytes. What has come of an unfinished message of a WebSocket is its connection's
+    /// own; others are put together in memory that all share, so that nobody has any between two messages.
     fn hear(&mut self, id: ConnId, bytes: &[u8], work: &mut u32, out: &mut Outbox) -> Progress {
+        let connection = self.connections.known(id);
+        let is_own = !connection.message.is_empty() && connection.session.is_socket();
+        let mut message = if is_own {
+            self.kept_bytes -= connection.message.capacity();
+            connection.message.take()
+        } else {
+            core::mem::take(&mut self.message)
+        };
+        let progress = self.hear_all(id, bytes, (&mut message, work), out);
+        let connection = self.connections.known(id);
+        if !message.is_empty() && connection.phase.is_live() {
+            let own = if is_own { message } else { message.clone() };
+            connection.message = Kept::of(own);
+            self.kept_bytes += connection.message.capacity();
+        } else if !is_own {
+            message.clear();
+            message.shrink_to(MESSAGE_KEPT_BYTES);
+            self.message = message;
+        }
+        progress
+    }
+
+    /// Takes one command after the other from the bytes and lets it do what it does.
+    fn hear_all(
+        &mut self,
+        id: ConnId,
+        bytes: &[u8],
+        (message, work): (&mut Vec<u8>, &mut u32),
+        out: &mut Outbox,
+    ) -> Progress {
         let mut progress = Progress::default();
         loop {
             let rest = &bytes[progress.consumed..];
@@ -109,7 +143,7 @@ impl Hub {
                 return progress;
             }
             let connection = self.connections.known(id);
-            let step = connection.session.feed(rest, self.settings.wire);
+            let step = connection.session.feed(rest, message, self.settings.wire);
             progress.consumed += step.consumed;
             if let Some(share) = &mut connection.share {
                 share.take_bytes(&self.rates, step.consumed, self.now);
@@ -121,7 +155,14 @@ impl Hub {
                     progress.ended_a_frame = true;
                     let done = self.carry_out_frame(id, command, out);
                     *work = work.saturating_sub(done);
+                    message.clear();
                 }
+                Item::Socket(item) => {
+                    progress.ended_a_frame = true;
+                    *work = work.saturating_sub(1);
+                    self.hear_socket(id, &item, out);
+                }
+                Item::Echo(..) => unreachable!("it is not served"),
                 Item::Head(head) => {
                     progress.ended_a_frame = head.body == BodyLength::None;
                     let is_here = bytes.len() > progress.consumed;
@@ -233,7 +274,9 @@ impl Hub {
         match protocol {
             Protocol::Native => self.release_backlog(id, Phase::Native, out),
             Protocol::Http => self.begin_http(id, out),
-            Protocol::V1 | Protocol::Control => unreachable!("no first byte chooses these"),
+            Protocol::V1 | Protocol::Control | Protocol::WebSocket | Protocol::Echo => {
+                unreachable!("no first byte chooses these")
+            }
         }
     }
 

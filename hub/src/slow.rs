@@ -74,7 +74,7 @@ impl Hub {
                     self.blocks.release(run.block);
                 }
                 Chunk::Private(frames) => self.push_back(id, frames.into_vec(), begun),
-                Chunk::Keepalive => self.push_back(id, crate::queue::KEEPALIVE.to_vec(), begun),
+                Chunk::Fixed(bytes) => self.push_back(id, bytes.to_vec(), begun),
             }
             begun = 0;
         }

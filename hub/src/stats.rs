@@ -3,8 +3,8 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use proto::Span;
 use proto::reply::{self, Stats};
+use proto::{Dialect, Span};
 
 use crate::Hub;
 use crate::connection::Phase;
@@ -108,11 +108,13 @@ pub(crate) struct Counters {
 impl Hub {
     /// What the server counts.
     pub fn stats(&self) -> Stats<'_> {
-        let (mut native, mut v1, mut control, mut http, mut undecided) = (0, 0, 0, 0, 0);
+        let (mut native, mut v1, mut control, mut undecided) = (0, 0, 0, 0);
+        let (mut sockets, mut http) = (0, 0);
         for connection in self.connections.iter() {
             match connection.phase {
                 Phase::Undecided => undecided += 1,
                 Phase::Listening | Phase::Native => native += 1,
+                Phase::V1 if connection.dialect == Dialect::WebSocket => sockets += 1,
                 Phase::V1 => v1 += 1,
                 Phase::Control => control += 1,
                 Phase::Http => http += 1,
@@ -127,6 +129,7 @@ impl Hub {
             connections_native: native,
             connections_v1: v1,
             connections_control: control,
+            connections_websocket: sockets,
             connections_http: http,
             connections_undecided: undecided,
             connections_max: self.settings.connections,

@@ -7,6 +7,7 @@
 mod answer;
 mod asked;
 mod site;
+mod socket;
 
 pub(crate) use answer::Answer;
 pub use site::Website;
@@ -19,6 +20,7 @@ use core::mem;
 use proto::http::response::CONTINUE;
 use proto::http::{BodyLength, Head, Method, Status};
 use proto::vocabulary::Error;
+use proto::ws::Accepted;
 use proto::{
     Command, Dialect, ErrorCode, MessageId, Protocol, Request, RequestId, RoomName, Target,
 };
@@ -57,6 +59,8 @@ enum Deed {
         /// The message's id, where its author gives one.
         own_id: Option<MessageId>,
     },
+    /// It becomes a WebSocket.
+    Upgrade(Accepted),
     /// It was carried out, and has no answer yet.
     Owed,
 }
@@ -138,6 +142,10 @@ impl Hub {
             }
             Deed::Ask(request) => self.ask(id, request, out),
             Deed::Post { room, own_id } => self.post_body(id, room, (own_id, &body), out),
+            Deed::Upgrade(accepted) => {
+                self.open_socket(id, &accepted, out);
+                1
+            }
             Deed::Owed => unreachable!("a request is carried out once"),
         };
         let now = self.now;

@@ -7,6 +7,7 @@ use core::fmt;
 use crate::http::{HttpFault, response};
 use crate::native::FrameType;
 use crate::time::WallTime;
+use crate::ws::{self, WsFault};
 
 /// Why the bytes of a peer cannot be read on. The connection closes with this reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +46,8 @@ pub enum Fault {
     },
     /// An HTTP request that cannot be read on.
     Http(HttpFault),
+    /// Frames of a WebSocket that cannot be read on.
+    Ws(WsFault),
     /// Another protocol, recognised by its first bytes.
     Foreign(Foreign),
 }
@@ -74,6 +77,7 @@ impl Fault {
             Self::LineTooLong { .. } => "line_too_long",
             Self::Foreign(Foreign::Tls) => "tls_not_offered",
             Self::Http(fault) => fault.word(),
+            Self::Ws(fault) => fault.word(),
             Self::Foreign(Foreign::BadHttp) => "no_http",
             Self::Foreign(Foreign::Irc) => "irc_not_offered",
             Self::Foreign(Foreign::Unknown) => "unknown_protocol",
@@ -96,6 +100,11 @@ impl Fault {
             .into_bytes(),
             // An alert record (21) of TLS 1.2's framing: fatal (2), handshake_failure (40), RFC 8446 section 6.
             Self::Foreign(Foreign::Tls) => Vec::from([0x15, 0x03, 0x03, 0x00, 0x02, 0x02, 40]),
+            Self::Ws(fault) => {
+                let mut words = Vec::new();
+                ws::close(fault.code(), &format!("{fault}"), &mut words);
+                words
+            }
             Self::Http(fault) => {
                 let mut words = Vec::new();
                 response::fault(*fault, date, &mut words);
@@ -133,6 +142,7 @@ impl fmt::Display for Fault {
             Self::LineTooLong { max } => write!(f, "a line longer than {max} bytes"),
             Self::Foreign(Foreign::Tls) => f.write_str("TLS is not offered on this port"),
             Self::Http(fault) => fault.fmt(f),
+            Self::Ws(fault) => fault.fmt(f),
             Self::Foreign(Foreign::BadHttp) => f.write_str("letters that are no HTTP request"),
             Self::Foreign(Foreign::Irc) => f.write_str("IRC is not offered on this port"),
             Self::Foreign(Foreign::Unknown) => {

@@ -482,6 +482,8 @@ pub struct Stats<'a> {
     pub connections_v1: usize,
     /// Control connections.
     pub connections_control: usize,
+    /// Connections of v1 clients over WebSockets.
+    pub connections_websocket: usize,
     /// Connections that ask over HTTP.
     pub connections_http: usize,
     /// Connections that have not chosen a protocol yet.

@@ -4,6 +4,7 @@
 //! connection owns memory only for an unfinished frame. Any chunking of the bytes gives the same commands.
 
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 
 use crate::charset::Charset;
 use crate::command::Command;
@@ -12,6 +13,7 @@ use crate::fault::{Fault, Foreign};
 use crate::http;
 use crate::native::{self, Frame};
 use crate::request;
+use crate::ws::{self, WsFault};
 
 /// What a JSON line may have beyond six times the message limit: the other fields.
 pub(crate) const LINE_OVERHEAD_BYTES: usize = 4 * 1024;
@@ -38,6 +40,10 @@ pub enum Protocol {
     Control,
     /// HTTP requests, one after the other.
     Http,
+    /// The v1 vocabulary in text messages of a WebSocket.
+    WebSocket,
+    /// Messages of a WebSocket that are said again.
+    Echo,
 }
 
 /// The limits that decoding obeys.
@@ -87,6 +93,10 @@ pub enum Item<'a> {
         /// The request is whole with it.
         last: bool,
     },
+    /// A ping, a pong or a close of a WebSocket.
+    Socket(ws::Item),
+    /// Anything of a WebSocket that is to be said again, and what was put together.
+    Echo(ws::Item, &'a [u8]),
     /// The bytes cannot be read on; the connection is to be closed.
     Fault(Fault),
 }
@@ -118,6 +128,10 @@ enum State {
     Control { scanned: u32 },
     /// HTTP requests. The others are small, and there are many more of them.
     Http(Box<http::Reader>),
+    /// Messages of a WebSocket.
+    Socket(Box<ws::Reader>),
+    /// The same, said again.
+    Echo(Box<ws::Reader>),
 }
 
 impl Session {
@@ -136,6 +150,8 @@ impl Session {
             State::Native { .. } => Some(Protocol::Native),
             State::Control { .. } => Some(Protocol::Control),
             State::Http(_) => Some(Protocol::Http),
+            State::Socket(_) => Some(Protocol::WebSocket),
+            State::Echo(_) => Some(Protocol::Echo),
         }
     }
 
@@ -151,8 +167,21 @@ impl Session {
         match &self.state {
             State::Native { skip } => *skip > 0,
             State::Http(reader) => reader.mid_request(),
+            State::Socket(reader) | State::Echo(reader) => reader.mid_message(),
             State::Undecided | State::NativeOnly | State::Control { .. } => false,
         }
+    }
+
+    /// Whether messages are put together.
+    pub const fn is_socket(&self) -> bool {
+        matches!(self.state, State::Socket(_) | State::Echo(_))
+    }
+
+    /// The HTTP request that was read is answered with an upgrade: what is behind it are frames.
+    pub fn upgrade(&mut self, echoes: bool) {
+        debug_assert!(matches!(self.state, State::Http(_)), "only a request is upgraded");
+        let reader = Box::new(ws::Reader::new(ws::Role::Server));
+        self.state = if echoes { State::Echo(reader) } else { State::Socket(reader) };
     }
 
     /// The answer to the HTTP request that was read is the last: nothing behind it is read.
@@ -162,8 +191,15 @@ impl Session {
         }
     }
 
-    /// Looks at the beginning of `bytes`: everything offered before and not consumed, and what came since.
-    pub fn feed<'a>(&mut self, bytes: &'a [u8], limits: WireLimits) -> Step<'a> {
+    /// Looks at the beginning of `bytes`: everything offered before and not consumed, and what came since. Messages of a WebSocket
+    /// are put together in `message`, which has what came of the one that is not whole yet, and nothing else: it is to be emptied
+    /// after each whole one.
+    pub fn feed<'a>(
+        &mut self,
+        bytes: &'a [u8],
+        message: &'a mut Vec<u8>,
+        limits: WireLimits,
+    ) -> Step<'a> {
         match &mut self.state {
             State::Undecided | State::NativeOnly => self.feed_undecided(bytes),
             State::Native { skip: skip @ 1.. } => {
@@ -176,6 +212,11 @@ impl Session {
                 self.feed_line(bytes, scanned, limits)
             }
             State::Http(reader) => feed_http(bytes, reader, limits),
+            State::Socket(reader) => feed_socket(bytes, message, reader, limits),
+            State::Echo(reader) => {
+                let step = reader.feed(bytes, message, ws::ECHO_LIMITS);
+                Step { consumed: step.consumed, item: Item::Echo(step.item, message) }
+            }
         }
     }
 
@@ -247,6 +288,24 @@ fn feed_http<'a>(bytes: &'a [u8], reader: &mut http::Reader, limits: WireLimits)
         http::Item::Head(head) => Item::Head(head),
         http::Item::Body { bytes, last } => Item::Body { bytes, last },
         http::Item::Fault(fault) => Item::Fault(Fault::Http(fault)),
+    };
+    Step { consumed: step.consumed, item }
+}
+
+fn feed_socket<'a>(
+    bytes: &[u8],
+    message: &'a mut Vec<u8>,
+    reader: &mut ws::Reader,
+    limits: WireLimits,
+) -> Step<'a> {
+    let step = reader.feed(bytes, message, ws::Limits::of(limits));
+    let item = match step.item {
+        ws::Item::More => Item::More,
+        ws::Item::Message(ws::Kind::Text) => Item::Command(request::parse(message, limits)),
+        // What people say in bytes has its place in a request.
+        ws::Item::Message(ws::Kind::Binary) => Item::Fault(Fault::Ws(WsFault::Binary)),
+        item @ (ws::Item::Ping(_) | ws::Item::Pong(_) | ws::Item::Close(_)) => Item::Socket(item),
+        ws::Item::Fault(fault) => Item::Fault(Fault::Ws(fault)),
     };
     Step { consumed: step.consumed, item }
 }

@@ -18,7 +18,8 @@ fn said(transport: Transport, chunks: &[&[u8]]) -> Vec<String> {
     for chunk in chunks {
         kept.extend_from_slice(chunk);
         loop {
-            let step = session.feed(&kept, LIMITS);
+            let mut message = Vec::new();
+            let step = session.feed(&kept, &mut message, LIMITS);
             let line = match step.item {
                 Item::More => None,
                 Item::Fault(fault) => {
@@ -137,8 +138,9 @@ proptest! {
         let mut bytes = Vec::new();
         native::chat(&text, &mut bytes);
         let mut session = Session::new(Transport::Stream);
-        prop_assert!(matches!(session.feed(&bytes, LIMITS).item, Item::Decided(_)));
-        let step = session.feed(&bytes, LIMITS);
+        prop_assert!(matches!(session.feed(&bytes, &mut Vec::new(), LIMITS).item, Item::Decided(_)));
+        let mut message = Vec::new();
+        let step = session.feed(&bytes, &mut message, LIMITS);
         prop_assert_eq!(step.consumed, bytes.len());
         prop_assert_eq!(step.item, Item::Command(Command::Chat { text: &text }));
     }
@@ -190,7 +192,8 @@ proptest! {
         client::put_content(&mut fields, &content);
         let id = MessageId::from_random([9; 16]);
         let line = client::request_line("post", &id.to_string(), fields);
-        let step = Session::new(Transport::ControlSocket).feed(&line, LIMITS);
+        let mut message = Vec::new();
+        let step = Session::new(Transport::ControlSocket).feed(&line, &mut message, LIMITS);
         let Item::Command(Command::Request { request: proto::Request::Post { content: read, own_id: message_id, .. }, .. }) = step.item
         else {
             return Err(TestCaseError::fail("no post"));

@@ -11,6 +11,8 @@
 //! NAME keepalive
 //! NAME frame TYPE STRING
 //! NAME says STRING...               bytes as they are
+//! NAME opens a socket               the request for a WebSocket; what it asks then comes in text messages
+//! NAME pings STRING                 a ping of a WebSocket; `closes` and `sends binary` likewise
 //! NAME asks {JSON}                  a line, over TCP a frame of type 16
 //! NAME slowly ...                   one of these a byte at a time, 200 ms apart
 //! NAME times N ...                  one of these so often, within one read
@@ -26,12 +28,13 @@
 //! reload fails STRING               it is wrong
 //! drain
 //! memory                            what the hub holds for others
+//! encoded                           how often something was encoded
 //! ```
 
 use std::net::{IpAddr, Ipv4Addr};
 
 use hub::{Anonymous, HangUp, LastingRoom, Measured, Quota, Rights, Settings};
-use proto::{RoomName, Span};
+use proto::{RoomName, Span, ws};
 use tests::native;
 
 use crate::literal::{Token, tokens};
@@ -79,8 +82,18 @@ pub fn carry_out(world: &mut World, command: &str) {
         ["reload" | "reloaded", ..] => reload(world, &words, &tokens),
         ["drain"] => world.drain(),
         ["memory"] => memory(world),
+        ["encoded"] => {
+            let (v05, v1) = world.hub().encoded();
+            world.note(format!("for v0.5 {v05}, for v1 {v1}"));
+        }
         [name, "ends"] => world.hangs_up(name, HangUp::Eof),
         [name, "breaks"] => world.hangs_up(name, HangUp::Reset),
+        [name, "opens", "a", "socket"] => world.opens(name),
+        [name, "pings", ..] => world.sends(name, ws::Opcode::Ping, &bytes_of(&tokens[2])),
+        [name, "closes", ..] => world.sends(name, ws::Opcode::Close, &bytes_of(&tokens[2])),
+        [name, "sends", "binary", ..] => {
+            world.sends(name, ws::Opcode::Binary, &bytes_of(&tokens[3]));
+        }
         [name, "stops", "reading"] => world.takes(name, Some(0)),
         [name, "stops", "reading", "after", bytes] => {
             world.takes(name, Some(bytes.parse().unwrap()));

@@ -1,5 +1,6 @@
 //! What the hub wrote to a connection, in a form that people read.
 
+use proto::ws;
 use tests::Heard;
 use tests::native::take_frame;
 
@@ -25,6 +26,8 @@ impl Said {
             None => Vec::new(),
             Some(0) => self.take_frames(),
             Some(b'{') => self.take_lines(),
+            Some(b'H') => self.take_responses(),
+            Some(0x81..=0x8a) => self.take_messages(),
             Some(_) => {
                 let bytes = std::mem::take(&mut self.bytes);
                 vec![match std::str::from_utf8(&bytes) {
@@ -47,6 +50,51 @@ impl Said {
             } else {
                 return said;
             }
+        }
+    }
+
+    /// Responses of HTTP, each with as much of its body as it says and is here. What follows an upgrade are messages.
+    fn take_responses(&mut self) -> Vec<String> {
+        let mut said = Vec::new();
+        while self.bytes.first() == Some(&b'H') {
+            let end = self.bytes.windows(4).position(|four| four == b"\r\n\r\n").unwrap() + 4;
+            let head = String::from_utf8(self.bytes[..end].to_vec()).unwrap();
+            let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: "));
+            let length: usize = length.map_or(0, |length| length.parse().unwrap());
+            let streams = head.contains("text/event-stream");
+            let body = if streams { self.bytes.len() - end } else { length };
+            let whole = self.bytes.len().min(end + body);
+            let bytes: Vec<u8> = self.bytes.drain(..whole).collect();
+            let text = String::from_utf8_lossy(&bytes);
+            said.push(format!("says \"{}\"", text.escape_debug()));
+        }
+        said.extend(self.take());
+        said
+    }
+
+    /// Messages of a WebSocket.
+    fn take_messages(&mut self) -> Vec<String> {
+        let mut said = Vec::new();
+        let mut reader = ws::Reader::new(ws::Role::Client);
+        let limits = ws::Limits { message: 1 << 24, fragments: 1 };
+        loop {
+            let mut message = Vec::new();
+            let step = reader.feed(&self.bytes, &mut message, limits);
+            said.push(match step.item {
+                ws::Item::More => return said,
+                ws::Item::Message(ws::Kind::Text) => {
+                    with_short_runs(std::str::from_utf8(&message).unwrap())
+                }
+                ws::Item::Message(ws::Kind::Binary) => format!("bytes {}", hex(&message)),
+                ws::Item::Ping(ping) => format!("ping {ping:?}"),
+                ws::Item::Pong(pong) => format!("pong {pong:?}"),
+                ws::Item::Close(close) => {
+                    let code = close.code.map_or(0, ws::CloseCode::number);
+                    format!("closes {code} \"{}\"", close.reason())
+                }
+                ws::Item::Fault(fault) => panic!("the daemon wrote {fault:?}"),
+            });
+            self.bytes.drain(..step.consumed);
         }
     }
 

@@ -9,7 +9,7 @@ use hub::{
     Answer, ConnId, Effect, HangUp, Hub, Level, Measured, Notice, Outbox, Peer, Process, Record,
     Rights, Settings,
 };
-use proto::{MessageId, Now, Span, Transport, WallTime};
+use proto::{MessageId, Now, Span, Transport, WallTime, ws};
 
 use crate::said::Said;
 
@@ -32,6 +32,8 @@ struct Connection {
     open: bool,
     /// What it hears is not shown.
     muted: bool,
+    /// It has opened a WebSocket.
+    socket: bool,
 }
 
 /// What the store does with a message.
@@ -146,8 +148,9 @@ impl World {
             Ok(id) => {
                 let name = name.to_owned();
                 let said = Said::default();
-                let (takes, open, muted) = (None, true, false);
-                let connection = Connection { id, name, transport, said, takes, open, muted };
+                let (takes, open, muted, socket) = (None, true, false, false);
+                let connection =
+                    Connection { id, name, transport, said, takes, open, muted, socket };
                 self.connections.push(connection);
             }
             Err(refusal) => {
@@ -187,11 +190,32 @@ impl World {
 
     /// A request in its frame: a line on the control socket, a frame of type 16 over TCP.
     pub fn asks(&mut self, name: &str, json: &str) {
-        let framed = match self.connection(name).transport {
+        let connection = self.connection(name);
+        let framed = match connection.transport {
             Transport::ControlSocket => format!("{json}\n").into_bytes(),
+            Transport::Stream if connection.socket => {
+                self.sends(name, ws::Opcode::Text, json.as_bytes());
+                return;
+            }
             Transport::Stream => tests::native::frame(16, json.as_bytes()),
         };
         self.receives(name, &framed);
+    }
+
+    /// Asks for a WebSocket.
+    pub fn opens(&mut self, name: &str) {
+        self.connection(name).socket = true;
+        let asked = "GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+                     Sec-WebSocket-Protocol: chat.v1\r\n\r\n";
+        self.receives(name, asked.as_bytes());
+    }
+
+    /// A frame of a WebSocket.
+    pub fn sends(&mut self, name: &str, opcode: ws::Opcode, payload: &[u8]) {
+        let mut frame = Vec::new();
+        ws::masked_frame(opcode, payload, [1, 2, 3, 4], &mut frame);
+        self.receives(name, &frame);
     }
 
     pub fn is_read(&mut self, name: &str) -> bool {

@@ -206,6 +206,8 @@ impl Watch {
         let more = more + talks;
         let believable = match reason {
             CloseReason::PeerClosed => link.fin_seen,
+            CloseReason::Answered => client.sort == Sort::Foreign,
+            CloseReason::SocketClosed => false,
             CloseReason::Reset => link.reset,
             CloseReason::Idle => client.sort != Sort::Control && aged(link.read_at, limits.idle),
             CloseReason::FrameTimeout => {

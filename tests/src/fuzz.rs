@@ -36,7 +36,8 @@ fn understood(
     let mut session = Session::new(transport);
     let (mut seen, mut kept, mut read) = (Vec::new(), Vec::new(), 0);
     loop {
-        let step = session.feed(&kept, LIMITS);
+        let mut message = Vec::new();
+        let step = session.feed(&kept, &mut message, LIMITS);
         let consumed = step.consumed;
         assert!(consumed <= kept.len(), "more is consumed than was offered");
         match step.item {

@@ -280,12 +280,14 @@ fn a_page_does_not_encode_what_cannot_fit() {
     let turn = nulls(&[10, 65_530], 4);
     let room = turn.hub.rooms.known(turn.hub.rooms.home);
     let id = proto::RequestId::parse("r").unwrap();
-    let page = room.page_forward(0..8, 500, 64 * 1024, (proto::Dialect::Control, &id));
+    let dialect = proto::Dialect::Control;
+    let asker = crate::recent::Asker { dialect, request: &id, of: proto::MessageId([0; 16]) };
+    let page = room.page_forward(0..8, 500, 64 * 1024, asker);
     assert_eq!((page.count, page.encoded, page.more), (1, page.bytes.len(), true));
-    let page = room.page_forward(1..8, 500, 64 * 1024, (proto::Dialect::Control, &id));
+    let page = room.page_forward(1..8, 500, 64 * 1024, asker);
     assert_eq!((page.count, page.encoded, page.more), (1, page.bytes.len(), true));
     assert!(page.bytes.len() > 6 * 65_530, "the first is there, however long");
-    let page = room.page_backward(0..7, 500, 64 * 1024, (proto::Dialect::Control, &id));
+    let page = room.page_backward(0..7, 500, 64 * 1024, asker);
     assert_eq!((page.count, page.encoded, page.more), (1, page.bytes.len(), true));
 }
 

@@ -3,9 +3,9 @@
 use alloc::boxed::Box;
 use alloc::format;
 
-use proto::Request;
 use proto::http::origin::{self, PREFLIGHT, Passed};
 use proto::http::{self, Head, Refusal, Route, Status};
+use proto::{Request, ws};
 
 use super::answer::Answer;
 use super::{Deed, Hub};
@@ -50,9 +50,9 @@ impl Hub {
                 let own_id = http::message_id(&head.fields, &room)?;
                 Deed::Post { room, own_id }
             }
+            Route::Socket => Deed::Upgrade(ws::handshake(head, Some(ws::SUBPROTOCOL))?),
             Route::Page
             | Route::Asset(_)
-            | Route::Socket
             | Route::Echo
             | Route::Message { .. }
             | Route::Events { .. }

@@ -30,6 +30,8 @@ pub enum WsFault {
         /// The limit in bytes.
         max: usize,
     },
+    /// A message of bytes where only text is understood.
+    Binary,
     /// A message in too many frames.
     TooManyFragments {
         /// The most frames.
@@ -49,6 +51,7 @@ impl WsFault {
             | Self::NothingToContinue
             | Self::Unfinished
             | Self::CloseCode => CloseCode::PROTOCOL_ERROR,
+            Self::Binary => CloseCode::UNSUPPORTED,
             Self::NotUtf8 => CloseCode::NOT_UTF8,
             Self::TooBig { .. } => CloseCode::TOO_BIG,
             Self::TooManyFragments { .. } => CloseCode::POLICY,
@@ -66,6 +69,7 @@ impl WsFault {
             Self::NothingToContinue => "ws_nothing_to_continue",
             Self::Unfinished => "ws_unfinished",
             Self::CloseCode => "ws_close_code",
+            Self::Binary => "ws_binary",
             Self::NotUtf8 => "ws_not_utf8",
             Self::TooBig { .. } => "ws_too_big",
             Self::TooManyFragments { .. } => "ws_too_many_fragments",
@@ -84,6 +88,7 @@ impl fmt::Display for WsFault {
             Self::NothingToContinue => f.write_str("more of a message that was not begun"),
             Self::Unfinished => f.write_str("a new message before the last one ended"),
             Self::CloseCode => f.write_str("a close frame with no valid code"),
+            Self::Binary => f.write_str("a binary message; the vocabulary is text"),
             Self::NotUtf8 => f.write_str("a text is not valid UTF-8"),
             Self::TooBig { max } => write!(f, "a message is longer than {max} bytes"),
             Self::TooManyFragments { max } => write!(f, "a message has more than {max} frames"),

@@ -1,0 +1,57 @@
+//! WebSockets: from the upgrade on a connection is a v1 connection, whose requests come in text messages.
+//!
+//! What is said to it is the body that all v1 connections share, in a frame of its own. Here are its beginning, its end, and the
+//! frames that are no messages.
+
+use alloc::vec::Vec;
+
+use proto::ws::{self, Accepted, After};
+use proto::{Dialect, Protocol};
+
+use crate::Hub;
+use crate::close::CloseReason;
+use crate::connection::{ConnId, Phase};
+use crate::outbox::{Notice, Outbox};
+
+impl Hub {
+    /// A request became a WebSocket. It has a guest's name until it takes another, and is in no room.
+    pub(super) fn open_socket(&mut self, id: ConnId, accepted: &Accepted, out: &mut Outbox) {
+        let mut answer = Vec::new();
+        accepted.write(self.wall, &mut answer);
+        self.connections.known(id).exchange = None;
+        self.push_private(id, answer, out);
+        if !self.connections.known(id).phase.is_live() {
+            return;
+        }
+        if self.connections.known(id).nick.is_none() {
+            let nick = self.guest_name(id);
+            self.connections.known(id).nick = Some(nick);
+        }
+        let now = self.now;
+        let connection = self.connections.known(id);
+        connection.named = now;
+        connection.become_(Phase::V1);
+        connection.dialect = Dialect::WebSocket;
+        connection.session.upgrade(false);
+        assert!(connection.rooms.is_empty(), "it is in no room yet");
+        assert!(connection.message.is_empty(), "an upgrade has no body");
+        out.notice(Notice::Decided { id, protocol: Protocol::WebSocket });
+        self.rearm(id);
+    }
+
+    /// A ping, a pong or a close. Whoever closes has its answer and nothing more.
+    pub(crate) fn hear_socket(&mut self, id: ConnId, item: &ws::Item, out: &mut Outbox) {
+        let mut words = Vec::new();
+        match ws::answer(item, &mut words) {
+            After::Read => self.push_private(id, words, out),
+            After::Close => self.leave(id, CloseReason::SocketClosed, words, out),
+        }
+    }
+
+    /// A message was not complete in time.
+    pub(crate) fn message_is_late(&mut self, id: ConnId, out: &mut Outbox) {
+        let (reason, mut words) = (CloseReason::FrameTimeout, Vec::new());
+        ws::close(reason.close_code(), "The message was not complete in time.", &mut words);
+        self.leave(id, reason, words, out);
+    }
+}
