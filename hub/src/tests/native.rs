@@ -181,7 +181,7 @@ fn a_foreign_protocol_is_told_so_in_its_words_and_nothing_of_the_lobby() {
     assert_eq!(turn.hub.pending(web), 0, "held until it is decided");
     turn.say(web, b"GET / HTTP/1.1\r\n\r\n");
     let answer = String::from_utf8(turn.read(web)).unwrap();
-    assert!(answer.starts_with("HTTP/1.1 501 ") && !answer.contains("private"));
+    assert!(answer.starts_with("HTTP/1.1 400 ") && !answer.contains("private"));
     assert_eq!(turn.closed(web).unwrap().word(), "http_not_offered");
     assert_eq!(turn.hub.memory().blocks, 0);
 }
