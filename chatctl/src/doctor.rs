@@ -227,6 +227,7 @@ fn descriptors(stats: &Fields, process: &Value) -> Finding {
         "connections_control",
         "connections_websocket",
         "connections_http",
+        "connections_events",
         "connections_undecided",
     ];
     let connected: u64 = kinds.iter().filter_map(|name| number(name)).sum();

@@ -132,6 +132,7 @@ fn traffic(report: &mut Report) {
         ("connections_control", "control"),
         ("connections_websocket", "websocket"),
         ("connections_http", "http"),
+        ("connections_events", "events"),
         ("connections_undecided", "undecided"),
     ]);
     if !kinds.is_empty() {

@@ -82,6 +82,8 @@ pub(crate) enum Phase {
     Control,
     /// It asks over HTTP, one request after the other. Not shown to others.
     Http,
+    /// It hears a room as server-sent events, and is not heard itself.
+    Events,
     /// Nothing is heard from it any more, and it gets nothing new; what waits for it is flushed, then it is closed.
     Leaving(CloseReason),
     /// Everything is written, and the caller was told to end our direction: what still comes is dropped until the peer ends its own. A
@@ -98,13 +100,15 @@ impl Phase {
             (Self::Undecided, Self::Listening | Self::Native | Self::Http)
             | (Self::Listening, Self::Native | Self::Http)
             | (Self::Native | Self::Http, Self::V1)
+            | (Self::Http, Self::Events)
             | (
                 Self::Undecided
                 | Self::Listening
                 | Self::Native
                 | Self::V1
                 | Self::Control
-                | Self::Http,
+                | Self::Http
+                | Self::Events,
                 Self::Leaving(_) | Self::Closing,
             )
             | (Self::Leaving(_), Self::Lingering(_) | Self::Closing)
@@ -116,6 +120,7 @@ impl Phase {
                 | Self::V1
                 | Self::Control
                 | Self::Http
+                | Self::Events
                 | Self::Leaving(_)
                 | Self::Lingering(_)
                 | Self::Closing,
@@ -132,7 +137,8 @@ impl Phase {
             | Self::Native
             | Self::V1
             | Self::Control
-            | Self::Http => true,
+            | Self::Http
+            | Self::Events => true,
             Self::Leaving(_) | Self::Lingering(_) | Self::Closing => false,
         }
     }
@@ -140,7 +146,11 @@ impl Phase {
     /// Whether it still gets the answers to what it asked: who ended its own side waits for them, who was told `bye` for nothing.
     pub(crate) const fn is_answered(&self) -> bool {
         match self {
-            Self::V1 | Self::Control | Self::Http | Self::Leaving(CloseReason::PeerClosed) => true,
+            Self::V1
+            | Self::Control
+            | Self::Http
+            | Self::Events
+            | Self::Leaving(CloseReason::PeerClosed) => true,
             Self::Undecided
             | Self::Listening
             | Self::Native
@@ -158,6 +168,7 @@ impl Phase {
             | Self::V1
             | Self::Control
             | Self::Http
+            | Self::Events
             | Self::Leaving(_) => true,
             Self::Undecided | Self::Lingering(_) | Self::Closing => false,
         }

@@ -86,7 +86,7 @@ fn deadlines(
             return due;
         }
         Phase::Undecided => due.detect = settings.detect.map(|span| connection.since.after(span)),
-        Phase::Listening | Phase::Native | Phase::V1 => {
+        Phase::Listening | Phase::Native | Phase::V1 | Phase::Events => {
             let quiet = settings.keepalive.filter(|_| !queue_waits);
             due.keepalive = quiet.map(|span| connection.last_written.after(span));
         }
@@ -104,12 +104,12 @@ fn deadlines(
         Pause::Store { .. } | Pause::Answer { .. } => {}
         Pause::Refused { since } => due.refused = from(since, settings.stall),
         Pause::No | Pause::Turn => {
-            // The kernel says when a local peer is gone; a half-open TCP connection is only seen by its silence.
+            // The kernel says when a local peer is gone, and who only hears says nothing; a half-open TCP connection is only seen by its silence.
             if connection.phase == Phase::Http {
                 // While it takes an answer it has nothing to say.
                 let quiet = settings.idle.filter(|_| !queue_waits);
                 due.idle = from(connection.last_read.max(connection.last_written), quiet);
-            } else if connection.phase != Phase::Control {
+            } else if !matches!(connection.phase, Phase::Control | Phase::Events) {
                 due.idle = from(connection.last_read, settings.idle);
             }
             due.frame = connection.unfinished.and_then(|unfinished| {
@@ -220,6 +220,7 @@ impl Hub {
             | Phase::Native
             | Phase::V1
             | Phase::Control
+            | Phase::Events
             | Phase::Leaving(_)
             | Phase::Lingering(_)
             | Phase::Closing => self.close(id, CloseReason::FrameTimeout, out),

@@ -138,7 +138,9 @@ impl Hub {
             Dialect::Native05 | Dialect::NativeV1 => KEEPALIVE,
             Dialect::WebSocket => PING,
             Dialect::Events => events::KEEPALIVE,
-            Dialect::Control | Dialect::Http => unreachable!("it has no deadline for it"),
+            Dialect::Control | Dialect::Http | Dialect::Content => {
+                unreachable!("it has no deadline for it")
+            }
         };
         connection.queue.push(Chunk::Fixed(keepalive));
         self.queued(id, true, out);

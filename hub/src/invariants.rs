@@ -145,6 +145,10 @@ impl Hub {
                 let waits = matches!(connection.pause, Pause::Answer { .. });
                 assert!(!waits || connection.exchange.is_some(), "it waits for its own answer");
             }
+            Phase::Events => {
+                assert_eq!(connection.dialect, proto::Dialect::Events, "it hears events");
+                assert!(connection.kept.is_empty(), "and is not heard");
+            }
             Phase::Leaving(_) => {
                 assert!(connection.kept.is_empty(), "nothing is heard from who leaves");
                 let bounded = connection.phase != Phase::Leaving(CloseReason::Drain)

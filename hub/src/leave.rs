@@ -82,7 +82,12 @@ impl Hub {
         }
         match connection.phase {
             Phase::Undecided => self.close(id, CloseReason::PeerClosed, out),
-            Phase::Listening | Phase::Native | Phase::V1 | Phase::Control | Phase::Http => {
+            Phase::Listening
+            | Phase::Native
+            | Phase::V1
+            | Phase::Control
+            | Phase::Http
+            | Phase::Events => {
                 self.leave(id, CloseReason::PeerClosed, Vec::new(), out);
             }
             Phase::Leaving(_) | Phase::Lingering(_) | Phase::Closing => {}
@@ -134,7 +139,7 @@ impl Hub {
             Phase::Undecided => self.close(id, reason, out),
             Phase::Listening | Phase::Native => self.leave(id, reason, Vec::new(), out),
             Phase::Http => self.dismiss_http(id, reason, bye, out),
-            Phase::V1 | Phase::Control => {
+            Phase::V1 | Phase::Control | Phase::Events => {
                 let mut words = Vec::new();
                 encode::event(connection.dialect, &Event::Bye { reason: bye }, &mut words);
                 if connection.dialect == Dialect::WebSocket {

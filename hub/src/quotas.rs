@@ -147,7 +147,8 @@ impl Hub {
             | proto::Dialect::NativeV1
             | proto::Dialect::WebSocket
             | proto::Dialect::Events
-            | proto::Dialect::Http => {
+            | proto::Dialect::Http
+            | proto::Dialect::Content => {
                 if let Some(prefix) = counted_at(connection) {
                     self.addresses.leave(prefix, self.now);
                 }

@@ -290,6 +290,7 @@ impl Hub {
             | Phase::V1
             | Phase::Control
             | Phase::Http
+            | Phase::Events
             | Phase::Leaving(_)
             | Phase::Lingering(_)
             | Phase::Closing => {}

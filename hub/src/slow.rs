@@ -27,7 +27,7 @@ impl Hub {
             Phase::Listening | Phase::Native | Phase::Http | Phase::Leaving(_) => {
                 self.close(id, CloseReason::OutboxFull, out);
             }
-            Phase::V1 | Phase::Control => self.skip(id, out),
+            Phase::V1 | Phase::Control | Phase::Events => self.skip(id, out),
             Phase::Lingering(_) | Phase::Closing => {}
         }
     }
@@ -252,7 +252,7 @@ impl Hub {
             return;
         }
         match connection.phase {
-            Phase::V1 | Phase::Control => self.skip(id, out),
+            Phase::V1 | Phase::Control | Phase::Events => self.skip(id, out),
             Phase::Undecided
             | Phase::Listening
             | Phase::Native

@@ -109,7 +109,7 @@ impl Hub {
     /// What the server counts.
     pub fn stats(&self) -> Stats<'_> {
         let (mut native, mut v1, mut control, mut undecided) = (0, 0, 0, 0);
-        let (mut sockets, mut http) = (0, 0);
+        let (mut sockets, mut http, mut events) = (0, 0, 0);
         for connection in self.connections.iter() {
             match connection.phase {
                 Phase::Undecided => undecided += 1,
@@ -118,6 +118,7 @@ impl Hub {
                 Phase::V1 => v1 += 1,
                 Phase::Control => control += 1,
                 Phase::Http => http += 1,
+                Phase::Events => events += 1,
                 Phase::Leaving(_) | Phase::Lingering(_) | Phase::Closing => {}
             }
         }
@@ -131,6 +132,7 @@ impl Hub {
             connections_control: control,
             connections_websocket: sockets,
             connections_http: http,
+            connections_events: events,
             connections_undecided: undecided,
             connections_max: self.settings.connections,
             accepted: counters.accepted,

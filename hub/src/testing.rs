@@ -335,7 +335,11 @@ impl Turn {
                 Effect::Fetch(fetch) => {
                     self.hub.fetched(self.disk.find(&fetch), self.now, &mut self.out);
                 }
-                Effect::Finish(_) | Effect::Stall(_) => {}
+                // Its peer has nothing more to say either.
+                Effect::Finish(id) => {
+                    self.hub.hang_up(id, HangUp::Eof, self.now, &mut self.out);
+                }
+                Effect::Stall(_) => {}
             }
             self.flush.append(&mut self.out.flush);
         }

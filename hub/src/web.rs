@@ -8,6 +8,7 @@ mod answer;
 mod asked;
 mod site;
 mod socket;
+mod stream;
 
 pub(crate) use answer::Answer;
 pub use site::Website;
@@ -22,7 +23,7 @@ use proto::http::{BodyLength, Head, Method, Status};
 use proto::vocabulary::Error;
 use proto::ws::Accepted;
 use proto::{
-    Command, Dialect, ErrorCode, MessageId, Protocol, Request, RequestId, RoomName, Target,
+    Command, Dialect, ErrorCode, MessageId, Protocol, Request, RequestId, RoomName, Seq, Target,
 };
 
 use crate::Hub;
@@ -59,10 +60,14 @@ enum Deed {
         /// The message's id, where its author gives one.
         own_id: Option<MessageId>,
     },
+    /// What a message carries is asked for.
+    Message { room: RoomName, seq: Seq },
+    /// It becomes a stream of events.
+    Events { room: RoomName, after: Option<Seq> },
     /// It becomes a WebSocket.
     Upgrade(Accepted),
-    /// It was carried out, and has no answer yet.
-    Owed,
+    /// It was carried out, and has no answer yet. What messages carry is wanted as it was posted, or not.
+    Owed { content: bool },
 }
 
 impl Hub {
@@ -131,7 +136,8 @@ impl Hub {
     fn request_is_whole(&mut self, id: ConnId, out: &mut Outbox) -> u32 {
         let connection = self.connections.known(id);
         let exchange = connection.exchange.as_mut().expect("a request that is read is known");
-        let deed = mem::replace(&mut exchange.deed, Deed::Owed);
+        let content = matches!(exchange.deed, Deed::Message { .. });
+        let deed = mem::replace(&mut exchange.deed, Deed::Owed { content });
         let body = mem::take(&mut connection.message);
         self.kept_bytes -= body.capacity();
         let work = match deed {
@@ -142,11 +148,13 @@ impl Hub {
             }
             Deed::Ask(request) => self.ask(id, request, out),
             Deed::Post { room, own_id } => self.post_body(id, room, (own_id, &body), out),
+            Deed::Message { room, seq } => self.ask_for_message(id, room, seq, out),
+            Deed::Events { room, after } => self.open_stream(id, room, after, out),
             Deed::Upgrade(accepted) => {
                 self.open_socket(id, &accepted, out);
                 1
             }
-            Deed::Owed => unreachable!("a request is carried out once"),
+            Deed::Owed { .. } => unreachable!("a request is carried out once"),
         };
         let now = self.now;
         let connection = self.connections.known(id);
@@ -154,6 +162,20 @@ impl Hub {
             connection.pause = Pause::Answer { since: now };
         }
         work
+    }
+
+    /// A message is a page of past ones that has no other.
+    fn ask_for_message(&mut self, id: ConnId, room: RoomName, seq: Seq, out: &mut Outbox) -> u32 {
+        let (after, before) = (Some(Seq(seq.0.saturating_sub(1))), Some(seq.next()));
+        let (since, until, search, limit) = (None, None, None, Some(1));
+        let request = Request::History { room, before, after, since, until, search, limit };
+        self.ask(id, request, out)
+    }
+
+    /// Whether a connection waits for what a message carries.
+    pub(crate) fn wants_content(&self, id: ConnId) -> bool {
+        let exchange = self.connections.get(id).and_then(|it| it.exchange.as_ref());
+        exchange.is_some_and(|exchange| matches!(exchange.deed, Deed::Owed { content: true }))
     }
 
     fn ask(&mut self, id: ConnId, request: Request<'_>, out: &mut Outbox) -> u32 {
@@ -181,7 +203,7 @@ impl Hub {
     /// Something was queued for a connection: where that was the answer that it is owed, the next request has its turn.
     pub(crate) fn may_be_answered(&mut self, id: ConnId, out: &mut Outbox) {
         let Some(connection) = self.connections.get_mut(id) else { return };
-        let is_owed = |exchange: &mut Box<Exchange>| matches!(exchange.deed, Deed::Owed);
+        let is_owed = |exchange: &mut Box<Exchange>| matches!(exchange.deed, Deed::Owed { .. });
         let Some(exchange) = connection.exchange.take_if(is_owed) else { return };
         if !connection.phase.is_live() {
             return;

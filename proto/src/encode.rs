@@ -35,6 +35,8 @@ pub enum Dialect {
     Events,
     /// JSON lines as the bodies of HTTP responses. Nobody hears a room in it.
     Http,
+    /// What messages carry, as it was posted, as the body of an HTTP response. Nobody hears a room in it.
+    Content,
 }
 
 /// How many dialects there are in which rooms are heard.
@@ -53,14 +55,14 @@ impl Dialect {
             Self::NativeV1 => 2,
             Self::WebSocket => 3,
             Self::Events => 4,
-            Self::Http => DIALECTS,
+            Self::Http | Self::Content => DIALECTS,
         }
     }
 
     /// Whether it begins with an HTTP request: then the server's end of the connection is told before it is gone.
     pub const fn is_web(self) -> bool {
         match self {
-            Self::WebSocket | Self::Events | Self::Http => true,
+            Self::WebSocket | Self::Events | Self::Http | Self::Content => true,
             Self::Native05 | Self::Control | Self::NativeV1 => false,
         }
     }
@@ -69,7 +71,12 @@ impl Dialect {
     pub const fn is_v1(self) -> bool {
         match self {
             Self::Native05 => false,
-            Self::Control | Self::NativeV1 | Self::WebSocket | Self::Events | Self::Http => true,
+            Self::Control
+            | Self::NativeV1
+            | Self::WebSocket
+            | Self::Events
+            | Self::Http
+            | Self::Content => true,
         }
     }
 }
@@ -299,6 +306,7 @@ pub const fn has_form(dialect: Dialect, event: &Event<'_>) -> bool {
         | Dialect::WebSocket
         | Dialect::Events
         | Dialect::Http => true,
+        Dialect::Content => matches!(event, Event::Message(_)),
     }
 }
 
@@ -307,10 +315,14 @@ pub fn event(dialect: Dialect, event: &Event<'_>, out: &mut Vec<u8>) {
     if dialect.is_v1() {
         return match event {
             // What answers a request by itself need not say which.
-            Event::Message(message) if dialect == Dialect::Http => {
+            Event::Message(message) if matches!(dialect, Dialect::Http | Dialect::Events) => {
                 let message = Message { history: None, ..*message };
                 frame(dialect, place(event), &json(&Event::Message(message)), out)
             }
+            Event::Message(message) if dialect == Dialect::Content => {
+                out.extend_from_slice(message.content.0);
+            }
+            _ if !has_form(dialect, event) => {}
             event => frame(dialect, place(event), &json(event), out),
         };
     }
@@ -370,7 +382,7 @@ pub const fn place(event: &Event<'_>) -> Option<(MessageId, Seq)> {
 /// Appends a JSON object, framed as a v1 dialect does it; `place` is what [`place`] says of it.
 pub fn frame(dialect: Dialect, place: Option<(MessageId, Seq)>, json: &[u8], out: &mut Vec<u8>) {
     match dialect {
-        Dialect::Native05 => debug_assert!(false, "v0.5 has no JSON"),
+        Dialect::Native05 | Dialect::Content => debug_assert!(false, "it has no JSON"),
         Dialect::Control | Dialect::Http => {
             out.extend_from_slice(json);
             out.push(b'\n');

@@ -486,6 +486,8 @@ pub struct Stats<'a> {
     pub connections_websocket: usize,
     /// Connections that ask over HTTP.
     pub connections_http: usize,
+    /// Connections that hear a room as server-sent events.
+    pub connections_events: usize,
     /// Connections that have not chosen a protocol yet.
     pub connections_undecided: usize,
     /// The most connections at once, where that is limited.

@@ -16,7 +16,7 @@ macro_rules! write_fields {
 pub(super) fn summary(stats: &Stats<'_>) -> String {
     let mut line = String::from("counted:");
     write_fields!(line, stats => Stats {
-        uptime_ms, connections_native, connections_v1, connections_control, connections_websocket, connections_http, connections_undecided, accepted, cut_slow, gaps, rooms,
+        uptime_ms, connections_native, connections_v1, connections_control, connections_websocket, connections_http, connections_events, connections_undecided, accepted, cut_slow, gaps, rooms,
         talks_waiting, talks_open, messages, deliveries, encoded_v05, encoded_v1, bytes_in, bytes_out, blocks, block_bytes, private_bytes, kept_bytes,
         recent_bytes
     } and server, version, turns, recent, connections_max, store_bytes_max, hits, store, who, process);

@@ -138,7 +138,9 @@ impl Hub {
         for other in self.connections.ids() {
             let connection = self.connections.known(other);
             let hears = match connection.phase {
-                Phase::Listening | Phase::Native | Phase::V1 | Phase::Control => other != id,
+                Phase::Listening | Phase::Native | Phase::V1 | Phase::Control | Phase::Events => {
+                    other != id
+                }
                 Phase::Undecided
                 | Phase::Http
                 | Phase::Leaving(_)
@@ -234,7 +236,8 @@ impl Hub {
         let mut found = self.who_is_called(nick)?;
         // A guest who posts over HTTP hears nothing and is nobody to be asked about.
         found.retain(|who| {
-            self.connections.get(*who).is_some_and(|who| who.dialect != Dialect::Http)
+            let hears = |dialect| !matches!(dialect, Dialect::Http | Dialect::Events);
+            self.connections.get(*who).is_some_and(|who| hears(who.dialect))
         });
         if found.is_empty() {
             let text = format!("Nobody is called `{nick}`.");

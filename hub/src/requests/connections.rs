@@ -123,7 +123,7 @@ pub(super) const fn protocol(connection: &Connection) -> &'static str {
         (_, Dialect::Control) => "control",
         (_, Dialect::WebSocket) => "websocket",
         (_, Dialect::Events) => "events",
-        (_, Dialect::Http) => "http",
+        (_, Dialect::Http | Dialect::Content) => "http",
     }
 }
 

@@ -133,6 +133,7 @@ impl Hub {
     pub(crate) fn reply_dialect(&self, id: ConnId) -> Dialect {
         match self.connections.get(id).map(|connection| connection.dialect) {
             Some(Dialect::Native05) => Dialect::NativeV1,
+            Some(Dialect::Http) if self.wants_content(id) => Dialect::Content,
             Some(dialect) => dialect,
             None => Dialect::Control,
         }
@@ -165,7 +166,9 @@ impl Hub {
     ) -> Vec<u8> {
         let mut bytes = Vec::new();
         match self.reply_dialect(id) {
-            Dialect::Http => self.write_reply(id, reply, &mut bytes),
+            Dialect::Http | Dialect::Content => self.write_reply(id, reply, &mut bytes),
+            // What is told is the stream itself.
+            Dialect::Events => {}
             dialect => encode::reply(dialect, Some(request), reply, &mut bytes),
         }
         bytes
@@ -180,7 +183,8 @@ impl Hub {
     ) -> Vec<u8> {
         let mut bytes = Vec::new();
         match self.reply_dialect(id) {
-            Dialect::Http => self.write_error(id, error, &mut bytes),
+            Dialect::Http | Dialect::Content => self.write_error(id, error, &mut bytes),
+            Dialect::Events => {}
             dialect => encode::refusal(dialect, request, error, &mut bytes),
         }
         bytes
@@ -196,6 +200,7 @@ impl Hub {
     ) -> Vec<u8> {
         match self.reply_dialect(id) {
             Dialect::Http => self.write_page(id, page, reply),
+            Dialect::Content => self.write_content(id, page, reply),
             dialect => {
                 encode::reply(dialect, Some(request), reply, &mut page);
                 page

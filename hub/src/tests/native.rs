@@ -182,7 +182,7 @@ fn a_foreign_protocol_is_told_so_in_its_words_and_nothing_of_the_lobby() {
     turn.say(web, b"GET / HTTP/1.1\r\n\r\n");
     let answer = String::from_utf8(turn.read(web)).unwrap();
     assert!(answer.starts_with("HTTP/1.1 400 ") && !answer.contains("private"));
-    assert_eq!(turn.closed(web).unwrap().word(), "http_not_offered");
+    assert_eq!(turn.closed(web).unwrap().word(), "http_no_host");
     assert_eq!(turn.hub.memory().blocks, 0);
 }
 

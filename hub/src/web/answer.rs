@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use proto::ErrorCode;
 use proto::encode;
 use proto::http::response::{self, JSON, JSON_LINES};
-use proto::http::{Content, Manner, Refusal, Response, Status};
+use proto::http::{Content, DOWNLOAD_FIELDS, Manner, Refusal, Response, Status};
 use proto::reply::Reply;
 use proto::vocabulary::Error;
 
@@ -20,6 +20,9 @@ use crate::outbox::Outbox;
 /// What every answer of the API says: it is true now, and is what it says it is.
 const API_FIELDS: [(&str, &str); 2] =
     [("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff")];
+
+/// What a message carries of which nobody said what it is.
+const OCTETS: &str = "application/octet-stream";
 
 /// An answer, but for what depends on the connection.
 #[derive(Debug)]
@@ -124,6 +127,21 @@ impl Hub {
             answer = answer.with("X-More", if *more { "true" } else { "false" });
             answer = answer.with("X-Forgotten", format!("{forgotten}"));
         }
+        let mut bytes = Vec::new();
+        self.write_answer(id, &answer, &mut bytes);
+        bytes
+    }
+
+    /// What one message carries: to be saved, never shown or run.
+    pub(crate) fn write_content(&self, id: ConnId, page: Vec<u8>, reply: &Reply<'_>) -> Vec<u8> {
+        let is_there = matches!(reply, Reply::History { count: 1, .. });
+        let answer = if is_there {
+            let answer = Answer::of(Status::Ok, OCTETS, page);
+            let own = DOWNLOAD_FIELDS.iter().filter(|field| !API_FIELDS.contains(field));
+            own.fold(answer, |answer, (name, value)| answer.with(name, *value))
+        } else {
+            Answer::refused(Status::NotFound, "The room has no such message, or has it no more.")
+        };
         let mut bytes = Vec::new();
         self.write_answer(id, &answer, &mut bytes);
         bytes

@@ -3,9 +3,10 @@
 use alloc::boxed::Box;
 use alloc::format;
 
+use proto::http::events::{self, LastEvent};
 use proto::http::origin::{self, PREFLIGHT, Passed};
 use proto::http::{self, Head, Refusal, Route, Status};
-use proto::{Request, ws};
+use proto::{Request, Seq, ws};
 
 use super::answer::Answer;
 use super::{Deed, Hub};
@@ -51,16 +52,26 @@ impl Hub {
                 Deed::Post { room, own_id }
             }
             Route::Socket => Deed::Upgrade(ws::handshake(head, Some(ws::SUBPROTOCOL))?),
-            Route::Page
-            | Route::Asset(_)
-            | Route::Echo
-            | Route::Message { .. }
-            | Route::Events { .. }
-            | Route::Metrics => {
+            Route::Message { room, seq } => Deed::Message { room, seq },
+            Route::Events { room, after } => {
+                let last = events::last_event(&head.fields)?;
+                Deed::Events { room, after: self.goes_on(last, after) }
+            }
+            Route::Page | Route::Asset(_) | Route::Echo | Route::Metrics => {
                 let message = "This is not served yet.";
                 Deed::Answer(Answer::refused(Status::NotFound, message))
             }
         })
+    }
+
+    /// Behind which message a reader goes on: where it had come, else where it asks. In another history no place is known.
+    fn goes_on(&self, last: Option<LastEvent>, after: Option<Seq>) -> Option<Seq> {
+        match last {
+            None => after,
+            Some(LastEvent { history, seq }) => {
+                Some(seq).filter(|_| history.is_none_or(|history| history == self.history.0))
+            }
+        }
     }
 
     /// Whether the server is there and takes what people say.
