@@ -103,6 +103,7 @@ fn said(dialect: Dialect, content: &[u8]) -> Vec<u8> {
         message_id: MessageId([1; 16]),
         from: "ada",
         content: Content(content),
+        content_type: None,
         receipt: false,
         history: None,
     });

@@ -44,6 +44,9 @@ pub struct Args {
     /// Only save what can be read of a damaged history into a new one, and keep the damaged files beside it; no daemon may have it
     #[arg(long)]
     pub recover: bool,
+    /// Say everything again that comes over a WebSocket at this path, for conformance suites
+    #[arg(long, value_name = "PATH")]
+    pub ws_echo: Option<String>,
     /// What is logged
     #[arg(long, value_name = "LEVEL", value_parser = LOG_LEVELS)]
     pub log_level: Option<String>,

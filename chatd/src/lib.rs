@@ -32,3 +32,4 @@ mod sys;
 pub mod systemd;
 pub mod turn;
 pub mod users;
+pub mod web;

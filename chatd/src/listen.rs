@@ -52,6 +52,8 @@ pub enum Listener {
         exempt: Exempt,
         /// The address that was asked for; none where the socket was given.
         wished: Option<SocketAddr>,
+        /// Who connects: clients, or a proxy that says first whose connection it is.
+        transport: Transport,
         /// What those do not have that came before the listener had it; none when they are all taken.
         early: Option<Inherited>,
     },
@@ -76,7 +78,8 @@ impl Listener {
         bind(fd.as_raw_fd(), &SockaddrStorage::from(address))?;
         listen(&fd, Backlog::new(BACKLOG)?)?;
         let socket = TcpListener::from_std(std::net::TcpListener::from(fd));
-        Ok(Self::Tcp { socket, exempt, wished: Some(address), early: None })
+        let (wished, transport) = (Some(address), Transport::Stream);
+        Ok(Self::Tcp { socket, exempt, wished, transport, early: None })
     }
 
     /// Takes over a socket that listens already and never blocks.
@@ -91,7 +94,22 @@ impl Listener {
         let inherited = Inherited::new(stall);
         inherited.set(&socket)?;
         let socket = TcpListener::from_std(socket);
-        Ok(Self::Tcp { socket, exempt, wished: None, early: Some(inherited) })
+        let (transport, early) = (Transport::Stream, Some(inherited));
+        Ok(Self::Tcp { socket, exempt, wished: None, transport, early })
+    }
+
+    /// The same, where a proxy is to say first whose connection it is, or not.
+    #[must_use]
+    pub fn behind_proxy(mut self, is_proxied: bool) -> Self {
+        self.is_behind_proxy(is_proxied);
+        self
+    }
+
+    /// From now on a proxy is to say first whose connection it is, or not.
+    pub(crate) fn is_behind_proxy(&mut self, is_proxied: bool) {
+        if let Self::Tcp { transport, .. } = self {
+            *transport = if is_proxied { Transport::Proxied } else { Transport::Stream };
+        }
     }
 
     /// From now on other peers have no rate limits, and who is accepted is cut by the kernel after another time.
@@ -130,7 +148,7 @@ impl Listener {
     /// Takes one waiting connection.
     pub(crate) fn accept(&mut self) -> io::Result<(Stream, Peer)> {
         match self {
-            Self::Tcp { socket, exempt, early, .. } => {
+            Self::Tcp { socket, exempt, early, transport, .. } => {
                 let accepted = socket.accept();
                 if let (Ok((stream, _)), Some(inherited)) = (&accepted, &*early) {
                     inherited.set(stream)?;
@@ -140,7 +158,7 @@ impl Listener {
                 }
                 let (stream, address) = accepted?;
                 let peer = Peer {
-                    transport: Transport::Stream,
+                    transport: *transport,
                     address: address.to_string().into(),
                     ip: Some(address.ip()),
                     login: None,

@@ -19,7 +19,7 @@ use proto::{MessageId, Now, Span};
 use crate::args::Args;
 use crate::callers::Callers;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, Listen};
 use crate::control::Control;
 use crate::driver::MioDriver;
 use crate::history::{
@@ -322,24 +322,29 @@ fn tcp_listeners(
 ) -> Result<Vec<Listener>, RunError> {
     let exempt = || exempt(&config.exempt);
     let mut listeners = Vec::new();
-    if !given.chat.is_empty() && !config.listen_is_usual {
-        let addresses: Vec<String> = config.listen.iter().map(SocketAddr::to_string).collect();
-        let addresses = addresses.join(", ");
-        let text = format!("{addresses}: not listened on; {INSTEAD}");
-        remarks.push((Level::Warn, Kind::NotBound, text));
-    }
     let own = if given.chat.is_empty() { &config.listen[..] } else { &[] };
-    for address in own {
-        let listener = Listener::tcp(*address, stall, exempt());
-        let listener = listener.map_err(|error| RunError::Listen(*address, error));
+    for Listen { address, proxy } in own.iter().copied() {
+        let listener = Listener::tcp(address, stall, exempt());
+        let listener = listener.map_err(|error| RunError::Listen(address, error));
         if listener.as_ref().is_err_and(RunError::is_configuration) {
             given.turn_away();
         }
-        listeners.push(listener?);
+        listeners.push(listener?.behind_proxy(proxy));
     }
+    let are_given = !given.chat.is_empty();
     for socket in std::mem::take(&mut given.chat) {
         let listener = Listener::given(socket, stall, exempt());
-        listeners.push(listener.map_err(|error| RunError::System("a socket is given", error))?);
+        let listener = listener.map_err(|error| RunError::System("a socket is given", error))?;
+        // What the configuration says of its address holds for it, too.
+        let proxy = config.is_behind_proxy(listener.address());
+        listeners.push(listener.behind_proxy(proxy));
+    }
+    let bound: Vec<SocketAddr> = listeners.iter().filter_map(Listener::address).collect();
+    let unbound = config.listen.iter().filter(|listen| !bound.contains(&listen.address));
+    let unbound: Vec<String> = unbound.map(|listen| listen.address.to_string()).collect();
+    if are_given && !config.listen_is_usual && !unbound.is_empty() {
+        let text = format!("{}: not listened on; {INSTEAD}", unbound.join(", "));
+        remarks.push((Level::Warn, Kind::NotBound, text));
     }
     Ok(listeners)
 }

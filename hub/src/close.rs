@@ -14,6 +14,8 @@ pub enum CloseReason {
     Answered,
     /// The peer closed its WebSocket.
     SocketClosed,
+    /// Its address, which a proxy told, has as many connections as one may have, or connects too often.
+    TooMany,
     /// The peer or the network broke the connection.
     Reset,
     /// Nothing came from it for the idle limit.
@@ -51,6 +53,7 @@ impl CloseReason {
             Self::PeerClosed => "peer_closed",
             Self::Answered => "answered",
             Self::SocketClosed => "socket_closed",
+            Self::TooMany => "too_many",
             Self::Reset => "reset",
             Self::Idle => "idle",
             Self::FrameTimeout => "frame_timeout",
@@ -78,6 +81,7 @@ impl CloseReason {
             | Self::FrameTimeout
             | Self::TooLarge
             | Self::Fault(_)
+            | Self::TooMany
             | Self::Kicked
             | Self::Banned => Level::Info,
             Self::Stall
@@ -105,6 +109,7 @@ impl CloseReason {
             | Self::OutboxFull
             | Self::MemoryBudget
             | Self::InputBudget
+            | Self::TooMany
             | Self::Kicked
             | Self::Banned => CloseCode::POLICY,
         }
@@ -121,6 +126,7 @@ impl fmt::Display for CloseReason {
         f.write_str(match self {
             Self::PeerClosed => "the peer closed",
             Self::SocketClosed => "the peer closed its WebSocket",
+            Self::TooMany => "its address has as many connections as one may have, or connects too often",
             Self::Answered => "its last request is answered",
             Self::Reset => "the connection broke",
             Self::Idle => "nothing came from it for too long",

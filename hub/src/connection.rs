@@ -84,6 +84,8 @@ pub(crate) enum Phase {
     Http,
     /// It hears a room as server-sent events, and is not heard itself.
     Events,
+    /// What it says over a WebSocket is said again.
+    Echo,
     /// Nothing is heard from it any more, and it gets nothing new; what waits for it is flushed, then it is closed.
     Leaving(CloseReason),
     /// Everything is written, and the caller was told to end our direction: what still comes is dropped until the peer ends its own. A
@@ -100,7 +102,7 @@ impl Phase {
             (Self::Undecided, Self::Listening | Self::Native | Self::Http)
             | (Self::Listening, Self::Native | Self::Http)
             | (Self::Native | Self::Http, Self::V1)
-            | (Self::Http, Self::Events)
+            | (Self::Http, Self::Events | Self::Echo)
             | (
                 Self::Undecided
                 | Self::Listening
@@ -108,7 +110,8 @@ impl Phase {
                 | Self::V1
                 | Self::Control
                 | Self::Http
-                | Self::Events,
+                | Self::Events
+                | Self::Echo,
                 Self::Leaving(_) | Self::Closing,
             )
             | (Self::Leaving(_), Self::Lingering(_) | Self::Closing)
@@ -121,6 +124,7 @@ impl Phase {
                 | Self::Control
                 | Self::Http
                 | Self::Events
+                | Self::Echo
                 | Self::Leaving(_)
                 | Self::Lingering(_)
                 | Self::Closing,
@@ -138,7 +142,8 @@ impl Phase {
             | Self::V1
             | Self::Control
             | Self::Http
-            | Self::Events => true,
+            | Self::Events
+            | Self::Echo => true,
             Self::Leaving(_) | Self::Lingering(_) | Self::Closing => false,
         }
     }
@@ -154,6 +159,7 @@ impl Phase {
             Self::Undecided
             | Self::Listening
             | Self::Native
+            | Self::Echo
             | Self::Leaving(_)
             | Self::Lingering(_)
             | Self::Closing => false,
@@ -169,6 +175,7 @@ impl Phase {
             | Self::Control
             | Self::Http
             | Self::Events
+            | Self::Echo
             | Self::Leaving(_) => true,
             Self::Undecided | Self::Lingering(_) | Self::Closing => false,
         }
@@ -194,6 +201,11 @@ pub(crate) enum Pause {
     },
     /// The store refused what it said, and it has no reply: see `refused`.
     Refused {
+        /// Since when it waits.
+        since: Now,
+    },
+    /// Much waits to be written to it: of answers over HTTP, or of what it said and is said again.
+    Written {
         /// Since when it waits.
         since: Now,
     },
@@ -289,7 +301,7 @@ impl Connection {
     /// A connection that has just come.
     pub(crate) fn new(id: ConnId, peer: Peer, now: Now) -> Self {
         let (phase, dialect) = match peer.transport {
-            Transport::Stream => (Phase::Undecided, Dialect::Native05),
+            Transport::Stream | Transport::Proxied => (Phase::Undecided, Dialect::Native05),
             Transport::ControlSocket => (Phase::Control, Dialect::Control),
         };
         Self {
@@ -365,7 +377,8 @@ impl Connection {
             Pause::Bucket { since }
             | Pause::Store { since }
             | Pause::Refused { since }
-            | Pause::Answer { since } => since,
+            | Pause::Answer { since }
+            | Pause::Written { since } => since,
         };
         let waited: Span = now.since(since);
         self.last_read = self.last_read.after(waited);

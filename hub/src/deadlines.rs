@@ -4,7 +4,7 @@
 //! What a connection says and hears only moves the moments that its deadlines are counted from. When its timer fires, the
 //! deadlines are looked at, and it is armed again for the first of them: a message costs the wheel nothing.
 
-use proto::{Dialect, Now, Span};
+use proto::{Dialect, Fault, Now, Span};
 
 use crate::Hub;
 use crate::bucket::Rates;
@@ -90,7 +90,7 @@ fn deadlines(
             let quiet = settings.keepalive.filter(|_| !queue_waits);
             due.keepalive = quiet.map(|span| connection.last_written.after(span));
         }
-        Phase::Control | Phase::Http => {}
+        Phase::Control | Phase::Http | Phase::Echo => {}
     }
     if queue_waits && connection.phase != Phase::Undecided {
         due.stall = from(connection.waiting_since, settings.stall);
@@ -101,7 +101,7 @@ fn deadlines(
             let share = connection.share.unwrap_or_default();
             due.resume = Some(share.waits_until(rates, since).map_or(since, |(until, _)| until));
         }
-        Pause::Store { .. } | Pause::Answer { .. } => {}
+        Pause::Store { .. } | Pause::Answer { .. } | Pause::Written { .. } => {}
         Pause::Refused { since } => due.refused = from(since, settings.stall),
         Pause::No | Pause::Turn => {
             // The kernel says when a local peer is gone, and who only hears says nothing; a half-open TCP connection is only seen by its silence.
@@ -197,6 +197,8 @@ impl Hub {
             self.frame_is_late(id, out);
         } else if is_due(due.idle) {
             self.close(id, CloseReason::Idle, out);
+        } else if is_due(due.detect) && connection.session.is_nobodys() {
+            self.close(id, CloseReason::Fault(Fault::NoProxy), out);
         } else if is_due(due.detect) {
             self.release_backlog(id, Phase::Listening, out);
         } else if is_due(due.keepalive) {
@@ -212,6 +214,7 @@ impl Hub {
         let connection = self.connections.known(id);
         match connection.phase {
             Phase::Http => self.request_is_late(id, out),
+            Phase::Echo => self.message_is_late(id, out),
             Phase::V1 if connection.dialect == Dialect::WebSocket => {
                 self.message_is_late(id, out);
             }

@@ -65,7 +65,16 @@ impl Hub {
         let message_id = self.new_message_id();
         let room = self.rooms.home;
         let draft =
-            Draft { room, message_id, from, content, author: id, reply: None, receipt: false };
+            Draft {
+                room,
+                message_id,
+                from,
+                content,
+                content_type: None,
+                author: id,
+                reply: None,
+                receipt: false,
+            };
         self.post(draft, out);
     }
 

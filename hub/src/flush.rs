@@ -72,6 +72,7 @@ impl Hub {
         }
         self.recover(id, out);
         self.replay_on(id);
+        self.read_on(id, out);
         self.check_left(id, out);
     }
 
@@ -106,6 +107,24 @@ impl Hub {
         }
     }
 
+    /// Queues the answer that is owed over HTTP, its body being part of the program.
+    pub(crate) fn push_answer(
+        &mut self,
+        id: ConnId,
+        head: Vec<u8>,
+        body: &'static [u8],
+        out: &mut Outbox,
+    ) {
+        assert!(!head.is_empty(), "an answer has a head");
+        self.push_bytes(id, head, out);
+        let connection = self.connections.known(id);
+        if connection.phase.is_written() && !body.is_empty() {
+            connection.queue.push(Chunk::Fixed(body));
+            assert!(connection.listed, "whoever has an answer is to be written");
+        }
+        self.may_be_answered(id, out);
+    }
+
     fn push_bytes(&mut self, id: ConnId, bytes: Vec<u8>, out: &mut Outbox) {
         self.settle_connection(id, out);
         self.has_encoded(bytes.len());
@@ -121,6 +140,10 @@ impl Hub {
         self.queued(id, was_empty, out);
         let connection = self.connections.known(id);
         let limit = self.settings.outbox.unwrap_or(usize::MAX);
+        if connection.phase == Phase::Echo {
+            // It is not read before that is written.
+            return;
+        }
         // What is written of a long answer waits for nobody any more.
         if connection.private - connection.queue.private_written() > limit {
             self.close(id, CloseReason::OutboxFull, out);

@@ -149,6 +149,9 @@ impl Hub {
                 assert_eq!(connection.dialect, proto::Dialect::Events, "it hears events");
                 assert!(connection.kept.is_empty(), "and is not heard");
             }
+            Phase::Echo => {
+                assert!(connection.rooms.is_empty(), "the echo hears no room");
+            }
             Phase::Leaving(_) => {
                 assert!(connection.kept.is_empty(), "nothing is heard from who leaves");
                 let bounded = connection.phase != Phase::Leaving(CloseReason::Drain)

@@ -23,14 +23,16 @@ const BUCKETS: usize = 4 + 4 * 21;
 struct Histogram {
     counts: [u64; BUCKETS],
     longest_us: u64,
+    sum_us: u64,
 }
 
 impl Histogram {
-    const EMPTY: Self = Self { counts: [0; BUCKETS], longest_us: 0 };
+    const EMPTY: Self = Self { counts: [0; BUCKETS], longest_us: 0, sum_us: 0 };
 
     fn add(&mut self, took_us: u64) {
         self.counts[bucket(took_us)] += 1;
         self.longest_us = self.longest_us.max(took_us);
+        self.sum_us = self.sum_us.saturating_add(took_us);
     }
 
     fn merge(&mut self, other: &Self) {
@@ -138,6 +140,24 @@ impl Lately {
     /// How long turns took since the start.
     pub(crate) fn turns(&self) -> Turns {
         self.turns.turns()
+    }
+
+    /// How long all of them took together.
+    pub(crate) const fn turns_took_us(&self) -> u64 {
+        self.turns.sum_us
+    }
+
+    /// At the end of each doubling of a time, how many turns took no longer.
+    pub(crate) fn turns_within(&self) -> impl Iterator<Item = (u64, u64)> {
+        let mut sum = 0;
+        let counts = self.turns.counts.iter().enumerate().map(move |(number, count)| {
+            sum += count;
+            (number, sum)
+        });
+        let steps = usize::try_from(STEPS).expect("a few");
+        // The last of them has what is longer, too.
+        let ends = counts.take(BUCKETS - 1).filter(move |(number, _)| number % steps == steps - 1);
+        ends.map(|(number, sum)| (bucket_end(number), sum))
     }
 
     /// What happened in the last minute, or since the start where that is not so long ago. These are the sums as they are now: some

@@ -87,7 +87,8 @@ impl Hub {
             | Phase::V1
             | Phase::Control
             | Phase::Http
-            | Phase::Events => {
+            | Phase::Events
+            | Phase::Echo => {
                 self.leave(id, CloseReason::PeerClosed, Vec::new(), out);
             }
             Phase::Leaving(_) | Phase::Lingering(_) | Phase::Closing => {}
@@ -139,6 +140,11 @@ impl Hub {
             Phase::Undecided => self.close(id, reason, out),
             Phase::Listening | Phase::Native => self.leave(id, reason, Vec::new(), out),
             Phase::Http => self.dismiss_http(id, reason, bye, out),
+            Phase::Echo => {
+                let mut words = Vec::new();
+                ws::close(reason.close_code(), bye, &mut words);
+                self.leave(id, reason, words, out);
+            }
             Phase::V1 | Phase::Control | Phase::Events => {
                 let mut words = Vec::new();
                 encode::event(connection.dialect, &Event::Bye { reason: bye }, &mut words);
@@ -273,6 +279,7 @@ impl Hub {
     fn forget_everywhere(&mut self, connection: &Connection) {
         self.rooms.follow_nothing(connection.id);
         self.rooms.maker_is_gone(connection.id);
+        self.proxies.remove(&connection.id);
         self.fetches.look_ups.remove(&connection.id);
         self.behind_store.retain(|other| *other != connection.id);
     }

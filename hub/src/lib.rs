@@ -87,8 +87,9 @@ pub use store::{
 };
 pub use web::Website;
 
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
+use core::net::IpAddr;
 
 use proto::vocabulary::Error;
 use proto::{Dialect, ErrorCode, MessageId, Now, Span, Transport, WallTime, encode};
@@ -141,6 +142,8 @@ pub struct Hub {
     /// Who connects from where, and over the control socket.
     addresses: Addresses,
     controls: Controls,
+    /// The addresses of trusted proxies, by connection: each request says who is behind them.
+    proxies: BTreeMap<ConnId, IpAddr>,
     bans: Bans,
     names: Names,
     rooms: Rooms,
@@ -206,6 +209,7 @@ impl Hub {
             connections: Connections::default(),
             addresses: Addresses::default(),
             controls: Controls::default(),
+            proxies: BTreeMap::new(),
             bans: Bans::default(),
             names: Names::new(settings.wire.charset, &settings.server_name),
             rooms: Rooms::new(settings.default_room.clone()),
@@ -274,8 +278,14 @@ impl Hub {
     ///
     /// # Errors
     /// There is no room for it, and what to tell it.
-    pub fn accept(&mut self, peer: Peer, now: Now, out: &mut Outbox) -> Result<ConnId, Refusal> {
+    pub fn accept(
+        &mut self,
+        mut peer: Peer,
+        now: Now,
+        out: &mut Outbox,
+    ) -> Result<ConnId, Refusal> {
         self.tick(now);
+        let proxy = self.take_proxy(&mut peer);
         let entered = match self.course {
             Course::Draining | Course::Ending => Err(RefusalReason::Draining),
             Course::Serving if self.is_address_banned(peer.ip) => Err(RefusalReason::Banned),
@@ -283,7 +293,9 @@ impl Hub {
         };
         let Err(reason) = entered else {
             self.counters.accepted += 1;
-            return Ok(self.welcome(peer, out));
+            let id = self.welcome(peer, out);
+            self.proxies.extend(proxy.map(|ip| (id, ip)));
+            return Ok(id);
         };
         self.note_refusal(&peer, reason);
         out.notice(Notice::Refused { address: peer.address, reason });
@@ -295,7 +307,7 @@ impl Hub {
         let id = self.connections.insert(peer, self.now);
         out.notice(Notice::Accepted { id, address });
         match transport {
-            Transport::Stream => self.enter(id, self.rooms.home, Standing::Held),
+            Transport::Stream | Transport::Proxied => self.enter(id, self.rooms.home, Standing::Held),
             Transport::ControlSocket => self.control_is_here(id),
         }
         self.rearm(id);
@@ -330,7 +342,7 @@ fn last_words(transport: Transport, reason: RefusalReason) -> Vec<u8> {
         RefusalReason::Draining => Error::new(ErrorCode::ShuttingDown, "The daemon is ending."),
     };
     match transport {
-        Transport::Stream => {}
+        Transport::Stream | Transport::Proxied => {}
         Transport::ControlSocket => encode::refusal(Dialect::Control, None, &error, &mut words),
     }
     words

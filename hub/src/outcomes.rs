@@ -198,6 +198,7 @@ impl Hub {
             message_id: message.message_id,
             from: message.from.as_str(),
             content: Content(&message.content),
+            content_type: message.content_type.as_deref(),
             receipt,
             history: None,
         });

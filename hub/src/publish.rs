@@ -34,6 +34,8 @@ pub(crate) struct Draft<'a> {
     pub(crate) message_id: MessageId,
     pub(crate) from: Nick,
     pub(crate) content: &'a [u8],
+    /// What its author says that this is.
+    pub(crate) content_type: Option<&'a str>,
     pub(crate) author: ConnId,
     /// The request to reply to, of v1 authors.
     pub(crate) reply: Option<RequestId>,
@@ -44,14 +46,15 @@ pub(crate) struct Draft<'a> {
 impl Hub {
     /// A post takes its number and its time, and goes to the store. Nobody hears of it before the store has it.
     pub(crate) fn post(&mut self, draft: Draft<'_>, out: &mut Outbox) {
-        let Draft { room: no, message_id, from, content, author, reply, receipt } = draft;
+        let Draft { room: no, message_id, from, author, reply, receipt, .. } = draft;
         self.will_hand_out(no);
         let room = self.rooms.known_mut(no);
         let seq = room.last_taken.next();
         let time = self.wall.max(room.last_time);
         assert!(seq > room.last_released, "numbers are taken before they are released");
         (room.last_taken, room.last_time) = (seq, time);
-        let content: Arc<[u8]> = content.into();
+        let content: Arc<[u8]> = draft.content.into();
+        let content_type: Option<Arc<str>> = draft.content_type.map(Arc::from);
         let before = self.recents.ids.insert(message_id, Known { room: no, seq });
         assert!(before.is_none(), "an id names one message");
         out.effect(Effect::Store(Record {
@@ -62,13 +65,14 @@ impl Hub {
             message_id,
             from: from.clone(),
             content: Arc::clone(&content),
+            content_type: content_type.clone(),
         }));
         self.store_queue.messages += 1;
         self.store_queue.bytes += content.len();
         if reply.is_some() {
             self.connections.known(author).owed += 1;
         }
-        let message = Recent { seq, time, message_id, from, content };
+        let message = Recent { seq, time, message_id, from, content, content_type };
         let mut asked = Asked { author, reply, repeats: Vec::new() };
         if self.settings.plants(Planted::AcknowledgedEarly) {
             let reply = asked.reply.take();

@@ -87,7 +87,7 @@ impl Hub {
                 }
                 self.controls.enter(peer.login.as_ref());
             }
-            Transport::Stream => {
+            Transport::Stream | Transport::Proxied => {
                 // The control socket has places of its own: strangers never keep an operator out.
                 let there = self.connections.len() - self.controls.all;
                 if self.settings.connections.is_some_and(|most| there >= most) {
@@ -248,7 +248,7 @@ impl Hub {
 }
 
 /// Where a connection is counted: nowhere if it is exempt or did not come over a network.
-fn counted_at(connection: &Connection) -> Option<Prefix> {
+pub(crate) fn counted_at(connection: &Connection) -> Option<Prefix> {
     connection.share.and(connection.ip).map(Prefix::of)
 }
 

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use core::num::NonZeroU32;
 
 use proto::http::BodyLength;
-use proto::{Command, Dialect, Fault, Foreign, Item, Protocol};
+use proto::{Command, Dialect, Fault, Foreign, Item, Protocol, ws};
 
 use crate::Hub;
 use crate::close::CloseReason;
@@ -151,6 +151,7 @@ impl Hub {
             match step.item {
                 Item::More => return progress,
                 Item::Decided(protocol) => self.decided(id, protocol, out),
+                Item::Source(source) => self.comes_from(id, source, out),
                 Item::Command(command) => {
                     progress.ended_a_frame = true;
                     let done = self.carry_out_frame(id, command, out);
@@ -162,7 +163,15 @@ impl Hub {
                     *work = work.saturating_sub(1);
                     self.hear_socket(id, &item, out);
                 }
-                Item::Echo(..) => unreachable!("it is not served"),
+                Item::Echo(ws::Item::More, _) => return progress,
+                Item::Echo(item, said) => {
+                    progress.ended_a_frame = true;
+                    *work = work.saturating_sub(1);
+                    self.hear_echo(id, &item, said, out);
+                    if matches!(item, ws::Item::Message(_)) {
+                        message.clear();
+                    }
+                }
                 Item::Head(head) => {
                     progress.ended_a_frame = head.body == BodyLength::None;
                     let is_here = bytes.len() > progress.consumed;
@@ -291,6 +300,7 @@ impl Hub {
             | Phase::Control
             | Phase::Http
             | Phase::Events
+            | Phase::Echo
             | Phase::Leaving(_)
             | Phase::Lingering(_)
             | Phase::Closing => {}

@@ -24,6 +24,8 @@ pub(crate) struct Recent {
     pub(crate) message_id: MessageId,
     pub(crate) from: Nick,
     pub(crate) content: Arc<[u8]>,
+    /// What its author says that this is.
+    pub(crate) content_type: Option<Arc<str>>,
 }
 
 /// Who is given past messages, and for what.
@@ -37,7 +39,8 @@ pub(crate) struct Asker<'a> {
 
 impl Recent {
     fn weight(&self) -> usize {
-        self.content.len() + RECENT_OVERHEAD_BYTES
+        let named = self.content_type.as_ref().map_or(0, |name| name.len());
+        self.content.len() + named + RECENT_OVERHEAD_BYTES
     }
 
     /// The message as an event that answers a request.
@@ -48,6 +51,7 @@ impl Recent {
             message_id: self.message_id,
             from: self.from.as_str(),
             content: Content(&self.content),
+            content_type: self.content_type.as_deref(),
             receipt: false,
             history: Some(asker.request),
         };

@@ -175,7 +175,16 @@ impl Hub {
             let message_id = self.new_message_id();
             let content = &*content;
             let draft =
-                Draft { room, message_id, from, content, author, reply: None, receipt: false };
+                Draft {
+                room,
+                message_id,
+                from,
+                content,
+                content_type: None,
+                author,
+                reply: None,
+                receipt: false,
+            };
             self.post(draft, out);
             left -= 1;
         }

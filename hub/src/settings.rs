@@ -5,9 +5,10 @@
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use proto::vocabulary::TAIL_ROOMS_MAX;
-use proto::{Level, RoomName, Span, WireLimits};
+use proto::{Level, Network, RoomName, Span, WireLimits};
 
 use crate::planted::Planted;
 use crate::rights::Groups;
@@ -170,6 +171,8 @@ pub struct Settings {
     pub rooms_joined: Option<usize>,
     /// Rooms that one connection may have made while nobody else is in them.
     pub rooms_made: Option<usize>,
+    /// Networks whose clients have no rate limits, where a proxy says whose a connection is: others are exempt when they come.
+    pub exempt: Vec<Network>,
     /// What is served over HTTP.
     pub web: Website,
     /// Who on the control socket may do what, for those who may not.
@@ -233,6 +236,7 @@ impl Default for Settings {
             rooms: Some(10_000),
             rooms_joined: Some(100),
             rooms_made: Some(15),
+            exempt: Vec::new(),
             web: Website::default(),
             groups: Groups::default(),
             log_level: Level::Info,

@@ -24,11 +24,12 @@ impl Hub {
         match self.connections.known(id).phase {
             Phase::Undecided => self.trim_backlog(id),
             // Who leaves has ended its side, does not read, and is owed more than there is room for.
-            Phase::Listening | Phase::Native | Phase::Http | Phase::Leaving(_) => {
+            Phase::Listening | Phase::Native | Phase::Leaving(_) => {
                 self.close(id, CloseReason::OutboxFull, out);
             }
             Phase::V1 | Phase::Control | Phase::Events => self.skip(id, out),
-            Phase::Lingering(_) | Phase::Closing => {}
+            // It is not read while much waits for it.
+            Phase::Http | Phase::Echo | Phase::Lingering(_) | Phase::Closing => {}
         }
     }
 
@@ -257,6 +258,7 @@ impl Hub {
             | Phase::Listening
             | Phase::Native
             | Phase::Http
+            | Phase::Echo
             | Phase::Leaving(_) => {
                 self.close(id, CloseReason::MemoryBudget, out);
             }

@@ -114,6 +114,7 @@ impl Hub {
             match connection.phase {
                 Phase::Undecided => undecided += 1,
                 Phase::Listening | Phase::Native => native += 1,
+                Phase::Echo => sockets += 1,
                 Phase::V1 if connection.dialect == Dialect::WebSocket => sockets += 1,
                 Phase::V1 => v1 += 1,
                 Phase::Control => control += 1,

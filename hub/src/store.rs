@@ -53,6 +53,8 @@ pub struct Record {
     pub from: Nick,
     /// What was said, any bytes; shared with the room's recent messages.
     pub content: Arc<[u8]>,
+    /// What its author says that this is.
+    pub content_type: Option<Arc<str>>,
 }
 
 /// What the store says about one message.
@@ -208,6 +210,8 @@ pub struct KeptMessage<'a> {
     pub from: &'a str,
     /// What was said.
     pub content: &'a [u8],
+    /// What its author says that this is.
+    pub content_type: Option<&'a str>,
 }
 
 /// Makes a [`Page`]: whoever keeps messages adds those that a [`Fetch`] asks for, in its order, until one is not taken.
@@ -237,6 +241,7 @@ impl<'a> PageWriter<'a> {
             message_id: kept.message_id,
             from: kept.from,
             content: Content(kept.content),
+            content_type: kept.content_type,
             receipt: false,
             history: Some(&fetch.request),
         };

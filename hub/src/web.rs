@@ -6,6 +6,8 @@
 
 mod answer;
 mod asked;
+mod behind;
+mod metrics;
 mod site;
 mod socket;
 mod stream;
@@ -19,7 +21,7 @@ use alloc::vec::Vec;
 use core::mem;
 
 use proto::http::response::CONTINUE;
-use proto::http::{BodyLength, Head, Method, Status};
+use proto::http::{Asset, BodyLength, Head, Method, Status};
 use proto::vocabulary::Error;
 use proto::ws::Accepted;
 use proto::{
@@ -34,6 +36,9 @@ use crate::outbox::{Notice, Outbox};
 
 /// The id of a request of the vocabulary that came over HTTP: nobody sees it, and there is one at a time.
 const REQUEST_ID: &str = "http";
+
+/// What waits to be written to who asks over HTTP, or hears its echo, before no more is read: what one read may have.
+const WAITING_BYTES_MAX: usize = 64 * 1024;
 
 /// A request that is being read or answered.
 #[derive(Debug)]
@@ -59,13 +64,17 @@ enum Deed {
         room: RoomName,
         /// The message's id, where its author gives one.
         own_id: Option<MessageId>,
+        /// What its author says that it is.
+        content_type: Option<Box<str>>,
     },
     /// What a message carries is asked for.
     Message { room: RoomName, seq: Seq },
+    /// It is a file of the web client.
+    File(&'static Asset),
     /// It becomes a stream of events.
     Events { room: RoomName, after: Option<Seq> },
-    /// It becomes a WebSocket.
-    Upgrade(Accepted),
+    /// It becomes a WebSocket, of the chat or of the echo.
+    Upgrade(Accepted, bool),
     /// It was carried out, and has no answer yet. What messages carry is wanted as it was posted, or not.
     Owed { content: bool },
 }
@@ -93,7 +102,11 @@ impl Hub {
         is_here: bool,
         out: &mut Outbox,
     ) -> u32 {
-        let (deed, origin) = self.asked(head);
+        let whose = self.is_whose(id, &head.fields);
+        let (deed, origin) = match whose {
+            Ok(()) => self.asked(head),
+            Err(answer) => (Deed::Answer(answer), None),
+        };
         let refuses = matches!(&deed, Deed::Answer(answer) if answer.is_refusal());
         let has_body = head.body != BodyLength::None;
         let waits = has_body && head.expects_continue && !is_here;
@@ -146,12 +159,20 @@ impl Hub {
                 self.answer(id, &answer, out);
                 1
             }
+            Deed::File(asset) => {
+                self.charge_messages(id, 1);
+                self.serve(id, asset, out);
+                1
+            }
             Deed::Ask(request) => self.ask(id, request, out),
-            Deed::Post { room, own_id } => self.post_body(id, room, (own_id, &body), out),
+            Deed::Post { room, own_id, content_type } => {
+                let content_type = content_type.map(|name| Cow::Owned(name.into_string()));
+                self.post_body(id, room, own_id, (&body, content_type), out)
+            }
             Deed::Message { room, seq } => self.ask_for_message(id, room, seq, out),
             Deed::Events { room, after } => self.open_stream(id, room, after, out),
-            Deed::Upgrade(accepted) => {
-                self.open_socket(id, &accepted, out);
+            Deed::Upgrade(accepted, echoes) => {
+                self.open_socket(id, &accepted, echoes, out);
                 1
             }
             Deed::Owed { .. } => unreachable!("a request is carried out once"),
@@ -188,7 +209,8 @@ impl Hub {
         &mut self,
         id: ConnId,
         room: RoomName,
-        (own_id, body): (Option<MessageId>, &Kept),
+        own_id: Option<MessageId>,
+        (body, content_type): (&Kept, Option<Cow<'_, str>>),
         out: &mut Outbox,
     ) -> u32 {
         if self.connections.known(id).nick.is_none() {
@@ -196,7 +218,8 @@ impl Hub {
         }
         let own_id = own_id.unwrap_or_else(|| self.new_message_id());
         let (target, content) = (Target::Room(room), Cow::Borrowed(body.bytes()));
-        let request = Request::Post { target, content, own_id, receipt: None, nick: None };
+        let (receipt, nick) = (None, None);
+        let request = Request::Post { target, content, content_type, own_id, receipt, nick };
         self.ask(id, request, out)
     }
 
@@ -211,7 +234,29 @@ impl Hub {
         if exchange.close {
             connection.session.last_request();
             self.leave(id, CloseReason::Answered, Vec::new(), out);
-        } else if matches!(connection.pause, Pause::Answer { .. }) {
+            return;
+        }
+        if matches!(connection.pause, Pause::Answer { .. }) {
+            self.go_on(id, out);
+            self.rearm(id);
+        }
+        self.pause_while_written(id);
+    }
+
+    /// While much waits to be written to a connection it is not read: what it asks for would wait, too.
+    fn pause_while_written(&mut self, id: ConnId) {
+        let since = self.now;
+        let connection = self.connections.known(id);
+        if connection.phase.is_live() && connection.queue.bytes() > WAITING_BYTES_MAX {
+            connection.pause = Pause::Written { since };
+        }
+    }
+
+    /// Something is written to a connection: who waited for that is read again.
+    pub(crate) fn read_on(&mut self, id: ConnId, out: &mut Outbox) {
+        let connection = self.connections.known(id);
+        let waits = matches!(connection.pause, Pause::Written { .. });
+        if waits && connection.queue.bytes() <= WAITING_BYTES_MAX {
             self.go_on(id, out);
             self.rearm(id);
         }

@@ -35,7 +35,7 @@ pub enum Dialect {
     Events,
     /// JSON lines as the bodies of HTTP responses. Nobody hears a room in it.
     Http,
-    /// What messages carry, as it was posted, as the body of an HTTP response. Nobody hears a room in it.
+    /// What messages carry, as it was posted, for the body of an HTTP response, behind a line that says what it is. Nobody hears a room in it.
     Content,
 }
 
@@ -273,6 +273,9 @@ pub struct Message<'a> {
     /// What was said: any bytes.
     #[serde(flatten)]
     pub content: Content<'a>,
+    /// What its author says that this is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub content_type: Option<&'a str>,
     /// Whether its sender asks for a receipt.
     #[serde(skip_serializing_if = "core::ops::Not::not")]
     pub receipt: bool,
@@ -320,6 +323,8 @@ pub fn event(dialect: Dialect, event: &Event<'_>, out: &mut Vec<u8>) {
                 frame(dialect, place(event), &json(&Event::Message(message)), out)
             }
             Event::Message(message) if dialect == Dialect::Content => {
+                out.extend_from_slice(message.content_type.unwrap_or_default().as_bytes());
+                out.push(b'\n');
                 out.extend_from_slice(message.content.0);
             }
             _ if !has_form(dialect, event) => {}

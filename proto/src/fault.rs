@@ -6,6 +6,7 @@ use core::fmt;
 
 use crate::http::{HttpFault, response};
 use crate::native::FrameType;
+use crate::proxy::BadProxy;
 use crate::time::WallTime;
 use crate::ws::{self, WsFault};
 
@@ -48,6 +49,8 @@ pub enum Fault {
     Http(HttpFault),
     /// Frames of a WebSocket that cannot be read on.
     Ws(WsFault),
+    /// No PROXY header where a proxy is to say whose connection it is.
+    NoProxy,
     /// Another protocol, recognised by its first bytes.
     Foreign(Foreign),
 }
@@ -75,6 +78,7 @@ impl Fault {
             Self::StringWrong { .. } => "bad_string",
             Self::UnsolicitedAnswer => "unsolicited_answer",
             Self::LineTooLong { .. } => "line_too_long",
+            Self::NoProxy => "no_proxy_header",
             Self::Foreign(Foreign::Tls) => "tls_not_offered",
             Self::Http(fault) => fault.word(),
             Self::Ws(fault) => fault.word(),
@@ -92,6 +96,7 @@ impl Fault {
             | Self::LengthWrong { .. }
             | Self::StringWrong { .. }
             | Self::UnsolicitedAnswer
+            | Self::NoProxy
             | Self::Foreign(Foreign::Unknown) => Vec::new(),
             Self::LineTooLong { max } => format!(
                 "{{\"reply\":null,\"ok\":false,\"error\":\"too_large\",\"message\":\"The line is longer than {max} \
@@ -140,6 +145,7 @@ impl fmt::Display for Fault {
             }
             Self::UnsolicitedAnswer => f.write_str("an Ack or Nak to nothing"),
             Self::LineTooLong { max } => write!(f, "a line longer than {max} bytes"),
+            Self::NoProxy => BadProxy.fmt(f),
             Self::Foreign(Foreign::Tls) => f.write_str("TLS is not offered on this port"),
             Self::Http(fault) => fault.fmt(f),
             Self::Ws(fault) => fault.fmt(f),

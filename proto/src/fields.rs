@@ -17,6 +17,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
 use crate::command::{MessageId, RequestId, Seq};
+use crate::http;
 use crate::names::{NameError, Nick, RoomName, TOPIC_BYTES_MAX, printable_line};
 use crate::network::Network;
 use crate::session::WireLimits;
@@ -36,6 +37,7 @@ pub(crate) struct Raw<'a> {
     to: Option<Cow<'a, str>>,
     text: Option<Cow<'a, str>>,
     data: Option<Cow<'a, str>>,
+    content_type: Option<Cow<'a, str>>,
     receipt: Option<bool>,
     message_id: Option<Cow<'a, str>>,
     topic: Option<Cow<'a, str>>,
@@ -119,6 +121,7 @@ fields! {
         "rooms" "list of room names";
     target: Target = |raw, _, limits| target(raw, limits), "room" "room name" or "to" "nickname";
     content: Cow<'a, [u8]> = |raw, _, limits| content(raw, limits), "text" "text" or "data" "base64";
+    content_type: Cow<'a, str> = |raw, _, _| media_type(raw.content_type.take()), "content_type" "media type";
     own_id: MessageId = |_, id, _| own_id(id), "id" "UUID";
     receipt: bool = |raw, _, _| Ok(raw.receipt), "receipt" "true or false";
     message_id: MessageId = |raw, _, _| raw.message_id.take().map(|text| uuid(&text)).transpose(), "message_id" "UUID";
@@ -377,6 +380,16 @@ fn words(text: Option<Cow<'_, str>>) -> Result<Option<Cow<'_, str>>, Error> {
     let text = line(text, "search", SEARCH_BYTES_MAX)?;
     match text {
         Some(text) if text.trim().is_empty() => Err(bad_request("`search` has no word.")),
+        text => Ok(text),
+    }
+}
+
+/// What people say it is that they say.
+fn media_type(text: Option<Cow<'_, str>>) -> Result<Option<Cow<'_, str>>, Error> {
+    match text {
+        Some(text) if !http::is_media_type(&text) => {
+            Err(bad_request("`content_type` is not one TYPE/SUBTYPE of at most 128 bytes."))
+        }
         text => Ok(text),
     }
 }

@@ -200,7 +200,7 @@ requests! {
         "joins a room, which is made where there is none; `after` replays everything later than that first" =>
         "room, seq, members";
     Leave "leave" Talk [room required] "leaves a room" => "room";
-    Post "post" Send [target required, content required, own_id required, receipt, nick: Admin]
+    Post "post" Send [target required, content required, content_type, own_id required, receipt, nick: Admin]
         "sends a message to a room or to one nickname; the request's id is a UUID and becomes the message's" =>
         "room, seq, time; or to, time";
     Receipt "receipt" Send [message_id required]

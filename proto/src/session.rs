@@ -5,6 +5,7 @@
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::net::SocketAddr;
 
 use crate::charset::Charset;
 use crate::command::Command;
@@ -12,6 +13,7 @@ use crate::detect::{Detected, detect};
 use crate::fault::{Fault, Foreign};
 use crate::http;
 use crate::native::{self, Frame};
+use crate::proxy::{self, Proxied};
 use crate::request;
 use crate::ws::{self, WsFault};
 
@@ -25,6 +27,8 @@ pub(crate) const LINE_BYTES_BY_BYTE: usize = 6;
 pub enum Transport {
     /// TCP: the first bytes choose the protocol.
     Stream,
+    /// The same behind a proxy, which says first whose connection it is.
+    Proxied,
     /// The Unix control socket: JSON lines.
     ControlSocket,
 }
@@ -80,6 +84,8 @@ impl WireLimits {
 pub enum Item<'a> {
     /// Nothing whole: more bytes are needed.
     More,
+    /// The proxy said whose connection it is; none where it is its own.
+    Source(Option<SocketAddr>),
     /// The first bytes chose this protocol; they are not consumed by it.
     Decided(Protocol),
     /// The peer said something.
@@ -118,6 +124,8 @@ pub struct Session {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum State {
+    /// What the proxy says has not come.
+    Proxied,
     /// The first bytes have not come.
     Undecided,
     /// They have not come, and only native ones are accepted since something was written.
@@ -139,6 +147,7 @@ impl Session {
     pub const fn new(transport: Transport) -> Self {
         match transport {
             Transport::Stream => Self { state: State::Undecided },
+            Transport::Proxied => Self { state: State::Proxied },
             Transport::ControlSocket => Self { state: State::Control { scanned: 0 } },
         }
     }
@@ -146,7 +155,7 @@ impl Session {
     /// What the connection speaks, once that is known.
     pub const fn protocol(&self) -> Option<Protocol> {
         match self.state {
-            State::Undecided | State::NativeOnly => None,
+            State::Proxied | State::Undecided | State::NativeOnly => None,
             State::Native { .. } => Some(Protocol::Native),
             State::Control { .. } => Some(Protocol::Control),
             State::Http(_) => Some(Protocol::Http),
@@ -168,8 +177,16 @@ impl Session {
             State::Native { skip } => *skip > 0,
             State::Http(reader) => reader.mid_request(),
             State::Socket(reader) | State::Echo(reader) => reader.mid_message(),
-            State::Undecided | State::NativeOnly | State::Control { .. } => false,
+            State::Proxied
+            | State::Undecided
+            | State::NativeOnly
+            | State::Control { .. } => false,
         }
+    }
+
+    /// Whether it is not known whose connection it is.
+    pub fn is_nobodys(&self) -> bool {
+        self.state == State::Proxied
     }
 
     /// Whether messages are put together.
@@ -201,6 +218,7 @@ impl Session {
         limits: WireLimits,
     ) -> Step<'a> {
         match &mut self.state {
+            State::Proxied => self.feed_proxied(bytes),
             State::Undecided | State::NativeOnly => self.feed_undecided(bytes),
             State::Native { skip: skip @ 1.. } => {
                 let skip = *skip;
@@ -217,6 +235,17 @@ impl Session {
                 let step = reader.feed(bytes, message, ws::ECHO_LIMITS);
                 Step { consumed: step.consumed, item: Item::Echo(step.item, message) }
             }
+        }
+    }
+
+    fn feed_proxied<'a>(&mut self, bytes: &'a [u8]) -> Step<'a> {
+        match proxy::parse(bytes) {
+            Ok(Proxied::Partial) => Step { consumed: 0, item: Item::More },
+            Ok(Proxied::Header { consumed, source }) => {
+                self.state = State::Undecided;
+                Step { consumed, item: Item::Source(source) }
+            }
+            Err(_) => Step { consumed: 0, item: Item::Fault(Fault::NoProxy) },
         }
     }
 

@@ -230,6 +230,7 @@ fn message<'a>(from: &'a str, content: &'a [u8]) -> Event<'a> {
         message_id: MessageId([1; 16]),
         from,
         content: Content(content),
+        content_type: None,
         history: None,
     })
 }

@@ -57,6 +57,7 @@ fn broadcast(content: &[u8]) -> Event<'_> {
         message_id: MessageId([0; 16]),
         from: "ada",
         content: Content(content),
+        content_type: None,
         history: None,
     })
 }

@@ -52,7 +52,7 @@ fn a_bad_configuration_names_file_line_and_the_nearest_key() {
         ("\n[limits]\noutbox = \"a lot\"\n", ":3", "KiB"),
         ("[limits]\nstall = 10\n", ":2", "10s"),
         ("[history]\ndurability = \"paper\"\n", ":2", "sync, write, none"),
-        ("[http]\n", ":1", "not built yet"),
+        ("[http]\norigins = [\"*\"]\n", ":2", "SCHEME://HOST"),
         ("listen = [\"127.0.0.1:4444\"]\n", ":1", "[[listen]]"),
         ("[server\n", ":1", ""),
         ("[[listen]]\naddr = \"localhost\"\n", ":2", "127.0.0.1:33333"),

@@ -8,7 +8,9 @@
 
 mod addresses;
 mod bad_input;
+mod behind_proxy;
 mod configuration;
+mod conformance;
 mod control_socket;
 mod daemonized;
 mod durable;
@@ -20,8 +22,12 @@ mod hostile;
 mod limits;
 mod log;
 mod matrix;
+mod recipes;
 mod reload;
 mod roles;
 mod slow;
+mod socket;
 mod timing;
+mod web;
+mod web_bad_input;
 mod witnesses;

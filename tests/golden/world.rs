@@ -193,11 +193,11 @@ impl World {
         let connection = self.connection(name);
         let framed = match connection.transport {
             Transport::ControlSocket => format!("{json}\n").into_bytes(),
-            Transport::Stream if connection.socket => {
+            Transport::Stream | Transport::Proxied if connection.socket => {
                 self.sends(name, ws::Opcode::Text, json.as_bytes());
                 return;
             }
-            Transport::Stream => tests::native::frame(16, json.as_bytes()),
+            Transport::Stream | Transport::Proxied => tests::native::frame(16, json.as_bytes()),
         };
         self.receives(name, &framed);
     }

@@ -96,6 +96,7 @@ fn page(world: &World, fetch: &Fetch) -> Page {
             message_id: MessageId(message.id),
             from: &message.from,
             content: &message.content,
+            content_type: None,
         })
     });
     let more = taken.count() < found.len();

@@ -97,6 +97,7 @@ impl Disk {
                 message_id: record.message_id,
                 from: record.from.as_str(),
                 content: &record.content,
+                content_type: record.content_type.as_deref(),
             })
         };
         let more = found.iter().take_while(add).count() < found.len();

@@ -66,9 +66,17 @@ pub(crate) struct Setting {
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) keys: Vec<Option<Setting>>,
-    pub(crate) listen: Vec<Setting>,
+    pub(crate) listen: Vec<Listening>,
     /// Rooms that always exist, in the order of the files.
     pub(crate) rooms: Vec<RoomSettings>,
+}
+
+/// One listener.
+#[derive(Clone, Debug)]
+pub(crate) struct Listening {
+    pub(crate) address: Setting,
+    /// Whether a proxy says first whose connection it is.
+    pub(crate) proxy: Option<Setting>,
 }
 
 /// What a file says of one room.
@@ -96,7 +104,7 @@ impl Settings {
             .iter()
             .map(|key| {
                 let text = plain(key.default);
-                (!text.is_empty() || key.kind == Kind::Networks).then(|| Setting {
+                (!text.is_empty() || is_list(key.kind)).then(|| Setting {
                     written: key.default.to_owned(),
                     value: key.kind.parse(&text).expect("the table's defaults are good values"),
                     origin: Origin::Default,
@@ -128,15 +136,18 @@ impl Settings {
         let value = kind.parse(text)?;
         let written = match kind {
             Kind::Switch | Kind::Burst => text.to_owned(),
-            Kind::Networks => list_written(text.split_whitespace()),
+            Kind::Networks | Kind::Hosts | Kind::Origins => list_written(text.split_whitespace()),
             Kind::Groups => list_written(text.split_terminator('\n')),
             _ => format!("{text:?}"),
         };
         let setting = Setting { written, value, origin };
-        if section == "listen" {
-            self.listen.push(setting);
-        } else {
-            self.keys[at] = Some(setting);
+        match (section, name) {
+            ("listen", "addr") => self.listen.push(Listening { address: setting, proxy: None }),
+            ("listen", _) => {
+                let listener = self.listen.last_mut().ok_or("a listener has its address first")?;
+                listener.proxy = Some(setting);
+            }
+            _ => self.keys[at] = Some(setting),
         }
         Ok(())
     }
@@ -259,7 +270,10 @@ impl Settings {
         section: &str,
         table: &DeTable<'_>,
     ) -> Result<(), ConfigError> {
-        for (name, value) in table {
+        // A listener is there once its address is.
+        let mut keys: Vec<_> = table.iter().collect();
+        keys.sort_by_key(|(name, _)| (section, &**name.get_ref()) != ("listen", "addr"));
+        for (name, value) in keys {
             let line = line_of(text, name.span().start);
             let key = name.get_ref();
             let origin = Origin::File(path.to_owned(), line);
@@ -310,6 +324,11 @@ fn item_text(item: &Spanned<DeValue<'_>>) -> Option<String> {
 fn list_written<'a>(items: impl Iterator<Item = &'a str>) -> String {
     let quoted: Vec<String> = items.map(|item| format!("{item:?}")).collect();
     format!("[{}]", quoted.join(", "))
+}
+
+/// Whether an empty list is a value of its own.
+const fn is_list(kind: Kind) -> bool {
+    matches!(kind, Kind::Networks | Kind::Hosts | Kind::Origins)
 }
 
 /// A default of the table without its quotes.

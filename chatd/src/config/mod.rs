@@ -3,6 +3,7 @@
 //! Nothing is bound or opened here but the files themselves. The keys are in one table; see [`table`].
 
 mod groups;
+mod http;
 mod load;
 mod print;
 mod rooms;
@@ -17,7 +18,7 @@ use nix::unistd::{Uid, User};
 use proto::native::V05_CONTENT_BYTES_MAX;
 use proto::{Charset, Network, RoomName, Span, WireLimits};
 
-use self::load::{Origin, Setting, Settings};
+use self::load::{Listening, Origin, Setting, Settings};
 use self::table::Value;
 use crate::args::Args;
 use crate::callers::Access;
@@ -48,12 +49,21 @@ pub enum LogFormat {
     Journal,
 }
 
+/// Where clients connect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// The address and port.
+    pub address: SocketAddr,
+    /// Whether a proxy says first whose connection it is.
+    pub proxy: bool,
+}
+
 /// Everything that was decided.
 #[allow(clippy::struct_excessive_bools, reason = "switches, each decided by itself")]
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Where clients connect.
-    pub listen: Vec<SocketAddr>,
+    pub listen: Vec<Listen>,
     /// Whether nobody chose where.
     pub listen_is_usual: bool,
     /// The control socket.
@@ -125,7 +135,7 @@ impl Config {
             listen_is_usual: settings
                 .listen
                 .iter()
-                .all(|setting| setting.origin == Origin::Default),
+                .all(|listener| listener.address.origin == Origin::Default),
             control: PathBuf::from(text(&settings, "control", "path")),
             control_is_usual: settings.get("control", "path").is_none_or(|setting| {
                 matches!(setting.origin, Origin::Default | Origin::Environment(_))
@@ -199,13 +209,19 @@ impl Config {
             }
         }
         if is_given && self.listen != other.listen {
-            let origin = other.settings.listen.first().map(|setting| setting.origin.to_string());
+            let origin = other.settings.listen.first();
+            let origin = origin.map(|listener| listener.address.origin.to_string());
             return Err(format!(
                 "{}: [[listen]] is another, but chatd.socket listens for clients; use 'systemctl edit chatd.socket'",
                 origin.unwrap_or_default()
             ));
         }
         Ok(())
+    }
+
+    /// Whether a proxy in front of this address says first whose a connection is.
+    pub fn is_behind_proxy(&self, address: Option<SocketAddr>) -> bool {
+        self.listen.iter().any(|listen| listen.proxy && Some(listen.address) == address)
     }
 
     /// How many connections somebody asked for, where that is a number.
@@ -265,6 +281,8 @@ impl Config {
             rooms: size(from, "limits", "rooms"),
             rooms_joined: size(from, "limits", "rooms_joined"),
             rooms_made: size(from, "limits", "rooms_made"),
+            exempt: self.exempt.clone(),
+            web: http::website(from),
             groups: self.groups.clone(),
             log_level: self.log_level,
             ..hub::Settings::default()
@@ -321,9 +339,10 @@ fn burst(settings: &Settings, name: &str) -> u32 {
     u32::try_from(burst).unwrap_or(u32::MAX).max(1)
 }
 
-fn listener(setting: &Setting) -> Option<SocketAddr> {
-    match setting.value {
-        Value::Address(address) => Some(address),
+fn listener(listener: &Listening) -> Option<Listen> {
+    let proxy = listener.proxy.as_ref().is_some_and(|proxy| proxy.value == Value::Switch(true));
+    match listener.address.value {
+        Value::Address(address) => Some(Listen { address, proxy }),
         _ => None,
     }
 }
@@ -383,6 +402,9 @@ fn put_flags(settings: &mut Settings, args: &Args) -> Result<(), ConfigError> {
     }
     if let Some(path) = &args.control {
         put(settings, ("control", "path"), &path.to_string_lossy(), "--control")?;
+    }
+    if let Some(path) = &args.ws_echo {
+        put(settings, ("http", "ws_echo"), path, "--ws-echo")?;
     }
     if let Some(level) = &args.log_level {
         put(settings, ("log", "level"), level, "--log-level")?;
@@ -571,6 +593,8 @@ mod tests {
         plain.durability = settings.durability;
         // Whether there are the usual groups is the machine's affair.
         plain.groups.clone_from(&settings.groups);
+        // And so is its name.
+        plain.web.hosts.clone_from(&settings.web.hosts);
         assert_eq!(format!("{settings:?}"), format!("{plain:?}"));
     }
 
@@ -602,10 +626,6 @@ mod tests {
         assert_eq!(
             refusal("[limits]\nmesages = 100\n"),
             "chatd.toml:2: unknown key 'limits.mesages'; did you mean 'limits.messages'?"
-        );
-        assert_eq!(
-            refusal("[http]\nweb = true\n"),
-            "chatd.toml:1: 'http' is not built yet in this version; take it out"
         );
         assert_eq!(
             refusal("[server]\nmotd = \"hi\"\n"),
@@ -701,7 +721,6 @@ mod tests {
 
     #[test]
     fn a_section_that_would_do_nothing_is_refused() {
-        assert!(refusal("[http]\n").contains("is not built yet"));
         assert_eq!(
             refusal("[limit]\n"),
             "chatd.toml:1: unknown section 'limit'; did you mean 'limits'?"
@@ -831,6 +850,16 @@ mod tests {
         let config =
             load("[[listen]]\naddr = \"127.0.0.1:1\"\n[[listen]]\naddr = \"[::1]:2\"\n").unwrap();
         assert_eq!(config.listen.len(), 2);
+        assert!(config.listen.iter().all(|listener| !listener.proxy));
+        let behind = "[[listen]]\nproxy = true\naddr = \"127.0.0.1:1\"\n[[listen]]\naddr = \"[::1]:2\"\n";
+        let config = load(behind).unwrap();
+        let proxied: Vec<bool> = config.listen.iter().map(|listener| listener.proxy).collect();
+        assert_eq!(proxied, [true, false]);
+        assert!(config.print_effective().contains("proxy = true "));
+        assert_eq!(
+            refusal("[[listen]]\naddr = \"[::1]:2\"\nproxy = \"yes\"\n"),
+            "chatd.toml:3: listen.proxy: 'yes' is neither true nor false"
+        );
         assert_eq!(
             refusal("[listen]\naddr = \"x\"\n"),
             "chatd.toml:1: write this section as [[listen]]"

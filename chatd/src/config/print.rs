@@ -36,11 +36,8 @@ impl Config {
                 return Ok(());
             }
             if key.section == "listen" {
-                for (number, setting) in self.settings.listen.iter().enumerate() {
-                    if number > 0 {
-                        let _ = writeln!(page, "\n[[listen]]");
-                    }
-                    line(page, key.name, setting);
+                if key.name == "addr" {
+                    self.print_listeners(page);
                 }
                 return Ok(());
             }
@@ -61,6 +58,20 @@ impl Config {
             }
         }
         page
+    }
+}
+
+impl Config {
+    fn print_listeners(&self, page: &mut String) {
+        for (number, listener) in self.settings.listen.iter().enumerate() {
+            if number > 0 {
+                let _ = writeln!(page, "\n[[listen]]");
+            }
+            line(page, "addr", &listener.address);
+            if let Some(proxy) = &listener.proxy {
+                line(page, "proxy", proxy);
+            }
+        }
     }
 }
 

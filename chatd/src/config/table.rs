@@ -42,6 +42,14 @@ pub(crate) enum Kind {
     Mode,
     /// An address and port.
     Address,
+    /// A list of host names.
+    Hosts,
+    /// A list of pages' origins.
+    Origins,
+    /// The beginning of paths, from a slash to a slash.
+    BasePath,
+    /// A path, or `off`.
+    Path,
 }
 
 /// A key's value, checked.
@@ -56,6 +64,7 @@ pub(crate) enum Value {
     Quota(Option<Quota>),
     Networks(Vec<Network>),
     Groups(Vec<String>),
+    Words(Vec<String>),
     Mode(u32),
     Address(SocketAddr),
 }
@@ -128,6 +137,13 @@ pub(crate) const KEYS: &[Key] = &[
         Kind::Address,
         "\"127.0.0.1:33333\"",
         "an address and port for clients; [[listen]] may be repeated",
+    ),
+    key(
+        "listen",
+        "proxy",
+        Kind::Switch,
+        "false",
+        "whether a proxy in front says first, by the PROXY protocol, whose connection it is",
     ),
     key("control", "path", Kind::Text, "", "the control socket").at_start(),
     key(
@@ -276,6 +292,55 @@ pub(crate) const KEYS: &[Key] = &[
         TIME,
         "\"5m\"",
         "after how long the turn in a talk passes by itself",
+    ),
+    key(
+        "http",
+        "hosts",
+        Kind::Hosts,
+        "[]",
+        "names by which browsers call this server, besides localhost, the machine's name and addresses",
+    ),
+    key(
+        "http",
+        "origins",
+        Kind::Origins,
+        "[]",
+        "pages of other servers that may post and read, like https://chat.example",
+    ),
+    key(
+        "http",
+        "trusted_proxies",
+        Kind::Networks,
+        "[]",
+        "networks of proxies that say whose request they hand on, and are believed",
+    ),
+    key(
+        "http",
+        "forwarded",
+        Kind::Choice(&["x-forwarded-for", "forwarded"]),
+        "\"x-forwarded-for\"",
+        "in which field they say it; the other one is not looked at",
+    ),
+    key(
+        "http",
+        "base_path",
+        Kind::BasePath,
+        "\"/\"",
+        "what all paths begin with, where a proxy hands on a part of its own",
+    ),
+    key(
+        "http",
+        "web",
+        Kind::Switch,
+        "true",
+        "whether the page for browsers is served; the API and WebSockets are in any case",
+    ),
+    key(
+        "http",
+        "ws_echo",
+        Kind::Path,
+        "\"off\"",
+        "the path of a WebSocket that says everything again, for conformance suites",
     ),
     key("reactor", "flush", Kind::Choice(&["epoll"]), "\"epoll\"", "how queues are written").at_start(),
     key(
@@ -436,9 +501,8 @@ pub(crate) fn repeats(section: &str) -> bool {
 /// Keys and sections that the design names and this version does not serve.
 pub(crate) const UNBUILT: &[(&str, &[&str])] = &[
     ("server", &["motd"]),
-    ("listen", &["protocols", "tls", "proxy_protocol"]),
+    ("listen", &["protocols", "tls"]),
     ("log", &["addresses"]),
-    ("http", &[]),
 ];
 
 impl Kind {
@@ -462,6 +526,10 @@ impl Kind {
             Self::Networks => "a list of networks like 192.0.2.0/24 or 2001:db8::/32",
             Self::Groups => "a list of groups, by name or number",
             Self::Mode => "a mode in octal digits like 0660",
+            Self::Hosts => "a list of host names like chat.example",
+            Self::Origins => "a list of origins like https://chat.example",
+            Self::BasePath => "a path that begins and ends with a slash",
+            Self::Path => "a path like /echo, or off",
             Self::Address => "an address and a port like 192.0.2.1:33333 or [2001:db8::1]:33333",
         };
         words.to_owned()
@@ -506,6 +574,11 @@ impl Kind {
                 .map(Value::Networks)
                 .map_err(|error: BadNetwork| error.to_string()),
             Self::Groups => value::groups(text).map(Value::Groups),
+            Self::Hosts => value::hosts(text).map(Value::Words),
+            Self::Origins => value::origins(text).map(Value::Words),
+            Self::BasePath => value::base_path(text).map(Value::Text),
+            Self::Path if is_off => Ok(Value::Text(String::new())),
+            Self::Path => value::path(text).map(Value::Text),
             Self::Mode => value::mode(text).map(Value::Mode),
             Self::Address => value::address(text).map(Value::Address),
         }

@@ -167,6 +167,75 @@ fn split(text: &str) -> (&str, &str) {
     (number, unit.trim_start())
 }
 
+/// Host names, one a line, without ports; in small letters.
+///
+/// # Errors
+/// What is wrong with one of them, as a sentence's end.
+pub(crate) fn hosts(text: &str) -> Result<Vec<String>, String> {
+    text.split_whitespace().map(host).collect()
+}
+
+fn host(name: &str) -> Result<String, String> {
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+    let fits = name.bytes().all(is_name) && name.bytes().any(|byte| byte.is_ascii_alphanumeric());
+    let wrong = || format!("'{name}' is no host name; write it like chat.example, without a port");
+    fits.then(|| name.to_ascii_lowercase()).ok_or_else(wrong)
+}
+
+/// Origins, one a line, as browsers write them.
+///
+/// # Errors
+/// What is wrong with one of them, as a sentence's end.
+pub(crate) fn origins(text: &str) -> Result<Vec<String>, String> {
+    text.split_whitespace().map(origin).collect()
+}
+
+fn origin(text: &str) -> Result<String, String> {
+    let wrong = || {
+        format!("'{text}' is no origin; write SCHEME://HOST or SCHEME://HOST:PORT in small letters")
+    };
+    let (scheme, rest) = text.split_once("://").ok_or_else(wrong)?;
+    let is_scheme = !scheme.is_empty()
+        && scheme.bytes().all(|byte| byte.is_ascii_lowercase() || matches!(byte, b'+' | b'-'));
+    let (name, port) = match rest.rsplit_once(':') {
+        Some((name, port)) if !port.contains(']') => (name, Some(port)),
+        _ => (rest, None),
+    };
+    let is_port = port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0));
+    let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
+    let is_host = match bare {
+        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => host(name).is_ok_and(|small| small == name),
+    };
+    (is_scheme && is_port && is_host).then(|| text.to_owned()).ok_or_else(wrong)
+}
+
+/// What all paths begin with.
+///
+/// # Errors
+/// What is wrong with it, as a sentence's end.
+pub(crate) fn base_path(text: &str) -> Result<String, String> {
+    let fits = is_path(text) && text.ends_with('/');
+    let wrong = || format!("'{text}' is no base path; write it like /chat/");
+    fits.then(|| text.to_owned()).ok_or_else(wrong)
+}
+
+/// A path.
+///
+/// # Errors
+/// What is wrong with it, as a sentence's end.
+pub(crate) fn path(text: &str) -> Result<String, String> {
+    let fits = is_path(text) && text.len() > 1;
+    let wrong = || format!("'{text}' is no path; write it like /echo");
+    fits.then(|| text.to_owned()).ok_or_else(wrong)
+}
+
+/// Whether a path can be written into a request as it is.
+fn is_path(text: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte);
+    text.starts_with('/') && !text.contains("//") && text.bytes().all(is_plain)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

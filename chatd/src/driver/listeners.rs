@@ -45,6 +45,8 @@ impl MioDriver {
                     control.decide_anew(Callers::new(fresh.users.clone(), access));
                 }
                 Listener::Tcp { .. } => {
+                    let address = listener.wished().or_else(|| listener.address());
+                    listener.is_behind_proxy(fresh.config.is_behind_proxy(address));
                     listener.decide_anew(settings.stall, exempt(&fresh.config.exempt));
                 }
             }
@@ -59,7 +61,8 @@ impl MioDriver {
 
     /// Returns what is to be said of it.
     fn change_listeners(&mut self, decided: Decided<'_>) -> Result<Vec<String>, String> {
-        let wished = &decided.0.config.listen;
+        let wished: Vec<SocketAddr> =
+            decided.0.config.listen.iter().map(|listen| listen.address).collect();
         let there: Vec<(usize, SocketAddr)> = self.wished().collect();
         if there.is_empty() {
             // All were given.

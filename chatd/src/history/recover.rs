@@ -165,7 +165,8 @@ impl<'a> Salvage<'a> {
 
     /// Copies messages from a key on, up to the first place that cannot be read.
     fn sound_run(&mut self, target: &Connection, from: i64, end: u64) -> rusqlite::Result<Reached> {
-        let sql = format!("SELECT {COLUMNS} FROM messages WHERE key >= ?1 ORDER BY key");
+        let columns = row::columns(self.source);
+        let sql = format!("SELECT {columns} FROM messages WHERE key >= ?1 ORDER BY key");
         let Ok(mut statement) = self.source.prepare_cached(&sql) else { return Ok(Reached::End) };
         let Ok(mut rows) = statement.query([from]) else { return Ok(Reached::Hole(from)) };
         let mut next = from;
@@ -298,7 +299,7 @@ impl<'a> Copy<'a> {
     fn prepare(target: &'a Connection) -> rusqlite::Result<Self> {
         Ok(Self {
             message: target.prepare_cached(&format!(
-                "INSERT INTO messages ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
+                "INSERT INTO messages ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"
             ))?,
             id: target
                 .prepare_cached("INSERT OR IGNORE INTO ids (message_id, key) VALUES (?1, ?2)")?,
@@ -316,7 +317,8 @@ impl<'a> Copy<'a> {
         }
         let checksum = seal.of_message(key, &kept);
         let (time, id) = (kept.time.as_micros(), &kept.message_id.0[..]);
-        self.message.execute((key.0, time, id, kept.from, kept.content, checksum))?;
+        let what = (kept.from, kept.content, checksum, kept.content_type);
+        self.message.execute((key.0, time, id, what.0, what.1, what.2, what.3))?;
         Ok(true)
     }
 }
@@ -332,7 +334,8 @@ pub(super) fn readable_before(connection: &Connection, hole: i64) -> Option<i64>
 }
 
 fn readable_beyond(connection: &Connection, hole: i64, (way, which): (i64, &str)) -> Option<i64> {
-    let sql = format!("SELECT {COLUMNS} FROM messages WHERE {which} LIMIT 1");
+    let columns = row::columns(connection);
+    let sql = format!("SELECT {columns} FROM messages WHERE {which} LIMIT 1");
     let can_be_read = |from: i64| {
         let Ok(mut statement) = connection.prepare_cached(&sql) else { return false };
         let Ok(mut rows) = statement.query([from]) else { return false };

@@ -2,8 +2,8 @@
 
 use hub::KeptMessage;
 use proto::{MessageId, Seq, WallTime};
-use rusqlite::Row;
 use rusqlite::types::ValueRef;
+use rusqlite::{Connection, Row};
 use twox_hash::{XxHash3_64, XxHash3_128};
 
 /// How many bits of a key are the message's place in its room; those above are the room's number.
@@ -56,6 +56,11 @@ impl Seal {
         bytes.extend_from_slice(&kept.from.len().to_le_bytes());
         bytes.extend_from_slice(kept.from.as_bytes());
         bytes.extend_from_slice(kept.content);
+        if let Some(name) = kept.content_type {
+            // What has none has the checksum that it had before there were any.
+            bytes.extend_from_slice(&kept.content.len().to_le_bytes());
+            bytes.extend_from_slice(name.as_bytes());
+        }
         self.finish()
     }
 
@@ -81,7 +86,14 @@ pub(super) fn digest(content: &[u8]) -> [u8; 16] {
 }
 
 /// What [`read`] expects of a row, in this order.
-pub(super) const COLUMNS: &str = "key, time, message_id, author, content, checksum";
+pub(super) const COLUMNS: &str =
+    "key, time, message_id, author, content, checksum, content_type";
+
+/// [`COLUMNS`] as a database has them, which perhaps an earlier version wrote: it said of no message what it is.
+pub(super) fn columns(connection: &Connection) -> &'static str {
+    let is_there = connection.prepare("SELECT content_type FROM messages LIMIT 0").is_ok();
+    if is_there { COLUMNS } else { "key, time, message_id, author, content, checksum, NULL" }
+}
 
 /// The message of a row with [`COLUMNS`]; none where it is not what was written.
 pub(super) fn read<'row>(row: &'row Row<'_>, seal: &mut Seal) -> Option<(Key, KeptMessage<'row>)> {
@@ -90,7 +102,13 @@ pub(super) fn read<'row>(row: &'row Row<'_>, seal: &mut Seal) -> Option<(Key, Ke
     let message_id = MessageId(bytes(row, 2)?.try_into().ok()?);
     let Ok(ValueRef::Text(author)) = row.get_ref(3) else { return None };
     let from = std::str::from_utf8(author).ok()?;
-    let kept = KeptMessage { seq: key.seq(), time, message_id, from, content: bytes(row, 4)? };
+    let content_type = match row.get_ref(6) {
+        Ok(ValueRef::Null) => None,
+        Ok(ValueRef::Text(name)) => Some(std::str::from_utf8(name).ok()?),
+        _ => return None,
+    };
+    let (seq, content) = (key.seq(), bytes(row, 4)?);
+    let kept = KeptMessage { seq, time, message_id, from, content, content_type };
     (seal.of_message(key, &kept) == integer(row, 5)?).then_some((key, kept))
 }
 
@@ -132,6 +150,7 @@ mod tests {
             message_id: MessageId([1; 16]),
             from: "ann",
             content: b"bob",
+            content_type: None,
         };
         let key = Key::of(RoomNo(1), Seq(1));
         let mut seal = Seal::default();
@@ -142,6 +161,8 @@ mod tests {
             seal.of_message(key, &KeptMessage { message_id: MessageId([2; 16]), ..kept }),
             seal.of_message(key, &KeptMessage { from: "annb", content: b"ob", ..kept }),
             seal.of_message(key, &KeptMessage { content: b"bo", ..kept }),
+            seal.of_message(key, &KeptMessage { content_type: Some("a/b"), ..kept }),
+            seal.of_message(key, &KeptMessage { content: b"boba", content_type: Some("/b"), ..kept }),
         ];
         let mut different = all.to_vec();
         different.sort_unstable();

@@ -19,7 +19,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use super::fault::OpenError;
 
 /// The version of the schema that this chatd writes.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 /// What tells our files from those of other programs: "chat".
 const APPLICATION_ID: i64 = 0x6368_6174;
 
@@ -32,7 +32,7 @@ const SCHEMA: &str = "
     ) STRICT;
     CREATE TABLE messages (
         key INTEGER PRIMARY KEY, time INTEGER NOT NULL, message_id BLOB NOT NULL, author TEXT NOT NULL,
-        content BLOB NOT NULL, checksum INTEGER NOT NULL
+        content BLOB NOT NULL, checksum INTEGER NOT NULL, content_type TEXT
     ) STRICT;
     CREATE TABLE ids (message_id BLOB PRIMARY KEY, key INTEGER NOT NULL) STRICT, WITHOUT ROWID;
     CREATE TABLE orphans (
@@ -293,6 +293,11 @@ fn set_up(connection: &Connection, cache_kib: i64) -> rusqlite::Result<()> {
 /// Brings an older database to [`VERSION`], and `words` to what was configured, in one transaction.
 fn migrate(connection: &mut Connection, search: bool) -> rusqlite::Result<()> {
     let transaction = connection.transaction()?;
+    let version: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if version < 2 {
+        transaction.execute_batch("ALTER TABLE messages ADD COLUMN content_type TEXT")?;
+        transaction.pragma_update(None, "user_version", VERSION)?;
+    }
     match (has_words(&transaction)?, search) {
         (true, true) | (false, false) => {}
         (false, true) => {

@@ -96,6 +96,7 @@ impl Maker {
             message_id: MessageId(message_id),
             from: Nick::parse("ann").unwrap(),
             content: content.into(),
+            content_type: None,
         }
     }
 }
@@ -182,10 +183,10 @@ fn a_newer_database_is_refused() {
     let folder = Folder::new();
     drop(opened(&folder.database()));
     let connection = rusqlite::Connection::open(folder.database()).unwrap();
-    connection.pragma_update(None, "user_version", 2).unwrap();
+    connection.pragma_update(None, "user_version", 3).unwrap();
     drop(connection);
     let error = open(&folder.database(), OPTIONS, HISTORY).unwrap_err();
-    assert!(matches!(error, OpenError::Newer { found: 2, known: 1, .. }), "{error}");
+    assert!(matches!(error, OpenError::Newer { found: 3, known: 2, .. }), "{error}");
     let error = Reader::open(&folder.database()).unwrap_err();
     assert!(matches!(error, OpenError::Newer { .. }), "{error}");
 }

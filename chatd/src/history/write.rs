@@ -236,7 +236,8 @@ impl<'a> Inserts<'a> {
             id: connection
                 .prepare_cached("INSERT OR IGNORE INTO ids (message_id, key) VALUES (?1, ?2)")?,
             message: connection.prepare_cached(
-                "INSERT INTO messages (key, time, message_id, author, content, checksum) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                "INSERT INTO messages (key, time, message_id, author, content, checksum, content_type) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             )?,
             words: search.then(|| connection.prepare_cached(words)).transpose()?,
         })
@@ -253,6 +254,7 @@ impl<'a> Inserts<'a> {
             message_id: record.message_id,
             from: record.from.as_str(),
             content: &record.content,
+            content_type: record.content_type.as_deref(),
         };
         self.message.execute((
             key.0,
@@ -261,6 +263,7 @@ impl<'a> Inserts<'a> {
             record.from.as_str(),
             &*record.content,
             seal.of_message(key, &kept),
+            kept.content_type,
         ))?;
         if let Some(words) = &mut self.words
             && let Ok(text) = std::str::from_utf8(&record.content)

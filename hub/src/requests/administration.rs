@@ -143,6 +143,7 @@ impl Hub {
                 }
                 Phase::Undecided
                 | Phase::Http
+                | Phase::Echo
                 | Phase::Leaving(_)
                 | Phase::Lingering(_)
                 | Phase::Closing => false,

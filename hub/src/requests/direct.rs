@@ -25,6 +25,7 @@ pub(super) struct DirectDraft<'a> {
     pub(super) from: Nick,
     pub(super) to: &'a Nick,
     pub(super) content: &'a [u8],
+    pub(super) content_type: Option<&'a str>,
     pub(super) receipt: bool,
 }
 
@@ -128,6 +129,7 @@ impl Hub {
             message_id: draft.message_id,
             from: draft.from.as_str(),
             content: Content(draft.content),
+            content_type: draft.content_type,
             receipt: draft.receipt,
             history: None,
         };

@@ -64,6 +64,16 @@ impl From {
     }
 }
 
+/// What somebody posts.
+#[derive(Debug)]
+pub(super) struct Posted<'a> {
+    pub(super) message_id: MessageId,
+    pub(super) content: Cow<'a, [u8]>,
+    /// What its author says that this is.
+    pub(super) content_type: Option<Cow<'a, str>>,
+    pub(super) receipt: bool,
+}
+
 impl Hub {
     /// A post whose id is known is no second message: it gets the first one's reply, unless it is another message.
     pub(super) fn post_request(
@@ -71,7 +81,7 @@ impl Hub {
         id: ConnId,
         request: &RequestId,
         target: &Target,
-        (message_id, content, receipt): (MessageId, Cow<'_, [u8]>, bool),
+        posted: Posted<'_>,
         nick: Option<Nick>,
         out: &mut Outbox,
     ) -> Result<(), Error> {
@@ -79,16 +89,17 @@ impl Hub {
         let from = nick.or_else(|| connection.nick.clone());
         let from =
             from.ok_or_else(|| Error::new(ErrorCode::NoNickname, "The connection has no name."))?;
+        let Posted { message_id, ref content, ref content_type, receipt } = posted;
+        let (content, content_type) = (&**content, content_type.as_deref());
         let name = match target {
             Target::Room(name) => name,
             Target::Nick(to) => {
-                let content = &*content;
-                let draft = DirectDraft { message_id, from, to, content, receipt };
+                let draft = DirectDraft { message_id, from, to, content, content_type, receipt };
                 return self.post_direct(id, request, &draft, out);
             }
         };
         if let Some(known) = self.recents.ids.get(&message_id).copied() {
-            return self.repeat(id, request, known, (name, &content), out);
+            return self.repeat(id, request, known, (name, content), out);
         }
         if self.directs.get(message_id).is_some() {
             return Err(super::id_conflict());
@@ -98,8 +109,10 @@ impl Hub {
         }
         let room = self.room_or_make(id, name)?;
         let reply = Some(request.clone());
-        let content = &*content;
-        self.post(Draft { room, message_id, from, content, author: id, reply, receipt }, out);
+        let author = id;
+        let draft =
+            Draft { room, message_id, from, content, content_type, author, reply, receipt };
+        self.post(draft, out);
         Ok(())
     }
 

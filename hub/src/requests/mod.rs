@@ -13,6 +13,7 @@ mod topic;
 
 pub(crate) use history::LookUp;
 pub(crate) use messages::From;
+use messages::Posted;
 
 use alloc::boxed::Box;
 use alloc::format;
@@ -67,9 +68,10 @@ impl Hub {
             Request::Nick { nick } => self.nick(id, request, &nick, out),
             Request::Join { room, after } => self.join(id, request, &room, after, out),
             Request::Leave { room } => self.leave_room(id, request, &room, out),
-            Request::Post { target, content, own_id, receipt, nick } => {
-                let message = (own_id, content, receipt.unwrap_or(false));
-                self.post_request(id, request, &target, message, nick, out)
+            Request::Post { target, content, content_type, own_id, receipt, nick } => {
+                let receipt = receipt.unwrap_or(false);
+                let posted = Posted { message_id: own_id, content, content_type, receipt };
+                self.post_request(id, request, &target, posted, nick, out)
             }
             Request::Receipt { message_id } => self.receipt(id, request, message_id, out),
             Request::Tail { rooms, last, since, after } => {

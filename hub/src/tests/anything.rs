@@ -8,15 +8,28 @@ use std::string::String;
 use std::vec::Vec;
 
 use proptest::prelude::*;
-use proto::{Span, Transport};
+use proto::http::{Asset, PAGE};
+use proto::{Span, Transport, ws};
 
 use crate::testing::{StoreMode, Turn, chat, keepalive, nick};
-use crate::{ConnId, HangUp, Peer, Quota, Rights, Settings};
+use crate::{ConnId, HangUp, Peer, Quota, Rights, Settings, Website};
+
+/// What a connection speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sort {
+    Native,
+    /// The same, behind a PROXY header.
+    Proxied,
+    Control,
+    Web,
+    Socket,
+    Echo,
+}
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
-    /// From which address.
-    Dial(u8),
+    /// From which address, as what.
+    Dial(u8, Sort),
     Control,
     /// Who, what, in how many pieces.
     Say(usize, u8, usize),
@@ -30,7 +43,7 @@ enum Step {
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        2 => (0_u8..3).prop_map(Step::Dial),
+        3 => (0_u8..3, sort()).prop_map(|(from, sort)| Step::Dial(from, sort)),
         1 => Just(Step::Control),
         14 => (0_usize..12, any::<u8>(), 1_usize..4).prop_map(|(who, what, pieces)| Step::Say(who, what, pieces)),
         1 => (0_usize..12, any::<bool>()).prop_map(|(who, end)| Step::HangUp(who, end)),
@@ -40,6 +53,33 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (1_u64..3_000).prop_map(Step::Wait),
         4 => Just(Step::Settle),
     ]
+}
+
+fn sort() -> impl Strategy<Value = Sort> {
+    prop_oneof![
+        6 => Just(Sort::Native),
+        1 => Just(Sort::Proxied),
+        2 => Just(Sort::Web),
+        2 => Just(Sort::Socket),
+        1 => Just(Sort::Echo),
+    ]
+}
+
+/// A page that is larger than what may wait.
+static ASSETS: [Asset; 1] = [Asset {
+    name: PAGE,
+    content_type: "text/html",
+    etag: String::new(),
+    bytes: &[b'x'; 100_000],
+}];
+
+fn website() -> Website {
+    Website {
+        trusted_proxies: std::vec!["192.0.2.2".parse().unwrap()],
+        assets: &ASSETS,
+        echo: Some("/echo".into()),
+        ..Website::default()
+    }
 }
 
 fn limits() -> impl Strategy<Value = Settings> {
@@ -58,6 +98,7 @@ fn limits() -> impl Strategy<Value = Settings> {
             accept_burst: 4,
             fanout_per_s: outbox.map(|outbox| u32::try_from(outbox).unwrap()),
             fanout_burst: 2_000,
+            web: website(),
             nick_changes: store.map(|_| Quota { count: 2, span: Span::from_secs(1) }),
             ..Settings::default()
         },
@@ -65,9 +106,15 @@ fn limits() -> impl Strategy<Value = Settings> {
 }
 
 /// Something to say, by its number.
-fn words(what: u8, native: bool) -> Vec<u8> {
+fn words(what: u8, sort: Sort) -> Vec<u8> {
     let room = ["lobby", "ops", "dev", "x"][usize::from(what >> 3 & 3)];
-    if native {
+    match sort {
+        Sort::Web => return web(what, room),
+        Sort::Socket => return frame(what, &request(what.rotate_left(3), room)),
+        Sort::Echo => return frame(what, &"again ".repeat(usize::from(what) * 3)),
+        Sort::Native | Sort::Proxied | Sort::Control => {}
+    }
+    if sort != Sort::Control {
         return match what & 7 {
             0 => nick(what, &format!("n{}", what >> 6)),
             1 => keepalive(),
@@ -79,6 +126,57 @@ fn words(what: u8, native: bool) -> Vec<u8> {
         };
     }
     format!("{}\n", request(what, room)).into_bytes()
+}
+
+/// A request over HTTP, or two, or something like one.
+fn web(what: u8, room: &str) -> Vec<u8> {
+    let fields = format!("Host: localhost\r\nX-Forwarded-For: 203.0.113.{}\r\n", what >> 6);
+    let get = |path: &str| format!("GET {path} HTTP/1.1\r\n{fields}\r\n");
+    let post = format!("POST /api/rooms/{room}/messages HTTP/1.1\r\n{fields}");
+    match what & 7 {
+        0 => get("/"),
+        1 => [get("/healthz"), get("/"), get("/metrics")].concat(),
+        2 => get(&format!("/api/rooms/{room}/messages?limit=2")),
+        3 => format!("{post}X-Message-Id: 00000000-0000-4000-8000-0000000000{what:02x}\r\nContent-Length: 2\r\n\r\nhi"),
+        4 if what > 150 => get(&format!("/api/rooms/{room}/events?after={}", what >> 6)),
+        4 => get(&format!("/api/rooms/{room}/messages/{}", what >> 4)),
+        5 => format!("{post}Transfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n3\r\nhey\r\n0\r\n\r\n"),
+        6 if what > 200 => get("/healthz").replace("localhost", "evil.example"),
+        6 if what > 150 => format!("HEAD / HTTP/1.1\r\nConnection: close\r\n{fields}\r\n"),
+        7 if what > 220 => format!("{post}Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n"),
+        _ => format!("{post}Content-Length: 5\r\n\r\nhello"),
+    }
+    .into_bytes()
+}
+
+/// A frame of a WebSocket: most have this text.
+fn frame(what: u8, text: &str) -> Vec<u8> {
+    let mut out = Vec::new();
+    let opcode = match what & 31 {
+        0 => ws::Opcode::Ping,
+        1 => ws::Opcode::Pong,
+        2 if what > 150 => ws::Opcode::Close,
+        3 if what > 150 => ws::Opcode::Binary,
+        _ => ws::Opcode::Text,
+    };
+    let is_control = matches!(what & 31, 0 | 1);
+    let text = if is_control { "p" } else { text };
+    ws::masked_frame(opcode, text.as_bytes(), [what; 4], &mut out);
+    out
+}
+
+/// What a connection says first.
+fn first(sort: Sort, place: u8) -> String {
+    let path = match sort {
+        Sort::Native | Sort::Control | Sort::Web => return String::new(),
+        Sort::Proxied => return format!("PROXY TCP4 203.0.113.{place} 192.0.2.1 1 2\r\n"),
+        Sort::Socket => "/ws",
+        Sort::Echo => "/echo",
+    };
+    format!(
+        "GET {path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
 }
 
 /// A frame of type 16.
@@ -139,10 +237,11 @@ fn request(what: u8, room: &str) -> String {
     }
 }
 
-fn at(place: u8) -> Peer {
+fn at(place: u8, sort: Sort) -> Peer {
     let ip = core::net::IpAddr::from([192, 0, 2, place]);
+    let is_proxied = sort == Sort::Proxied;
     Peer {
-        transport: Transport::Stream,
+        transport: if is_proxied { Transport::Proxied } else { Transport::Stream },
         address: format!("{ip}:1").into(),
         ip: Some(ip),
         login: None,
@@ -151,14 +250,18 @@ fn at(place: u8) -> Peer {
     }
 }
 
-fn act(turn: &mut Turn, all: &mut Vec<(ConnId, bool)>, step: Step) {
-    let whom = |who: usize, all: &[(ConnId, bool)]| all.get(who % all.len().max(1)).copied();
+fn act(turn: &mut Turn, all: &mut Vec<(ConnId, Sort)>, step: Step) {
+    let whom = |who: usize, all: &[(ConnId, Sort)]| all.get(who % all.len().max(1)).copied();
     match step {
-        Step::Dial(from) => all.extend(turn.arrive(at(from)).map(|id| (id, true))),
-        Step::Control => all.push((turn.control("root"), false)),
+        Step::Dial(from, sort) => {
+            let Ok(id) = turn.arrive(at(from, sort)) else { return };
+            all.push((id, sort));
+            turn.say_more(id, first(sort, from).as_bytes());
+        }
+        Step::Control => all.push((turn.control("root"), Sort::Control)),
         Step::Say(who, what, pieces) => {
-            let Some((id, native)) = whom(who, all) else { return };
-            let bytes = words(what, native);
+            let Some((id, sort)) = whom(who, all) else { return };
+            let bytes = words(what, sort);
             for piece in bytes.chunks(bytes.len().div_ceil(pieces)) {
                 if turn.hub.wants_read(id) {
                     turn.say_more(id, piece);

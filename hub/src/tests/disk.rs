@@ -67,6 +67,7 @@ impl Disk {
                     message_id: record.message_id,
                     from: record.from.as_str(),
                     content: &record.content,
+                    content_type: record.content_type.as_deref(),
                 })
             });
             more = taken.by_ref().count() < found.len();

@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use proto::ErrorCode;
 use proto::encode;
 use proto::http::response::{self, JSON, JSON_LINES};
-use proto::http::{Content, DOWNLOAD_FIELDS, Manner, Refusal, Response, Status};
+use proto::http::{Asset, Content, DOWNLOAD_FIELDS, Manner, Refusal, Response, Status};
 use proto::reply::Reply;
 use proto::vocabulary::Error;
 
@@ -21,6 +21,20 @@ use crate::outbox::Outbox;
 const API_FIELDS: [(&str, &str); 2] =
     [("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff")];
 
+/// What the page and its files say: a browser asks each time whether it has the latest, runs what comes from here and nothing else, and
+/// shows it in no foreign frame.
+const PAGE_FIELDS: [(&str, &str); 5] = [
+    ("Cache-Control", "no-cache"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+    (
+        "Content-Security-Policy",
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; \
+         base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ),
+];
+
 /// What a message carries of which nobody said what it is.
 const OCTETS: &str = "application/octet-stream";
 
@@ -28,7 +42,7 @@ const OCTETS: &str = "application/octet-stream";
 #[derive(Debug)]
 pub(crate) struct Answer {
     status: Status,
-    content_type: Option<&'static str>,
+    content_type: Option<Cow<'static, str>>,
     fields: Vec<(&'static str, Cow<'static, str>)>,
     body: Cow<'static, [u8]>,
 }
@@ -39,10 +53,15 @@ impl Answer {
         Self::of(Status::Ok, JSON, body.into_bytes())
     }
 
+    /// Some text of this type.
+    pub(super) fn text(content_type: &'static str, body: String) -> Self {
+        Self::of(Status::Ok, content_type, body.into_bytes())
+    }
+
     /// A body of the API.
-    fn of(status: Status, content_type: &'static str, body: Vec<u8>) -> Self {
+    fn of(status: Status, content_type: impl Into<Cow<'static, str>>, body: Vec<u8>) -> Self {
         let fields = API_FIELDS.iter().map(|(name, value)| (*name, Cow::Borrowed(*value)));
-        let (content_type, body) = (Some(content_type), Cow::Owned(body));
+        let (content_type, body) = (Some(content_type.into()), Cow::Owned(body));
         Self { status, content_type, fields: fields.collect(), body }
     }
 
@@ -50,6 +69,12 @@ impl Answer {
     pub(super) fn bodiless(status: Status) -> Self {
         assert!(status.is_bodiless(), "a body has a type");
         Self { status, content_type: None, fields: vec![], body: Cow::Borrowed(&[]) }
+    }
+
+    /// The client has this file already.
+    pub(super) fn unchanged(asset: &'static Asset) -> Self {
+        let answer = Self::bodiless(Status::NotModified).with("ETag", &*asset.etag);
+        PAGE_FIELDS.iter().fold(answer, |answer, (name, value)| answer.with(name, *value))
     }
 
     /// A refusal.
@@ -89,7 +114,7 @@ impl Answer {
         let own = self.fields.iter().map(|(name, value)| (*name, &**value));
         let fields: Vec<(&str, &str)> = own.chain(more.iter().copied()).collect();
         let content = Content::Whole(&self.body);
-        let (status, content_type) = (self.status, self.content_type);
+        let (status, content_type) = (self.status, self.content_type.as_deref());
         Response { status, content_type, fields: &fields, content }.write(manner, out);
     }
 }
@@ -136,7 +161,11 @@ impl Hub {
     pub(crate) fn write_content(&self, id: ConnId, page: Vec<u8>, reply: &Reply<'_>) -> Vec<u8> {
         let is_there = matches!(reply, Reply::History { count: 1, .. });
         let answer = if is_there {
-            let answer = Answer::of(Status::Ok, OCTETS, page);
+            // What it is stands before it, on a line of its own.
+            let end = page.iter().position(|byte| *byte == b'\n').expect("it says what it is");
+            let named = String::from_utf8_lossy(&page[..end]).into_owned();
+            let named = if named.is_empty() { Cow::Borrowed(OCTETS) } else { Cow::Owned(named) };
+            let answer = Answer::of(Status::Ok, named, page[end + 1..].to_vec());
             let own = DOWNLOAD_FIELDS.iter().filter(|field| !API_FIELDS.contains(field));
             own.fold(answer, |answer, (name, value)| answer.with(name, *value))
         } else {
@@ -147,15 +176,37 @@ impl Hub {
         bytes
     }
 
-    fn write_answer(&self, id: ConnId, answer: &Answer, out: &mut Vec<u8>) {
+    /// Answers with a file of the web client, of which no copy is made.
+    pub(super) fn serve(&mut self, id: ConnId, asset: &'static Asset, out: &mut Outbox) {
+        let manner = self.manner(id);
+        let mut fields = PAGE_FIELDS.to_vec();
+        fields.push(("ETag", &asset.etag));
+        let response = Response {
+            status: Status::Ok,
+            content_type: Some(asset.content_type),
+            fields: &fields,
+            content: Content::Behind(asset.bytes.len()),
+        };
+        let mut head = Vec::new();
+        response.write(manner, &mut head);
+        self.push_answer(id, head, if manner.head_only { &[] } else { asset.bytes }, out);
+    }
+
+    fn manner(&self, id: ConnId) -> Manner {
         let connection = self.connections.get(id);
         let exchange = connection.and_then(|connection| connection.exchange.as_ref());
         let leaves = connection.is_none_or(|connection| connection.phase != Phase::Http);
-        let manner = Manner {
+        Manner {
             date: self.wall,
             head_only: exchange.is_some_and(|exchange| exchange.head_only),
             close: leaves || exchange.is_none_or(|exchange| exchange.close),
-        };
+        }
+    }
+
+    fn write_answer(&self, id: ConnId, answer: &Answer, out: &mut Vec<u8>) {
+        let connection = self.connections.get(id);
+        let exchange = connection.and_then(|connection| connection.exchange.as_ref());
+        let manner = self.manner(id);
         let origin = exchange.and_then(|exchange| exchange.origin.as_deref());
         let origin = origin.map(|page| [("Access-Control-Allow-Origin", page), ("Vary", "Origin")]);
         answer.write(manner, origin.as_ref().map_or(&[], |fields| fields), out);

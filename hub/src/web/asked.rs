@@ -3,12 +3,14 @@
 use alloc::boxed::Box;
 use alloc::format;
 
+use proto::http::etag;
 use proto::http::events::{self, LastEvent};
 use proto::http::origin::{self, PREFLIGHT, Passed};
 use proto::http::{self, Head, Refusal, Route, Status};
 use proto::{Request, Seq, ws};
 
 use super::answer::Answer;
+use super::metrics::METRICS;
 use super::{Deed, Hub};
 use crate::stats::StoreState;
 
@@ -30,7 +32,7 @@ impl Hub {
         (deed.unwrap_or_else(|refusal| Deed::Answer(refusal.into())), listed)
     }
 
-    fn deed(&self, head: &Head<'_>, route: Route<'_>, is_listed: bool) -> Result<Deed, Refusal> {
+    fn deed(&self, head: &Head<'_>, route: Route, is_listed: bool) -> Result<Deed, Refusal> {
         Ok(match route {
             Route::Health => Deed::Answer(self.health()),
             Route::Options { allow } => Deed::Answer(options(allow, is_listed)),
@@ -47,20 +49,22 @@ impl Hub {
                 limit: past.limit,
             }),
             Route::Post { room } => {
-                http::media_type(&head.fields)?;
+                let content_type = http::media_type(&head.fields)?.map(Box::from);
                 let own_id = http::message_id(&head.fields, &room)?;
-                Deed::Post { room, own_id }
+                Deed::Post { room, own_id, content_type }
             }
-            Route::Socket => Deed::Upgrade(ws::handshake(head, Some(ws::SUBPROTOCOL))?),
+            Route::Socket => Deed::Upgrade(ws::handshake(head, Some(ws::SUBPROTOCOL))?, false),
+            Route::Echo => Deed::Upgrade(ws::handshake(head, None)?, true),
+            Route::Metrics => Deed::Answer(Answer::text(METRICS, self.metrics())),
             Route::Message { room, seq } => Deed::Message { room, seq },
             Route::Events { room, after } => {
                 let last = events::last_event(&head.fields)?;
                 Deed::Events { room, after: self.goes_on(last, after) }
             }
-            Route::Page | Route::Asset(_) | Route::Echo | Route::Metrics => {
-                let message = "This is not served yet.";
-                Deed::Answer(Answer::refused(Status::NotFound, message))
+            Route::Asset(asset) if etag::is_known(&head.fields, &asset.etag) => {
+                Deed::Answer(Answer::unchanged(asset))
             }
+            Route::Asset(asset) => Deed::File(asset),
         })
     }
 

@@ -3,7 +3,9 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use proto::http::Site;
+use proto::Network;
+use proto::http::{Asset, Site};
+use proto::http::forwarded::ForwardedField;
 use proto::http::origin::Allowed;
 
 /// What the operator decided about HTTP.
@@ -15,6 +17,12 @@ pub struct Website {
     pub origins: Vec<String>,
     /// The path that all others are under; it begins and ends with a slash.
     pub base_path: String,
+    /// Proxies that are believed about who is behind them.
+    pub trusted_proxies: Vec<Network>,
+    /// Where they say it.
+    pub forwarded: ForwardedField,
+    /// The web client's files; none where it is not served.
+    pub assets: &'static [Asset],
     /// The whole path of the WebSocket echo, where it is offered.
     pub echo: Option<String>,
 }
@@ -22,14 +30,17 @@ pub struct Website {
 impl Default for Website {
     fn default() -> Self {
         let (hosts, origins) = (Vec::new(), Vec::new());
-        Self { hosts, origins, base_path: String::from("/"), echo: None }
+        let (trusted_proxies, forwarded) = (Vec::new(), ForwardedField::XForwardedFor);
+        let base_path = String::from("/");
+        let assets = &[];
+        Self { hosts, origins, base_path, trusted_proxies, forwarded, assets, echo: None }
     }
 }
 
 impl Website {
     /// Where the pages are.
     pub(crate) fn site(&self) -> Site<'_> {
-        Site { base_path: &self.base_path, assets: &[], echo: self.echo.as_deref() }
+        Site { base_path: &self.base_path, assets: self.assets, echo: self.echo.as_deref() }
     }
 
     /// Which names and pages are ours.

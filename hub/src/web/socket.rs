@@ -15,12 +15,22 @@ use crate::outbox::{Notice, Outbox};
 
 impl Hub {
     /// A request became a WebSocket. It has a guest's name until it takes another, and is in no room.
-    pub(super) fn open_socket(&mut self, id: ConnId, accepted: &Accepted, out: &mut Outbox) {
+    pub(super) fn open_socket(
+        &mut self,
+        id: ConnId,
+        accepted: &Accepted,
+        echoes: bool,
+        out: &mut Outbox,
+    ) {
         let mut answer = Vec::new();
         accepted.write(self.wall, &mut answer);
         self.connections.known(id).exchange = None;
         self.push_private(id, answer, out);
         if !self.connections.known(id).phase.is_live() {
+            return;
+        }
+        if echoes {
+            self.open_echo(id, out);
             return;
         }
         if self.connections.known(id).nick.is_none() {
@@ -37,6 +47,35 @@ impl Hub {
         assert!(connection.message.is_empty(), "an upgrade has no body");
         out.notice(Notice::Decided { id, protocol: Protocol::WebSocket });
         self.rearm(id);
+    }
+
+    /// What is said is said again, for conformance suites. It is nobody's, and hears nothing else.
+    fn open_echo(&mut self, id: ConnId, out: &mut Outbox) {
+        let connection = self.connections.known(id);
+        connection.become_(Phase::Echo);
+        connection.dialect = Dialect::WebSocket;
+        connection.session.upgrade(true);
+        assert!(connection.rooms.is_empty(), "it hears no room");
+        out.notice(Notice::Decided { id, protocol: Protocol::Echo });
+        self.rearm(id);
+    }
+
+    /// Something of the echo came. While much of what was said again waits, no more is read.
+    pub(crate) fn hear_echo(
+        &mut self,
+        id: ConnId,
+        item: &ws::Item,
+        message: &[u8],
+        out: &mut Outbox,
+    ) {
+        let mut words = Vec::new();
+        match ws::echo(item, message, &mut words) {
+            After::Read => self.push_private(id, words, out),
+            After::Close => self.leave(id, CloseReason::SocketClosed, words, out),
+        }
+        if self.connections.known(id).phase == Phase::Echo {
+            self.pause_while_written(id);
+        }
     }
 
     /// A ping, a pong or a close. Whoever closes has its answer and nothing more.

@@ -32,13 +32,24 @@ pub fn media_type<'a>(fields: &Fields<'a>) -> Result<Option<&'a str>, Refusal> {
         )
     };
     let Some(text) = fields.text("content-type").map_err(|_| wrong())? else { return Ok(None) };
-    let bare = text.split(';').next().unwrap_or_default().trim_ascii_end();
-    let is_word = |word: &str| !word.is_empty() && word.bytes().all(is_token);
-    let fits = bare.split_once('/').is_some_and(|(kind, rest)| is_word(kind) && is_word(rest));
-    if !fits || text.len() > MEDIA_TYPE_BYTES_MAX {
+    if !is_media_type(text) {
         return Err(wrong());
     }
-    Ok(Some(text).filter(|_| !bare.eq_ignore_ascii_case(FORM)))
+    Ok(Some(text).filter(|text| !bare(text).eq_ignore_ascii_case(FORM)))
+}
+
+/// Whether something is one type and perhaps its parameters, in plain characters.
+pub fn is_media_type(text: &str) -> bool {
+    let is_word = |word: &str| !word.is_empty() && word.bytes().all(is_token);
+    let fits =
+        bare(text).split_once('/').is_some_and(|(kind, rest)| is_word(kind) && is_word(rest));
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
+    fits && is_plain && text.len() <= MEDIA_TYPE_BYTES_MAX
+}
+
+/// The type without its parameters.
+fn bare(text: &str) -> &str {
+    text.split(';').next().unwrap_or_default().trim_ascii_end()
 }
 
 #[cfg(test)]

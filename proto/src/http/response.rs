@@ -29,6 +29,8 @@ pub struct Manner {
 pub enum Content<'a> {
     /// All of it.
     Whole(&'a [u8]),
+    /// So many bytes, which whoever writes the response puts behind it.
+    Behind(usize),
     /// It follows in chunks: [`super::chunk`] and [`super::LAST_CHUNK`]. Not for HTTP/1.0.
     Chunked,
     /// It follows as it comes, and ends when the connection does.
@@ -71,6 +73,10 @@ impl Response<'_> {
         match self.content {
             Content::Whole(body) if !bodiless => {
                 field("Content-Length", &format!("{}", body.len()), out);
+            }
+            Content::Behind(length) => {
+                debug_assert!(!bodiless, "{status:?} has no body");
+                field("Content-Length", &format!("{length}"), out);
             }
             Content::Whole(body) => debug_assert!(body.is_empty(), "{status:?} has no body"),
             Content::Chunked => field("Transfer-Encoding", "chunked", out),

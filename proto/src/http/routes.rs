@@ -17,24 +17,38 @@ use crate::command::Seq;
 use crate::names::RoomName;
 use crate::time::WallTime;
 
+/// A file of the web client, as it is served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asset {
+    /// Its path below the base path; [`PAGE`] is what is at the base path itself.
+    pub name: &'static str,
+    /// What it is.
+    pub content_type: &'static str,
+    /// The tag of its bytes.
+    pub etag: String,
+    /// The bytes, which are part of the program.
+    pub bytes: &'static [u8],
+}
+
+/// The name of the page.
+pub const PAGE: &str = "index.html";
+
 /// Where chatd's pages are, and which there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Site<'a> {
     /// The path that all others are under; it begins and ends with a slash.
     pub base_path: &'a str,
-    /// The names of the web client's files besides the page itself.
-    pub assets: &'a [&'a str],
+    /// The web client's files; none where it is not served.
+    pub assets: &'static [Asset],
     /// The whole path of the WebSocket echo, where it is offered.
     pub echo: Option<&'a str>,
 }
 
 /// What a request asks for.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Route<'a> {
-    /// The web client's page.
-    Page,
-    /// One of its files.
-    Asset(&'a str),
+pub enum Route {
+    /// The web client's page, or one of its files.
+    Asset(&'static Asset),
     /// The chat by WebSocket.
     Socket,
     /// The echo by WebSocket.
@@ -119,14 +133,12 @@ const READ_AND_POST: &str = "GET, HEAD, POST, OPTIONS";
 /// The methods of what is upgraded, or never ends.
 const GET_ONLY: &str = "GET, OPTIONS";
 
-impl Route<'_> {
+impl Route {
     /// Whether it reads or changes what people say: then no foreign page may ask for it. The page and its files are the same for
     /// everybody, and links to them are followed from anywhere.
     pub const fn is_guarded(&self) -> bool {
         match self {
-            Self::Page | Self::Asset(_) | Self::Health | Self::Options { .. } | Self::ToBase => {
-                false
-            }
+            Self::Asset(_) | Self::Health | Self::Options { .. } | Self::ToBase => false,
             Self::Socket
             | Self::Echo
             | Self::Post { .. }
@@ -144,7 +156,7 @@ impl Route<'_> {
 ///
 /// # Errors
 /// Where there is nothing of the kind, or it is asked for in a wrong way.
-pub fn route<'a>(head: &Head<'a>, site: &Site<'a>) -> Result<Route<'a>, Refusal> {
+pub fn route(head: &Head<'_>, site: &Site<'_>) -> Result<Route, Refusal> {
     let method = head.method;
     let Target::Resource { path, query } = head.target else {
         return Ok(Route::Options { allow: READ_AND_POST });
@@ -162,7 +174,6 @@ pub fn route<'a>(head: &Head<'a>, site: &Site<'a>) -> Result<Route<'a>, Refusal>
     let first = segments.next().unwrap_or_default();
     let rest = (segments.next(), segments.next(), segments.next(), segments.next());
     match (first, rest) {
-        ("", (None, ..)) => only(method, READ, || Ok(Route::Page)),
         ("ws", (None, ..)) => only(method, GET_ONLY, || Ok(Route::Socket)),
         ("metrics", (None, ..)) => only(method, READ, || Ok(Route::Metrics)),
         ("healthz", (None, ..)) => only(method, READ, || Ok(Route::Health)),
@@ -191,7 +202,7 @@ pub fn route<'a>(head: &Head<'a>, site: &Site<'a>) -> Result<Route<'a>, Refusal>
                 Ok(Route::Events { room: past.room, after: past.after })
             })
         }
-        _ => match site.assets.iter().find(|asset| **asset == path) {
+        _ => match site.assets.iter().find(|asset| asset.name == file(path)) {
             Some(asset) => only(method, READ, || Ok(Route::Asset(asset))),
             None => Err(nothing_here()),
         },
@@ -204,12 +215,17 @@ fn nothing_here() -> Refusal {
     Refusal::new(Status::NotFound, message)
 }
 
+/// Which file is at a path: without a name it is the page.
+const fn file(path: &str) -> &str {
+    if path.is_empty() { PAGE } else { path }
+}
+
 /// Lets those methods pass that `allow` names (RFC 9110, section 15.5.6).
-fn only<'a>(
+fn only(
     method: Method,
     allow: &'static str,
-    route: impl FnOnce() -> Result<Route<'a>, Refusal>,
-) -> Result<Route<'a>, Refusal> {
+    route: impl FnOnce() -> Result<Route, Refusal>,
+) -> Result<Route, Refusal> {
     let fits = match method {
         Method::Options => return Ok(Route::Options { allow }),
         Method::Get => true,

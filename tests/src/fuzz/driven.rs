@@ -188,6 +188,8 @@ impl<'a> Driven<'a> {
         };
         let login = ["root", "ada", "uid-1000", "bob"][usize::from(from >> 2 & 3)];
         let control = transport == Transport::ControlSocket;
+        let is_proxied = !control && from & 128 != 0;
+        let transport = if is_proxied { Transport::Proxied } else { transport };
         let peer = Peer {
             transport,
             address: format!("{ip}:{from}").into(),
@@ -234,7 +236,7 @@ impl<'a> Driven<'a> {
         let Some(id) = self.some_connection() else { return };
         let mut bytes = Vec::new();
         match self.heard[&id].transport {
-            Transport::Stream => proto::native::v1_frame(json.as_bytes(), &mut bytes),
+            Transport::Stream | Transport::Proxied => proto::native::v1_frame(json.as_bytes(), &mut bytes),
             Transport::ControlSocket => bytes.extend([json.as_bytes(), b"\n"].concat()),
         }
         self.receive(id, &bytes);
@@ -277,8 +279,9 @@ impl<'a> Driven<'a> {
                 }
             }
             // A protocol that is not served is refused in its own words.
-            Transport::Stream if heard.bytes.first().is_some_and(|first| *first != 0) => {}
-            Transport::Stream => loop {
+            Transport::Stream | Transport::Proxied
+                if heard.bytes.first().is_some_and(|first| *first != 0) => {}
+            Transport::Stream | Transport::Proxied => loop {
                 let header = heard.bytes.first_chunk::<8>();
                 let Some([length @ .., 0, 0, 0, 16]) = header else {
                     if crate::native::take_frame(&mut heard.bytes).expect("a frame").is_none() {

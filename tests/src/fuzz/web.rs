@@ -97,7 +97,7 @@ pub fn http(bytes: &[u8]) {
 
 /// Everything that is read out of a head.
 fn asked(head: &http::Head<'_>) -> String {
-    let site = http::Site { base_path: "/", assets: &["app.js"], echo: Some("/echo") };
+    let site = http::Site { base_path: "/", assets: chatd::web::assets(), echo: Some("/echo") };
     let (hosts, origins) = (["h".to_owned()], ["https://friend.example".to_owned()]);
     let allowed = origin::Allowed { hosts: &hosts, origins: &origins, tls: false };
     let route = http::route(head, &site);

@@ -1,10 +1,11 @@
 //! Failures, and what is certain after them.
 
-use hub::{Durability, Outcome};
+use hub::{Durability, Outcome, Record};
 use proto::Seq;
 
+use super::pages::{everything, page};
 use super::{Folder, HISTORY, Maker, OPTIONS, fail_disk, opened, time_of};
-use crate::history::{CommitError, Options, open};
+use crate::history::{CommitError, Options, Reader, open, recover};
 
 #[test]
 fn a_reservation_outlives_a_crash_and_one_of_a_clean_life_is_not_needed() {
@@ -18,6 +19,46 @@ fn a_reservation_outlives_a_crash_and_one_of_a_clean_life_is_not_needed() {
     it.writer.reserve(Seq(65_536)).unwrap();
     drop(it.writer);
     assert_eq!(opened(&folder.database()).floor, Seq(65_536));
+}
+
+/// Makes a database what the first version wrote.
+fn made_old(folder: &Folder) {
+    let connection = rusqlite::Connection::open(folder.database()).unwrap();
+    connection.execute_batch("ALTER TABLE messages DROP COLUMN content_type").unwrap();
+    connection.pragma_update(None, "user_version", 1).unwrap();
+}
+
+#[test]
+fn a_database_of_the_first_version_is_brought_up_to_date() {
+    let (folder, maker) = (Folder::new(), Maker::new());
+    let mut it = opened(&folder.database());
+    it.writer.commit(&[maker.record("lobby", 1, 1, b"a")]).unwrap();
+    it.writer.close().unwrap();
+    made_old(&folder);
+    let mut it = opened(&folder.database());
+    let named = Record { content_type: Some("image/png".into()), ..maker.record("lobby", 2, 2, b"b") };
+    assert_eq!(it.writer.commit(&[named.clone()]).unwrap(), [Outcome::Stored]);
+    it.writer.close().unwrap();
+    let mut it = opened(&folder.database());
+    let repeated = Outcome::Repeated { seq: Seq(2), time: time_of(2) };
+    assert_eq!(it.writer.commit(&[named]).unwrap(), [repeated]);
+    let mut reader = Reader::open(&folder.database()).unwrap();
+    let found = String::from_utf8(page(&mut reader, &everything()).bytes).unwrap();
+    let types: Vec<bool> = found.lines().map(|line| line.contains("image/png")).collect();
+    assert_eq!(types, [false, true], "{found}");
+    assert!(reader.complaints().is_empty(), "the first one's checksum holds");
+}
+
+#[test]
+fn a_database_of_the_first_version_can_be_saved() {
+    let (folder, maker) = (Folder::new(), Maker::new());
+    let mut it = opened(&folder.database());
+    it.writer.commit(&[maker.record("lobby", 1, 1, b"a")]).unwrap();
+    it.writer.close().unwrap();
+    made_old(&folder);
+    let saved = recover(&folder.database(), HISTORY).unwrap();
+    assert_eq!((saved.saved, saved.lost), (1, 0));
+    assert_eq!(opened(&folder.database()).writer.count(), 1);
 }
 
 /// A daemon that was killed had shown numbers that it never stored; one that came after it, said nothing and ended cleanly gave its

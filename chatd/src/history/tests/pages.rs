@@ -3,12 +3,13 @@
 use hub::{Fetch, Order, Page};
 use proto::{Dialect, RequestId, RoomName, Seq};
 
-use super::{Folder, Maker, opened, time_of};
+use super::{Folder, HISTORY, Maker, opened, time_of};
 use crate::history::Reader;
 
 /// Everything of the lobby.
 pub(super) fn everything() -> Fetch {
     Fetch {
+        of: HISTORY,
         no: 5,
         room: RoomName::parse("lobby").unwrap(),
         first: Seq(0),

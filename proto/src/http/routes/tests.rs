@@ -4,8 +4,15 @@ use alloc::format;
 
 use super::*;
 
-const SITE: Site<'static> =
-    Site { base_path: "/", assets: &["app.js", "web/style.css"], echo: Some("/echo") };
+const fn file(name: &'static str) -> Asset {
+    Asset { name, content_type: "text/plain", etag: String::new(), bytes: b"" }
+}
+
+const SITE: Site<'static> = Site {
+    base_path: "/",
+    assets: &[file(PAGE), file("app.js"), file("web/style.css")],
+    echo: Some("/echo"),
+};
 
 /// What a request line leads to, shown.
 fn to(site: &Site<'_>, line: &str) -> String {
@@ -13,6 +20,7 @@ fn to(site: &Site<'_>, line: &str) -> String {
     let head = format!("{line} HTTP/1.1\r\nHost: h\r\n{length}\r\n");
     let head = Head::parse(head.as_bytes()).unwrap();
     match route(&head, site) {
+        Ok(Route::Asset(asset)) => asset.name.into(),
         Ok(route) => format!("{route:?}"),
         Err(refusal) => {
             let allow = refusal.fields.first().map(|(name, value)| format!(" {name}: {value}"));
@@ -28,10 +36,11 @@ fn at(line: &str) -> String {
 #[test]
 fn each_path_has_its_route() {
     for (line, route) in [
-        ("GET /", "Page"),
-        ("HEAD /?x", "Page"),
-        ("GET /app.js", "Asset(\"app.js\")"),
-        ("GET /web/style.css?v=1", "Asset(\"web/style.css\")"),
+        ("GET /", "index.html"),
+        ("HEAD /?x", "index.html"),
+        ("GET /index.html", "index.html"),
+        ("GET /app.js", "app.js"),
+        ("GET /web/style.css?v=1", "web/style.css"),
         ("GET /ws", "Socket"),
         ("GET /echo", "Echo"),
         ("GET /api/rooms", "Rooms"),
@@ -49,9 +58,15 @@ fn each_path_has_its_route() {
 }
 
 #[test]
+fn without_files_there_is_no_page() {
+    let site = Site { assets: &[], ..SITE };
+    assert_eq!(to(&site, "GET /"), "404");
+    assert_eq!(to(&site, "GET /metrics"), "Metrics");
+}
+
+#[test]
 fn what_is_not_there_is_said_so() {
     for line in [
-        "GET /index.html",
         "GET /APP.JS",
         "GET //",
         "GET /api",
@@ -148,9 +163,9 @@ fn queries_are_read_strictly_where_they_are_known() {
 fn everything_is_under_the_base_path() {
     let site = Site { base_path: "/chat/", ..SITE };
     for (line, route) in [
-        ("GET /chat/", "Page"),
+        ("GET /chat/", "index.html"),
         ("GET /chat", "ToBase"),
-        ("GET /chat/app.js", "Asset(\"app.js\")"),
+        ("GET /chat/app.js", "app.js"),
         ("GET /chat/api/stats", "Stats"),
         ("GET /", "404"),
         ("GET /metrics", "404"),
