@@ -53,7 +53,7 @@ pub struct CommandLine {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Options of every command")]
 pub struct Global {
-    /// The daemon: `tcp://HOST[:PORT]`, `unix:PATH` or a path [default: the user's control socket, then the system's]
+    /// The daemon: `tcp://HOST[:PORT]`, `ws://HOST[:PORT][/PATH/]`, `unix:PATH` or a path [default: the user's control socket, then the system's]
     #[arg(
         short,
         long,

@@ -4,7 +4,8 @@
 //! It makes connections and says in full why one cannot be made; it speaks no word of the protocol. How TCP is called
 //! is the business of `tcp`.
 
-use crate::client::{Client, Framing, SocketTransport, poll};
+use crate::chance;
+use crate::client::{Client, Framing, SocketTransport, WebSocketTransport, poll};
 use crate::clock;
 use crate::failure::{Exit, Failure};
 use crate::tcp;
@@ -46,6 +47,8 @@ enum Place {
     Path(PathBuf),
     /// A host, by name or address, and a port.
     Tcp(String, u16),
+    /// The same, and the path of a WebSocket there.
+    WebSocket(String, u16, String),
 }
 
 impl Server {
@@ -61,6 +64,7 @@ impl Server {
                 })?;
                 return Ok(Self::at(vec![Place::Tcp(host, port)]));
             }
+            Some(("ws", rest)) => return Self::web_socket(text, rest),
             Some((scheme, _)) if scheme.chars().all(|c| c.is_ascii_alphanumeric()) => {
                 let what = format!("`{text}`: {scheme}:// addresses (use tcp://HOST or unix:PATH)");
                 return Err(Failure::not_built(&what));
@@ -80,13 +84,26 @@ impl Server {
         Ok(Self::at(vec![Place::Path(PathBuf::from(path))]))
     }
 
+    /// `ws://` and what follows: chatd's base path where it ends with a slash, else the WebSocket's own path.
+    fn web_socket(text: &str, rest: &str) -> Result<Self, Failure> {
+        let (authority, path) = rest.find('/').map_or((rest, "/"), |at| rest.split_at(at));
+        let is_path = path.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#".contains(&byte));
+        let place = tcp::host_and_port(authority, USUAL_PORT).filter(|(_, port)| *port != 0 && is_path);
+        let (host, port) = place.ok_or_else(|| {
+            let help = "write ws://HOST, ws://HOST:PORT or ws://HOST/PATH/";
+            Failure::usage(format!("`{text}` is no address; {help}"))
+        })?;
+        let end = if path.ends_with('/') { "ws" } else { "" };
+        Ok(Self::at(vec![Place::WebSocket(host, port, format!("{path}{end}"))]))
+    }
+
     fn at(places: Vec<Place>) -> Self {
         Self { places, reached: Cell::new(None), named: true }
     }
 
     /// Whether it is called over a network: then it does not know who calls, and wants to be greeted first.
     pub fn is_remote(&self) -> bool {
-        self.places.iter().any(|place| matches!(place, Place::Tcp(..)))
+        self.places.iter().any(|place| !matches!(place, Place::Path(_)))
     }
 
     /// The control sockets among the places; the one that was reached last, where one was.
@@ -96,7 +113,7 @@ impl Server {
         let tried = places.filter(move |(number, _)| reached.is_none_or(|last| *number <= last));
         tried.filter_map(|(_, place)| match place {
             Place::Path(path) => Some(path.as_path()),
-            Place::Tcp(..) => None,
+            Place::Tcp(..) | Place::WebSocket(..) => None,
         })
     }
 
@@ -132,6 +149,7 @@ impl Server {
         for (number, place) in self.places.iter().enumerate() {
             let client = match place {
                 Place::Tcp(host, port) => call_host(host, *port, deadline),
+                Place::WebSocket(host, port, path) => call_socket((host, *port, path), deadline),
                 Place::Path(path) => call_path(path, deadline),
             };
             match client {
@@ -164,6 +182,7 @@ impl fmt::Display for Place {
             Self::Path(path) => write!(to, "{}", path.display()),
             Self::Tcp(host, port) if host.contains(':') => write!(to, "tcp://[{host}]:{port}"),
             Self::Tcp(host, port) => write!(to, "tcp://{host}:{port}"),
+            Self::WebSocket(host, port, path) => write!(to, "ws://{}{path}", authority(host, *port)),
         }
     }
 }
@@ -198,6 +217,18 @@ fn call_host(host: &str, port: u16, deadline: Now) -> Result<Client, NoCall> {
     let transport = SocketTransport::tcp(stream);
     let transport = transport.map_err(|error| NoCall::Nobody(error.to_string()))?;
     Ok(Client::new(Box::new(transport), Framing::Frames))
+}
+
+fn call_socket((host, port, path): (&str, u16, &str), deadline: Now) -> Result<Client, NoCall> {
+    let stream = tcp::call(host, port, deadline).map_err(NoCall::Nobody)?;
+    let transport = WebSocketTransport::tcp(stream, (&authority(host, port), path), chance::thrown);
+    let transport = transport.map_err(|error| NoCall::Nobody(error.to_string()))?;
+    Ok(Client::new(Box::new(transport), Framing::Messages))
+}
+
+/// A host and a port in one word.
+fn authority(host: &str, port: u16) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
 fn call_path(path: &Path, deadline: Now) -> Result<Client, NoCall> {
@@ -270,8 +301,22 @@ mod tests {
             assert!(server.is_remote());
             assert_eq!(server.to_string(), shown);
         }
+        for (text, shown) in [
+            ("ws://localhost", "ws://localhost:33333/ws"),
+            ("ws://chat.example:80/", "ws://chat.example:80/ws"),
+            ("ws://[::1]:7/chat/", "ws://[::1]:7/chat/ws"),
+            ("ws://chat.example/chat/ws", "ws://chat.example:33333/chat/ws"),
+        ] {
+            let server = Server::parse(text).expect(text);
+            assert!(server.is_remote());
+            assert_eq!(server.to_string(), shown);
+        }
         for text in [
             "wss://chat.example",
+            "ws://",
+            "ws://host/a b",
+            "ws://host/?x",
+            "ws://user@host",
             "unix:",
             "",
             "tcp://",

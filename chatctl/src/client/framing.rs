@@ -1,7 +1,6 @@
 //! How the objects of the protocol lie in a stream of bytes, and what kind of object each is.
 //!
-//! One variant by way of framing: lines on the control socket, frames of type 16 over TCP; WebSocket messages
-//! come beside them. It moves no bytes and remembers no requests.
+//! One variant by way of framing: lines on the control socket, frames of type 16 over TCP, messages of a WebSocket. It moves no bytes and remembers no requests.
 
 use proto::client::{ServerLine, parse_line};
 use proto::native;
@@ -22,6 +21,8 @@ pub type Fields = Map<String, Value>;
 pub enum Framing {
     /// One object a line.
     Lines,
+    /// One object a line of a [`WebSocketTransport`](super::WebSocketTransport), where an empty line is a sign of life.
+    Messages,
     /// One object by frame of type 16; frames of other types, keepalives among them, are passed over.
     Frames,
 }
@@ -94,7 +95,7 @@ impl Framing {
         // A map of strings and numbers always has a JSON form, and its text holds no line break.
         let json = Value::Object(object.clone()).to_string();
         match self {
-            Self::Lines => {
+            Self::Lines | Self::Messages => {
                 out.extend_from_slice(json.as_bytes());
                 out.push(b'\n');
             }
@@ -106,6 +107,7 @@ impl Framing {
     pub fn put_keepalive(self, out: &mut Vec<u8>) {
         match self {
             Self::Lines => {}
+            Self::Messages => out.push(b'\n'),
             Self::Frames => native::keepalive(out),
         }
     }
@@ -114,7 +116,7 @@ impl Framing {
     /// how many bytes it took; `None` where the object is not whole yet.
     pub fn take(self, bytes: &[u8], scanned: usize) -> Result<Option<(usize, Incoming)>, Nonsense> {
         match self {
-            Self::Lines => take_line(bytes, scanned),
+            Self::Lines | Self::Messages => take_line(bytes, scanned),
             Self::Frames => take_frame(bytes),
         }
     }

@@ -8,10 +8,12 @@ mod alive;
 mod framing;
 mod outstanding;
 mod transport;
+mod websocket;
 
 pub use framing::{Event, Fields, Framing, Incoming, Nonsense, OBJECT_BYTES_MAX, Refusal};
 pub use outstanding::Outstanding;
 pub use transport::{SocketTransport, Transport};
+pub use websocket::{Thrown, WebSocketTransport};
 
 use alive::{Alive, Sign};
 use nix::poll::{PollFd, PollFlags, PollTimeout};
@@ -256,7 +258,7 @@ impl Client {
 
     /// Gives the signs of life that are due. Nothing that is not listened for is silence.
     fn look_alive(&mut self, now: Now, listening: bool) {
-        if self.lost || self.framing != Framing::Frames {
+        if self.lost || self.framing == Framing::Lines {
             return;
         }
         let alive = self.alive.get_or_insert_with(|| Alive::new(now));

@@ -1,4 +1,4 @@
-//! The seam between the client and what carries its bytes: the control socket and TCP, later TLS and WebSocket.
+//! The seam between the client and what carries its bytes: the control socket, TCP and WebSocket, later TLS.
 //!
 //! A transport moves bytes and never waits; it knows nothing of requests. How an object is told from the
 //! next one in the stream is the business of `Framing`, next door.
