@@ -405,15 +405,16 @@ impl Chance {
 /// What the server makes of a client's bytes: how many frames, and the word of the fault behind them.
 fn understood(mut bytes: &[u8]) -> (usize, &'static str) {
     let mut session = Session::new(Transport::Stream);
-    let mut frames = 0;
+    let (mut frames, mut message) = (0, Vec::new());
     loop {
-        let step = session.feed(bytes, &mut Vec::new(), LIMITS);
+        let step = session.feed(bytes, &mut message, LIMITS);
         bytes = &bytes[step.consumed..];
         match step.item {
             Item::Decided(_) => {}
             Item::More => return (frames, ""),
             Item::Fault(fault) => return (frames, fault.word()),
             Item::Command(_) => frames += 1,
+            other => panic!("no native frame: {other:?}"),
         }
     }
 }

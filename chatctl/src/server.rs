@@ -88,7 +88,8 @@ impl Server {
     fn web_socket(text: &str, rest: &str) -> Result<Self, Failure> {
         let (authority, path) = rest.find('/').map_or((rest, "/"), |at| rest.split_at(at));
         let is_path = path.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#".contains(&byte));
-        let place = tcp::host_and_port(authority, USUAL_PORT).filter(|(_, port)| *port != 0 && is_path);
+        let place =
+            tcp::host_and_port(authority, USUAL_PORT).filter(|(_, port)| *port != 0 && is_path);
         let (host, port) = place.ok_or_else(|| {
             let help = "write ws://HOST, ws://HOST:PORT or ws://HOST/PATH/";
             Failure::usage(format!("`{text}` is no address; {help}"))
@@ -182,7 +183,9 @@ impl fmt::Display for Place {
             Self::Path(path) => write!(to, "{}", path.display()),
             Self::Tcp(host, port) if host.contains(':') => write!(to, "tcp://[{host}]:{port}"),
             Self::Tcp(host, port) => write!(to, "tcp://{host}:{port}"),
-            Self::WebSocket(host, port, path) => write!(to, "ws://{}{path}", authority(host, *port)),
+            Self::WebSocket(host, port, path) => {
+                write!(to, "ws://{}{path}", authority(host, *port))
+            }
         }
     }
 }

@@ -126,7 +126,9 @@ impl fmt::Display for CloseReason {
         f.write_str(match self {
             Self::PeerClosed => "the peer closed",
             Self::SocketClosed => "the peer closed its WebSocket",
-            Self::TooMany => "its address has as many connections as one may have, or connects too often",
+            Self::TooMany => {
+                "its address has as many connections as one may have, or connects too often"
+            }
             Self::Answered => "its last request is answered",
             Self::Reset => "the connection broke",
             Self::Idle => "nothing came from it for too long",

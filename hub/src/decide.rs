@@ -64,17 +64,16 @@ impl Hub {
         let from = nick.expect("who is shown has a name");
         let message_id = self.new_message_id();
         let room = self.rooms.home;
-        let draft =
-            Draft {
-                room,
-                message_id,
-                from,
-                content,
-                content_type: None,
-                author: id,
-                reply: None,
-                receipt: false,
-            };
+        let draft = Draft {
+            room,
+            message_id,
+            from,
+            content,
+            content_type: None,
+            author: id,
+            reply: None,
+            receipt: false,
+        };
         self.post(draft, out);
     }
 

@@ -117,6 +117,20 @@ impl Hub {
             u32::from(member.gap_from().is_some())
         });
         assert_eq!(skipped.sum::<u32>(), connection.gaps, "it is skipped in so many rooms");
+        self.check_phase(connection);
+        let waits = connection.phase.is_written() && !queue.is_empty();
+        assert!(!waits || connection.listed, "the caller knows of all that waits");
+        assert!(
+            connection.phase.is_live() || connection.pause == Pause::No,
+            "only who lives is paused"
+        );
+        let stall = self.settings.stall.is_some() && connection.phase != Phase::Closing;
+        assert!(!(waits && stall) || connection.timer.is_some(), "what waits has a deadline");
+    }
+
+    /// Whether a connection is as its phase says.
+    fn check_phase(&self, connection: &Connection) {
+        let queue = &connection.queue;
         match connection.phase {
             Phase::Undecided => {
                 assert!(
@@ -147,7 +161,11 @@ impl Hub {
             }
             Phase::Events => {
                 assert_eq!(connection.dialect, proto::Dialect::Events, "it hears events");
-                assert!(connection.kept.is_empty(), "and is not heard");
+                let waits = connection.pause != Pause::No;
+                assert!(
+                    connection.kept.is_empty() || waits,
+                    "what it says is dropped, at its quota"
+                );
             }
             Phase::Echo => {
                 assert!(connection.rooms.is_empty(), "the echo hears no room");
@@ -170,14 +188,6 @@ impl Hub {
                 );
             }
         }
-        let waits = connection.phase.is_written() && !queue.is_empty();
-        assert!(!waits || connection.listed, "the caller knows of all that waits");
-        assert!(
-            connection.phase.is_live() || connection.pause == Pause::No,
-            "only who lives is paused"
-        );
-        let stall = self.settings.stall.is_some() && connection.phase != Phase::Closing;
-        assert!(!(waits && stall) || connection.timer.is_some(), "what waits has a deadline");
     }
 
     /// Each name has one owner, who has it.

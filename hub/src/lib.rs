@@ -177,7 +177,7 @@ pub struct Hub {
     hits: Hits,
     /// What the last command or timer made the server do: see `work`.
     work: usize,
-    /// Where messages of WebSockets are put together; empty between uses, kept for its memory.
+    /// Where messages of a WebSocket are put together; empty between uses, kept for its memory.
     message: Vec<u8>,
     /// The frame that is being appended to a block; empty between uses, kept for its memory.
     frame: Vec<u8>,
@@ -307,7 +307,9 @@ impl Hub {
         let id = self.connections.insert(peer, self.now);
         out.notice(Notice::Accepted { id, address });
         match transport {
-            Transport::Stream | Transport::Proxied => self.enter(id, self.rooms.home, Standing::Held),
+            Transport::Stream | Transport::Proxied => {
+                self.enter(id, self.rooms.home, Standing::Held);
+            }
             Transport::ControlSocket => self.control_is_here(id),
         }
         self.rearm(id);

@@ -18,7 +18,7 @@ use crate::outbox::{Notice, Outbox};
 use crate::settings::{STORE_QUEUE_BYTES_MAX, STORE_QUEUE_MESSAGES_MAX};
 use crate::work::looks_something_up;
 
-/// So much memory is kept for messages of WebSockets that come whole: what most reads have.
+/// So much memory is kept for messages of a WebSocket that come whole: what most reads have.
 const MESSAGE_KEPT_BYTES: usize = 64 * 1024;
 
 /// How far the bytes of one input were read.
@@ -149,7 +149,7 @@ impl Hub {
                 share.take_bytes(&self.rates, step.consumed, self.now);
             }
             match step.item {
-                Item::More => return progress,
+                Item::More | Item::Echo(ws::Item::More, _) => return progress,
                 Item::Decided(protocol) => self.decided(id, protocol, out),
                 Item::Source(source) => self.comes_from(id, source, out),
                 Item::Command(command) => {
@@ -163,7 +163,6 @@ impl Hub {
                     *work = work.saturating_sub(1);
                     self.hear_socket(id, &item, out);
                 }
-                Item::Echo(ws::Item::More, _) => return progress,
                 Item::Echo(item, said) => {
                     progress.ended_a_frame = true;
                     *work = work.saturating_sub(1);

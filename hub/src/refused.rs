@@ -174,8 +174,7 @@ impl Hub {
             let (from, content) = (post.from.clone(), Arc::clone(&post.content));
             let message_id = self.new_message_id();
             let content = &*content;
-            let draft =
-                Draft {
+            let draft = Draft {
                 room,
                 message_id,
                 from,

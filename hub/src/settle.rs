@@ -100,7 +100,9 @@ impl Hub {
     /// Gives one connection what its rooms said this turn, before something private comes behind it.
     pub(crate) fn settle_connection(&mut self, id: ConnId, out: &mut Outbox) {
         let Some(connection) = self.connections.get_mut(id) else { return };
-        if self.rooms.dirty.is_empty() || !connection.phase.is_live() {
+        // Who hears no room perhaps speaks a dialect that no room is heard in.
+        let hears = !connection.rooms.is_empty() && connection.phase.is_live();
+        if self.rooms.dirty.is_empty() || !hears {
             return;
         }
         let was_empty = connection.queue.is_empty();

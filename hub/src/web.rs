@@ -281,10 +281,8 @@ impl Hub {
             self.leave(id, reason, Vec::new(), out);
             return;
         }
-        let code = match reason {
-            CloseReason::Kicked | CloseReason::Banned => ErrorCode::Forbidden,
-            _ => ErrorCode::ShuttingDown,
-        };
+        let is_sent_off = matches!(reason, CloseReason::Kicked | CloseReason::Banned);
+        let code = if is_sent_off { ErrorCode::Forbidden } else { ErrorCode::ShuttingDown };
         let answer = Answer::error(&Error::new(code, bye));
         self.leave_with(id, reason, &answer, out);
     }

@@ -316,20 +316,8 @@ pub const fn has_form(dialect: Dialect, event: &Event<'_>) -> bool {
 /// Appends an event; nothing where the dialect has no form for it.
 pub fn event(dialect: Dialect, event: &Event<'_>, out: &mut Vec<u8>) {
     if dialect.is_v1() {
-        return match event {
-            // What answers a request by itself need not say which.
-            Event::Message(message) if matches!(dialect, Dialect::Http | Dialect::Events) => {
-                let message = Message { history: None, ..*message };
-                frame(dialect, place(event), &json(&Event::Message(message)), out)
-            }
-            Event::Message(message) if dialect == Dialect::Content => {
-                out.extend_from_slice(message.content_type.unwrap_or_default().as_bytes());
-                out.push(b'\n');
-                out.extend_from_slice(message.content.0);
-            }
-            _ if !has_form(dialect, event) => {}
-            event => frame(dialect, place(event), &json(event), out),
-        };
+        v1_event(dialect, event, out);
+        return;
     }
     match event {
         Event::Message(message) => match message.place {
@@ -352,6 +340,27 @@ pub fn event(dialect: Dialect, event: &Event<'_>, out: &mut Vec<u8>) {
         | Event::TalkMessage { .. }
         | Event::TalkEnded { .. }
         | Event::Bye { .. } => {}
+    }
+}
+
+/// The same in the dialects of v1.
+fn v1_event(dialect: Dialect, event: &Event<'_>, out: &mut Vec<u8>) {
+    if let Event::Message(message) = event {
+        if dialect == Dialect::Content {
+            out.extend_from_slice(message.content_type.unwrap_or_default().as_bytes());
+            out.push(b'\n');
+            out.extend_from_slice(message.content.0);
+            return;
+        }
+        if matches!(dialect, Dialect::Http | Dialect::Events) {
+            // What answers a request by itself need not say which.
+            let message = Message { history: None, ..*message };
+            frame(dialect, place(event), &json(&Event::Message(message)), out);
+            return;
+        }
+    }
+    if has_form(dialect, event) {
+        frame(dialect, place(event), &json(event), out);
     }
 }
 

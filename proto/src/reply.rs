@@ -482,7 +482,7 @@ pub struct Stats<'a> {
     pub connections_v1: usize,
     /// Control connections.
     pub connections_control: usize,
-    /// Connections of v1 clients over WebSockets.
+    /// Connections of v1 clients over a WebSocket.
     pub connections_websocket: usize,
     /// Connections that ask over HTTP.
     pub connections_http: usize,

@@ -177,10 +177,7 @@ impl Session {
             State::Native { skip } => *skip > 0,
             State::Http(reader) => reader.mid_request(),
             State::Socket(reader) | State::Echo(reader) => reader.mid_message(),
-            State::Proxied
-            | State::Undecided
-            | State::NativeOnly
-            | State::Control { .. } => false,
+            State::Proxied | State::Undecided | State::NativeOnly | State::Control { .. } => false,
         }
     }
 

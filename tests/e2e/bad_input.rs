@@ -69,7 +69,10 @@ fn other_protocols_are_refused_in_their_own_words() {
     let mut witness = Witness::of(&daemon);
     let cases: &[(&[u8], &[u8])] = &[
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"\x15\x03\x03\x00\x02\x02\x28"),
-        (b"GET / HTTP/1.1\r\nHost: chat.example\r\n\r\n", b"HTTP/1.1 403 Forbidden\r\n"),
+        (
+            b"GET / HTTP/1.1\r\nHost: chat.example\r\nConnection: close\r\n\r\n",
+            b"HTTP/1.1 403 Forbidden\r\n",
+        ),
         (b"POST /api/rooms/ops/messages HTTP/1.1\r\n\r\nNICK eve\r\n", b"HTTP/1.1 400 "),
         (b"hello there\r\n", b"HTTP/1.1 400 Bad Request\r\n"),
         (b"NICK eve\r\nUSER eve 0 * :Eve\r\n", b"ERROR :"),

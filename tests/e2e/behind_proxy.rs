@@ -60,8 +60,11 @@ fn who_says_nothing_of_a_proxy_is_refused_there_and_who_does_elsewhere() {
 fn limits_and_bans_are_about_who_is_behind_the_proxy() {
     let listener = "[[listen]]\naddr = \"127.0.0.1:0\"\nproxy = true\n";
     let limits = "[limits]\nclients_per_ip = 2\naccept_rate = \"off\"\nexempt = []\n";
-    let daemon =
-        Setup::new().config(&format!("{limits}{listener}")).listens_by_file().limits_addresses().start();
+    let daemon = Setup::new()
+        .config(&format!("{limits}{listener}"))
+        .listens_by_file()
+        .limits_addresses()
+        .start();
     let from = |address: &str| {
         let mut native = Native::connect(daemon.address());
         native.sends(format!("PROXY TCP4 {address} 192.0.2.1 4711 33333\r\n").as_bytes());
@@ -86,7 +89,10 @@ fn a_trusted_proxy_says_of_each_request_whose_it_is_and_nobody_else_does() {
     let daemon = Setup::new().config("[http]\ntrusted_proxies = [\"127.0.0.0/8\"]").start();
     let mut proxy = Http::connect(daemon.address());
     for client in ["203.0.113.9", "2001:db8::9"] {
-        assert_eq!(proxy.asks("GET /healthz", &format!("X-Forwarded-For: 10.1.1.1, {client}\r\n")).status, 200);
+        assert_eq!(
+            proxy.asks("GET /healthz", &format!("X-Forwarded-For: 10.1.1.1, {client}\r\n")).status,
+            200
+        );
         assert_eq!(addresses(&daemon, "http"), [client]);
     }
     let ban = daemon.control().asks("ban", json!({"network": "203.0.113.9/32"}));

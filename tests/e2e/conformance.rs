@@ -18,7 +18,9 @@ const PATIENCE: Duration = Duration::from_secs(400);
 #[test]
 fn all_cases_of_the_autobahn_suite_pass() {
     let Some(wstest) = std::env::var_os("CHATD_WSTEST") else {
-        return left_out("the Autobahn test suite: needs Python 2.7, and tests/run --install to fetch it");
+        return left_out(
+            "the Autobahn test suite: needs Python 2.7, and tests/run --install to fetch it",
+        );
     };
     let limits = "[limits]\nmessages = \"off\"\nbytes = \"off\"";
     let daemon = Setup::new().config(limits).argument("--ws-echo").argument("/echo").start();
@@ -31,7 +33,7 @@ fn all_cases_of_the_autobahn_suite_pass() {
         "exclude-cases": ["12.*", "13.*"],
         "exclude-agent-cases": {},
     });
-    let spec = folder.write("spec.json", &spec.to_string());
+    let spec = folder.write("spec.json", spec.to_string());
     let mut command = Command::new(wstest);
     command.args(["-m", "fuzzingclient", "-s"]).arg(&spec).stdin(Stdio::null());
     let output = run_within(&mut command, &[], PATIENCE);
@@ -42,7 +44,9 @@ fn all_cases_of_the_autobahn_suite_pass() {
     let cases = index["chatd"].as_object().unwrap();
     let wrong: Vec<String> = cases
         .iter()
-        .flat_map(|(case, outcome)| [(case, &outcome["behavior"]), (case, &outcome["behaviorClose"])])
+        .flat_map(|(case, outcome)| {
+            [(case, &outcome["behavior"]), (case, &outcome["behaviorClose"])]
+        })
         .filter(|(_, how)| !matches!(how.as_str(), Some("OK" | "INFORMATIONAL")))
         .map(|(case, how)| format!("{case}: {how}"))
         .collect();

@@ -1,10 +1,10 @@
-//! WebSockets as browsers use them, with another implementation on the other side; and the echo for conformance suites.
+//! A WebSocket as browsers use it, with another implementation on the other side; and the echo for conformance suites.
 
 use std::collections::VecDeque;
 use std::net::TcpStream;
 
 use serde_json::{Value, json};
-use tests::{DEADLINE, Daemon, Http, Setup};
+use tests::{DEADLINE, Daemon, Heard, Http, Program, Setup};
 use tungstenite::client::IntoClientRequest;
 use tungstenite::http::Request;
 use tungstenite::protocol::CloseFrame;
@@ -12,8 +12,8 @@ use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::{Error, Message, WebSocket};
 
 /// A v1 connection by WebSocket.
-pub struct Socket {
-    socket: WebSocket<TcpStream>,
+pub(crate) struct Socket {
+    stream: WebSocket<TcpStream>,
     events: VecDeque<Value>,
     asked: u32,
 }
@@ -33,20 +33,20 @@ fn open(daemon: &Daemon, request: Request<()>) -> Result<WebSocket<TcpStream>, S
 
 impl Socket {
     /// Opens one.
-    pub fn open(daemon: &Daemon) -> Self {
+    pub(crate) fn open(daemon: &Daemon) -> Self {
         let mut request = request(daemon, "/ws");
         request.headers_mut().insert("Sec-WebSocket-Protocol", "chat.v1".parse().unwrap());
-        let socket = open(daemon, request).unwrap();
-        Self { socket, events: VecDeque::new(), asked: 0 }
+        let stream = open(daemon, request).unwrap();
+        Self { stream, events: VecDeque::new(), asked: 0 }
     }
 
     /// Asks and waits for the reply; events that come before are kept.
-    pub fn asks(&mut self, request: &str, mut fields: Value) -> Value {
+    pub(crate) fn asks(&mut self, request: &str, mut fields: Value) -> Value {
         self.asked += 1;
         let id = fields["id"].as_str().map_or_else(|| self.asked.to_string(), str::to_owned);
         fields["request"] = request.into();
         fields["id"] = id.clone().into();
-        self.socket.send(Message::text(fields.to_string())).unwrap();
+        self.stream.send(Message::text(fields.to_string())).unwrap();
         loop {
             let said = self.object();
             if said["reply"] == *id {
@@ -58,7 +58,7 @@ impl Socket {
     }
 
     /// The next event of this name.
-    pub fn event_called(&mut self, name: &str) -> Value {
+    pub(crate) fn event_called(&mut self, name: &str) -> Value {
         loop {
             let event = self.events.pop_front().unwrap_or_else(|| self.object());
             if event["event"] == name {
@@ -69,7 +69,7 @@ impl Socket {
 
     fn object(&mut self) -> Value {
         loop {
-            match self.socket.read().unwrap() {
+            match self.stream.read().unwrap() {
                 Message::Text(text) => return serde_json::from_str(&text).unwrap(),
                 Message::Ping(_) | Message::Pong(_) => {}
                 other => panic!("a v1 connection hears text: {other}"),
@@ -79,7 +79,7 @@ impl Socket {
 
     /// The code and reason with which the server closes; what comes before is left out.
     fn closes(&mut self) -> CloseFrame {
-        closes(&mut self.socket)
+        closes(&mut self.stream)
     }
 }
 
@@ -90,12 +90,10 @@ fn closes(socket: &mut WebSocket<TcpStream>) -> CloseFrame {
         }
     };
     // The server ends the stream once it has our close, too.
-    loop {
-        match socket.read() {
-            Ok(other) => panic!("nothing comes behind a close: {other}"),
-            Err(Error::ConnectionClosed | Error::AlreadyClosed) => return frame,
-            Err(error) => panic!("{error}"),
-        }
+    match socket.read() {
+        Ok(other) => panic!("nothing comes behind a close: {other}"),
+        Err(Error::ConnectionClosed | Error::AlreadyClosed) => frame,
+        Err(error) => panic!("{error}"),
     }
 }
 
@@ -113,13 +111,17 @@ fn a_browser_chats_with_everybody_else() {
     let posted = eve.asks("post", json!({"id": id, "room": "lobby", "text": "grüß dich"}));
     assert_eq!(posted["seq"], 2, "{posted}");
     ada.hears_that("Eve", "grüß dich");
-    let big = "x".repeat(65_530);
+    let big = "x".repeat(65_000);
     let id = "7b0c3a52-52a5-4a6f-9a0e-0a7a3f4c1d30";
     assert_eq!(eve.asks("post", json!({"id": id, "room": "lobby", "text": big}))["ok"], true);
     assert_eq!(ada.hears_message().1, big);
-    eve.socket.close(Some(CloseFrame { code: CloseCode::Normal, reason: "bye".into() })).unwrap();
+    eve.stream.close(Some(CloseFrame { code: CloseCode::Normal, reason: "bye".into() })).unwrap();
     assert_eq!(eve.closes().code, CloseCode::Normal);
-    daemon.named("Eve");
+    drop(eve);
+    let mut other = daemon.native();
+    tests::eventually("the name is free", || {
+        matches!(other.asks_nick(1, b"Eve"), Heard::Ack(_)).then_some(())
+    });
 }
 
 #[test]
@@ -128,14 +130,14 @@ fn faults_close_with_their_code_and_nobody_else_notices() {
     let mut ada = daemon.named("Ada");
     let mut bob = daemon.named("Bob");
     let mut socket = Socket::open(&daemon);
-    socket.socket.send(Message::binary(b"x".as_slice())).unwrap();
+    socket.stream.send(Message::binary(b"x".as_slice())).unwrap();
     assert_eq!(socket.closes().code, CloseCode::Unsupported);
     let mut socket = Socket::open(&daemon);
-    socket.socket.send(Message::text("x".repeat(20_000))).unwrap();
+    socket.stream.send(Message::text("x".repeat(20_000))).unwrap();
     assert_eq!(socket.closes().code, CloseCode::Size);
     // What is no request is answered, and the connection goes on.
     let mut socket = Socket::open(&daemon);
-    socket.socket.send(Message::text("hello there")).unwrap();
+    socket.stream.send(Message::text("hello there")).unwrap();
     assert_eq!(socket.object()["error"], "bad_request");
     assert_eq!(socket.asks("ping", json!({}))["ok"], true);
     ada.chats("still here");
@@ -179,7 +181,9 @@ fn the_echo_is_there_where_it_was_asked_for() {
     let daemon = Setup::new().argument("--ws-echo").argument("/echo").start();
     let mut echo = open(&daemon, request(&daemon, "/echo")).unwrap();
     let large: Vec<u8> = (0..2_000_000_u32).flat_map(u32::to_le_bytes).collect();
-    for message in [Message::text("hallo"), Message::binary(b"\0\xff".as_slice()), Message::binary(large)] {
+    for message in
+        [Message::text("hallo"), Message::binary(b"\0\xff".as_slice()), Message::binary(large)]
+    {
         echo.send(message.clone()).unwrap();
         assert!(echo.read().unwrap() == message, "it comes back");
     }
@@ -206,7 +210,9 @@ fn a_foreign_page_gets_no_socket_and_a_listed_one_does() {
         open(&daemon, request).map(drop)
     };
     assert!(try_with(&[("origin", &own)]).is_ok());
-    assert!(try_with(&[("origin", "https://app.example"), ("sec-fetch-site", "cross-site")]).is_ok());
+    assert!(
+        try_with(&[("origin", "https://app.example"), ("sec-fetch-site", "cross-site")]).is_ok()
+    );
     assert!(try_with(&[("host", "chat.example"), ("origin", "http://chat.example")]).is_ok());
     for wrong in [
         &[("origin", "https://evil.example")][..],
@@ -218,4 +224,22 @@ fn a_foreign_page_gets_no_socket_and_a_listed_one_does() {
         let refused = try_with(wrong).unwrap_err();
         assert!(refused.contains("403"), "{wrong:?}: {refused}");
     }
+}
+
+#[test]
+fn chatctl_calls_by_websocket() {
+    let daemon = Setup::new().config("[http]\nbase_path = \"/chat/\"").start();
+    let at = format!("ws://{}/chat/", daemon.address());
+    let mut following = daemon.chatctl(&["-s", &at, "tail", "-v", "lobby"]);
+    let follower = Program::start(&mut following);
+    follower.stderr.line_with(&["following"]);
+    let big = "x".repeat(60_000);
+    for text in ["over the web", &big] {
+        let sent = daemon.ctl(&["-s", &at, "send", "lobby", text]);
+        assert!(sent.status.success(), "{sent:?}");
+        follower.stdout.line_with(&[text]);
+    }
+    let nowhere = daemon.ctl(&["-s", &format!("ws://{}/", daemon.address()), "ping"]);
+    assert_eq!(nowhere.status.code(), Some(3), "{nowhere:?}");
+    assert!(String::from_utf8_lossy(&nowhere.stderr).contains("404"), "{nowhere:?}");
 }

@@ -1,5 +1,6 @@
 //! HTTP as scripts and browsers use it: posts, past messages, streams of events, figures, the page.
 
+use std::fmt::Write;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
@@ -44,7 +45,10 @@ fn a_script_posts_and_reads_over_one_connection() {
     assert_eq!(script.gets("/api/stats").json()["stats"]["messages"], 2);
     assert_eq!(script.gets("/healthz").json(), json!({"ok": true, "store": "well"}));
     assert_eq!(script.gets("/api/rooms/none/messages").status, 404);
-    assert_eq!(script.asks(&format!("DELETE {LOBBY}"), "").field("allow"), Some("GET, HEAD, POST, OPTIONS"));
+    assert_eq!(
+        script.asks(&format!("DELETE {LOBBY}"), "").field("allow"),
+        Some("GET, HEAD, POST, OPTIONS")
+    );
     let last = script.asks("GET /healthz", "Connection: close\r\n");
     assert_eq!(last.field("connection"), Some("close"));
     assert_eq!(script.until_closed(), b"");
@@ -56,8 +60,11 @@ fn requests_may_come_all_at_once_and_are_answered_in_their_order() {
     let mut script = http(&daemon);
     let mut asked = String::new();
     for number in 0..8 {
-        asked += &format!("POST {LOBBY} HTTP/1.1\r\nHost: [::1]\r\nContent-Length: 1\r\n\r\n{number}");
-        asked += &format!("GET {LOBBY}?limit=1 HTTP/1.1\r\nHost: [::1]\r\n\r\n");
+        let _ = write!(
+            asked,
+            "POST {LOBBY} HTTP/1.1\r\nHost: [::1]\r\nContent-Length: 1\r\n\r\n{number}"
+        );
+        let _ = write!(asked, "GET {LOBBY}?limit=1 HTTP/1.1\r\nHost: [::1]\r\n\r\n");
     }
     script.sends(asked);
     for number in 0..8 {
@@ -117,7 +124,10 @@ fn what_a_body_is_said_to_be_is_kept_over_a_restart_and_given_back() {
             assert_eq!(line["content_type"].as_str(), kind, "{line}");
             let got = script.gets(&format!("{LOBBY}/{seq}"));
             assert_eq!(got.field("content-type"), Some(kind.unwrap_or("application/octet-stream")));
-            assert_eq!((got.field("content-disposition"), got.text()), (Some("attachment"), "<b>x</b>"));
+            assert_eq!(
+                (got.field("content-disposition"), got.text()),
+                (Some("attachment"), "<b>x</b>")
+            );
         }
         daemon.signal(Signal::SIGTERM);
         daemon.ends();
@@ -308,7 +318,8 @@ fn prometheus_can_read_the_figures() {
             let name = series.split('{').next().unwrap();
             let base = ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end));
             let is_known = families.contains_key(name)
-                || base.is_some_and(|base| families.get(base).is_some_and(|kind| kind == "histogram"));
+                || base
+                    .is_some_and(|base| families.get(base).is_some_and(|kind| kind == "histogram"));
             assert!(is_known, "{line} has no type");
             if name.ends_with("_bucket") {
                 assert!(value >= last_bucket || series.contains("le=\"0."), "{line}");
@@ -351,8 +362,8 @@ fn a_kicked_reader_is_told_and_a_banned_address_is_kept_out() {
     let of_reader = listed["connections"].as_array().unwrap().iter();
     let events: Vec<&Value> = of_reader.filter(|one| one["protocol"] == "events").collect();
     assert_eq!(events.len(), 1, "{listed}");
-    let id = events[0]["connection"].clone();
-    let reply = daemon.control().asks("kick", json!({"connection": id, "reason": "enough"}));
+    let id = events[0]["session"].clone();
+    let reply = daemon.control().asks("kick", json!({"session": id, "reason": "enough"}));
     assert_eq!(reply["ok"], true, "{reply} {listed}");
     let bye = reader.event_called("bye").1;
     assert!(bye["reason"].as_str().unwrap().contains("enough"), "{bye}");

@@ -63,7 +63,8 @@ fn a_foreign_page_can_neither_post_nor_read() {
         ] {
             let mut page = Http::connect(daemon.address());
             let is_post = line.starts_with("POST");
-            let length = if is_post { "Content-Type: text/plain\r\nContent-Length: 4\r\n" } else { "" };
+            let length =
+                if is_post { "Content-Type: text/plain\r\nContent-Length: 4\r\n" } else { "" };
             page.sends(format!("{line} HTTP/1.1\r\n{fields}{length}\r\n"));
             page.sends(if is_post { "evil" } else { "" });
             let answer = page.hears(false);
@@ -72,7 +73,8 @@ fn a_foreign_page_can_neither_post_nor_read() {
         }
         witness.notices_nothing();
     }
-    let own = format!("{host}Origin: {own}\r\nSec-Fetch-Site: same-origin\r\nContent-Length: 3\r\n");
+    let own =
+        format!("{host}Origin: {own}\r\nSec-Fetch-Site: same-origin\r\nContent-Length: 3\r\n");
     let mut page = Http::connect(daemon.address());
     page.sends(format!("POST {LOBBY} HTTP/1.1\r\n{own}\r\nown"));
     assert_eq!(page.hears(false).status, 200);
@@ -84,7 +86,10 @@ fn a_listed_page_reads_its_answers_and_is_told_what_it_may_send() {
     let daemon = Setup::new().config("[http]\norigins = [\"https://app.example\"]").start();
     let mut page = Http::connect(daemon.address());
     let origin = "Origin: https://app.example\r\nSec-Fetch-Site: cross-site\r\n";
-    let asked = page.asks(&format!("OPTIONS {LOBBY}"), &format!("{origin}Access-Control-Request-Method: POST\r\n"));
+    let asked = page.asks(
+        &format!("OPTIONS {LOBBY}"),
+        &format!("{origin}Access-Control-Request-Method: POST\r\n"),
+    );
     assert_eq!(asked.field("access-control-allow-origin"), Some("https://app.example"));
     assert!(asked.field("access-control-allow-methods").unwrap().contains("POST"));
     let posted = page.posts(LOBBY, origin, "hello");
@@ -97,7 +102,8 @@ fn a_listed_page_reads_its_answers_and_is_told_what_it_may_send() {
 fn what_two_readers_could_understand_differently_is_refused_and_nothing_behind_it_is_heard() {
     let daemon = Daemon::start();
     let mut witness = Witness::of(&daemon);
-    let smuggled = format!("POST {LOBBY} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 8\r\n\r\nsmuggled");
+    let smuggled =
+        format!("POST {LOBBY} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 8\r\n\r\nsmuggled");
     let length = smuggled.len();
     for head in [
         format!("Content-Length: {length}\r\nTransfer-Encoding: chunked\r\n"),
@@ -118,17 +124,29 @@ fn what_two_readers_could_understand_differently_is_refused_and_nothing_behind_i
         "Host: other\r\n".to_owned(),
         ": 1\r\n".to_owned(),
     ] {
-        let bytes = format!("POST {LOBBY} HTTP/1.1\r\nHost: localhost\r\n{head}\r\n0\r\n\r\n{smuggled}");
+        let bytes =
+            format!("POST {LOBBY} HTTP/1.1\r\nHost: localhost\r\n{head}\r\n0\r\n\r\n{smuggled}");
         let heard = until_closed(&daemon, bytes.as_bytes());
         let status = heard.strip_prefix("HTTP/1.1 ").map(|rest| &rest[..3]);
         assert!(matches!(status, Some("400" | "413" | "501")), "{head}: {heard}");
-        assert_eq!(heard.matches("HTTP/1.1").count(), 1, "{head}: one answer, and no other: {heard}");
+        assert_eq!(
+            heard.matches("HTTP/1.1").count(),
+            1,
+            "{head}: one answer, and no other: {heard}"
+        );
         witness.notices_nothing();
     }
     // Chunks that are no chunks.
-    for chunks in ["5\nhello\n0\n\n", "5\r\nhelloX\r\n0\r\n\r\n", "-1\r\n", "5;\0\r\n", "ffffffffffffffffff\r\n", "\r\n"] {
-        let head = "Host: localhost\r\nTransfer-Encoding: chunked\r\n";
-        let bytes = format!("POST {LOBBY} HTTP/1.1\r\n{head}\r\n{chunks}{smuggled}");
+    for chunks in [
+        "5\nhello\n0\n\n",
+        "5\r\nhelloX\r\n0\r\n\r\n",
+        "-1\r\n",
+        "5;\0\r\n",
+        "ffffffffffffffffff\r\n",
+        "\r\n",
+    ] {
+        let fields = "Host: localhost\r\nTransfer-Encoding: chunked\r\n";
+        let bytes = format!("POST {LOBBY} HTTP/1.1\r\n{fields}\r\n{chunks}{smuggled}");
         let heard = until_closed(&daemon, bytes.as_bytes());
         assert!(heard.starts_with("HTTP/1.1 4"), "{chunks:?}: {heard}");
         assert_eq!(heard.matches("HTTP/1.1").count(), 1, "{chunks:?}: {heard}");
@@ -142,7 +160,8 @@ fn a_body_that_looks_like_another_protocol_is_a_body() {
     let mut ada = daemon.named("Ada");
     let mut script = Http::connect(daemon.address());
     let irc = "NICK eve\r\nUSER eve 0 * :Eve\r\nPRIVMSG #lobby :hi\r\n";
-    for body in [&chat(b"forged")[..], irc.as_bytes(), b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"] {
+    for body in [&chat(b"forged")[..], irc.as_bytes(), b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"]
+    {
         assert_eq!(script.posts(LOBBY, "", body).status, 200);
         assert_eq!(ada.hears_message().1.as_bytes(), body, "it is said, not done");
     }
@@ -150,9 +169,8 @@ fn a_body_that_looks_like_another_protocol_is_a_body() {
     script.sends(chat(b"forged"));
     let heard = String::from_utf8_lossy(&script.until_closed()).into_owned();
     assert!(heard.starts_with("HTTP/1.1 400 "), "{heard}");
-    ada.chats("x");
     let said = daemon.control().asks("history", json!({"room": "lobby"}));
-    assert_eq!(said["count"], 4, "{said}");
+    assert_eq!(said["count"], 3, "{said}");
 }
 
 #[test]
@@ -208,7 +226,10 @@ fn a_head_without_end_costs_nothing() {
     assert!(heard.is_empty() || heard.starts_with("HTTP/1.1 431 "), "{heard}");
     assert!(daemon.cpu_ticks() - before < 100, "it is read away and not read");
     let many = "X: 1\r\n".repeat(65);
-    let heard = until_closed(&daemon, format!("GET / HTTP/1.1\r\nHost: localhost\r\n{many}\r\n").as_bytes());
+    let heard = until_closed(
+        &daemon,
+        format!("GET / HTTP/1.1\r\nHost: localhost\r\n{many}\r\n").as_bytes(),
+    );
     assert!(heard.starts_with("HTTP/1.1 431 "), "{heard}");
     let long = format!("GET /{} HTTP/1.1\r\nHost: localhost\r\n\r\n", "x".repeat(9_000));
     let heard = until_closed(&daemon, long.as_bytes());

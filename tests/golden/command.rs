@@ -43,6 +43,14 @@ use crate::world::{StoreMood, World};
 /// Where peers come from that a script says nothing of.
 const HOME: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
+fn opcode(what: &str) -> ws::Opcode {
+    match what {
+        "pings" => ws::Opcode::Ping,
+        "closes" => ws::Opcode::Close,
+        _ => ws::Opcode::Binary,
+    }
+}
+
 pub fn carry_out(world: &mut World, command: &str) {
     if let Some((name, json)) = command.split_once(" asks ") {
         return asks(world, name, json);
@@ -89,10 +97,8 @@ pub fn carry_out(world: &mut World, command: &str) {
         [name, "ends"] => world.hangs_up(name, HangUp::Eof),
         [name, "breaks"] => world.hangs_up(name, HangUp::Reset),
         [name, "opens", "a", "socket"] => world.opens(name),
-        [name, "pings", ..] => world.sends(name, ws::Opcode::Ping, &bytes_of(&tokens[2])),
-        [name, "closes", ..] => world.sends(name, ws::Opcode::Close, &bytes_of(&tokens[2])),
-        [name, "sends", "binary", ..] => {
-            world.sends(name, ws::Opcode::Binary, &bytes_of(&tokens[3]));
+        [name, what @ ("pings" | "closes" | "sends"), ..] => {
+            world.sends(name, opcode(what), &bytes_of(tokens.last().unwrap()));
         }
         [name, "stops", "reading"] => world.takes(name, Some(0)),
         [name, "stops", "reading", "after", bytes] => {

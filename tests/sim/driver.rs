@@ -158,8 +158,8 @@ impl<W: Outside> Driver for SimDriver<W> {
 
     fn finish(&mut self, id: ConnId) {
         let mut world = self.world();
-        let no = Self::link(&world, id);
-        world.net.half_close(no);
+        let no = Self::link(&mut world, id);
+        world.net().half_close(no);
     }
 
     fn shutdown(&mut self, id: ConnId) {

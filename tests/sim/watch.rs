@@ -31,6 +31,8 @@ const GAP_BYTES_MAX: usize = 160;
 const FORGOTTEN_MAX: u64 = 2 * SECOND;
 /// No frame may take longer than this.
 const FRAME_TIMEOUT_MAX: u64 = 30 * SECOND;
+/// How long the daemon waits at most for a peer to end its side, too.
+const LINGERS_MAX: u64 = 5 * SECOND;
 
 /// What is remembered of a connection between turns.
 #[derive(Clone, Copy, Debug, Default)]
@@ -143,9 +145,14 @@ impl Watch {
         let slack = SLACK + world.lateness;
         let now = world.woke_at;
         let age = |since: u64| now.saturating_sub(since.max(world.resumed_at));
-        if client.sort != Sort::Control {
-            let silent = age(link.read_at);
-            let allowed = self.limits.idle + seen.paused + slack;
+        // Who has asked over HTTP says nothing while it takes the answer.
+        let asked = client.sort == Sort::Foreign;
+        if client.sort != Sort::Control && !(asked && seen.pending > 0) {
+            let taken = if asked { link.wrote_at } else { 0 };
+            let silent = age(link.read_at.max(taken));
+            // Whose end was told is waited for, so that nothing is lost on the way.
+            let most = self.limits.idle.max(if link.half_closed { LINGERS_MAX } else { 0 });
+            let allowed = most + seen.paused + slack;
             assert!(silent <= allowed, "#{no} was silent for {silent} us and is still there");
         }
         if let Some((since, length)) = half_frame(link, client) {
@@ -207,7 +214,6 @@ impl Watch {
         let believable = match reason {
             CloseReason::PeerClosed => link.fin_seen,
             CloseReason::Answered => client.sort == Sort::Foreign,
-            CloseReason::SocketClosed => false,
             CloseReason::Reset => link.reset,
             CloseReason::Idle => client.sort != Sort::Control && aged(link.read_at, limits.idle),
             CloseReason::FrameTimeout => {
@@ -220,8 +226,8 @@ impl Watch {
                 client.bad_from.is_some_and(|from| link.read_total > from)
             }
             CloseReason::StoreUnavailable => world.oracle.voices[no].store_refused,
-            // This store never breaks.
-            CloseReason::StoreBroke => false,
+            // Nobody comes through a proxy or by a WebSocket here, and this store never breaks.
+            CloseReason::SocketClosed | CloseReason::TooMany | CloseReason::StoreBroke => false,
             CloseReason::Drain => world.phase == Phase::Stopping,
             CloseReason::Kicked | CloseReason::Banned => world.oracle.may_be_expelled(no),
             CloseReason::InputBudget => {

@@ -329,7 +329,11 @@ impl Client {
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) => return Err(reason(&error)),
+                Err(error) => {
+                    // Whoever says what makes no sense has said something.
+                    self.heard |= error.kind() == io::ErrorKind::InvalidData;
+                    return Err(reason(&error));
+                }
             }
         }
         Ok(())

@@ -101,7 +101,7 @@ impl<S: Read + Write + AsFd + Send> WebSocketTransport<S> {
     /// Makes lines of what came.
     fn understand(&mut self) -> io::Result<()> {
         if let Some(key) = self.key {
-            match ws::upgraded(&self.raw, key).map_err(io::Error::other)? {
+            match ws::upgraded(&self.raw, key).map_err(|why| nonsense(&why))? {
                 Upgraded::Partial => return Ok(()),
                 Upgraded::Yes { consumed } => self.raw.drain(..consumed),
             };
@@ -129,12 +129,17 @@ impl<S: Read + Write + AsFd + Send> WebSocketTransport<S> {
                     self.is_over = true;
                     break;
                 }
-                Item::Fault(fault) => return Err(io::Error::other(fault.to_string())),
+                Item::Fault(fault) => return Err(nonsense(&fault)),
             }
         }
         self.raw = raw.get(from..).unwrap_or_default().to_vec();
         Ok(())
     }
+}
+
+/// What the server said is no answer of its kind.
+fn nonsense(why: &dyn std::fmt::Display) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, why.to_string())
 }
 
 impl<S: Read + Write + AsFd + Send> Transport for WebSocketTransport<S> {
@@ -187,5 +192,120 @@ impl<S: Read + Write + AsFd + Send> Transport for WebSocketTransport<S> {
 
     fn wants_write(&self) -> bool {
         !self.out.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixStream;
+
+    use proto::http::Item as HttpItem;
+
+    use super::*;
+
+    /// A transport and the server's end; the request is answered.
+    fn opened() -> (WebSocketTransport<UnixStream>, UnixStream) {
+        let (mut transport, mut server) = asked();
+        let answer = answer(&mut server);
+        // It comes a byte at a time, and the first message in the same bytes.
+        for byte in answer.iter().chain(b"\x81\x02{}") {
+            assert_eq!(reads(&mut transport), "");
+            server.write_all(&[*byte]).expect("it is read");
+        }
+        assert_eq!(reads(&mut transport), "{}\n");
+        (transport, server)
+    }
+
+    fn asked() -> (WebSocketTransport<UnixStream>, UnixStream) {
+        let (ours, theirs) = UnixStream::pair().expect("a pair");
+        theirs.set_nonblocking(true).expect("a flag");
+        let socket = SocketTransport::unix(ours).expect("a flag");
+        let mut transport = WebSocketTransport::over(socket, ("h", "/ws"), || 7);
+        assert!(transport.wants_write());
+        // What is said before the answer has its turn behind it.
+        assert_eq!(transport.write(b"{\"early\":1}\n").expect("it is kept"), 12);
+        assert!(!transport.wants_write(), "the request is written, and nothing else");
+        (transport, theirs)
+    }
+
+    fn answer(server: &mut UnixStream) -> Vec<u8> {
+        let request = heard(server);
+        let HttpItem::Head(head) = proto::http::Reader::new().feed(&request, 0).item else {
+            panic!("a request: {request:?}")
+        };
+        let mut answer = Vec::new();
+        let accepted = ws::handshake(&head, Some(ws::SUBPROTOCOL)).expect("it is one");
+        accepted.write(proto::WallTime::from_micros(0), &mut answer);
+        answer
+    }
+
+    fn heard(server: &mut UnixStream) -> Vec<u8> {
+        let mut bytes = vec![0; 4096];
+        let count = server.read(&mut bytes).unwrap_or(0);
+        bytes.truncate(count);
+        bytes
+    }
+
+    /// All lines that are there now.
+    fn reads(transport: &mut dyn Transport) -> String {
+        let mut into = [0; 4096];
+        match transport.read(&mut into) {
+            Ok(count) => String::from_utf8(into[..count].to_vec()).expect("text"),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => String::new(),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// What the client said in frames.
+    fn frames(bytes: &[u8]) -> Vec<String> {
+        let (mut reader, mut message, mut from) = (Reader::new(Role::Server), Vec::new(), 0);
+        let mut all = Vec::new();
+        loop {
+            let step = reader.feed(&bytes[from..], &mut message, LIMITS);
+            from += step.consumed;
+            match step.item {
+                Item::More => return all,
+                Item::Message(_) => {
+                    all.push(String::from_utf8(std::mem::take(&mut message)).expect("text"));
+                }
+                item => all.push(format!("{item:?}")),
+            }
+        }
+    }
+
+    #[test]
+    fn lines_are_messages_and_pings_are_answered() {
+        let (mut transport, mut server) = opened();
+        assert_eq!(transport.write(b"{\"a\":1}\n\n{\"b\"").expect("room"), 13);
+        assert_eq!(transport.write(b":2}\n").expect("room"), 4);
+        server.write_all(b"\x89\x01p\x01\x02[1\x80\x03,\n2\x81\x01]").expect("it is read");
+        assert_eq!(reads(&mut transport), "[1, 2\n]\n");
+        let said = frames(&heard(&mut server));
+        let expected = ["{\"early\":1}", "{\"a\":1}", "Pong(\"\")", "{\"b\":2}", "Pong(\"p\")"];
+        assert_eq!(said, expected);
+    }
+
+    #[test]
+    fn a_close_is_answered_and_is_the_end() {
+        let (mut transport, mut server) = opened();
+        heard(&mut server);
+        server.write_all(b"\x81\x02{}\x88\x02\x03\xe9").expect("it is read");
+        assert_eq!(reads(&mut transport), "{}\n");
+        assert_eq!(transport.read(&mut [0; 8]).expect("the end"), 0);
+        assert!(frames(&heard(&mut server))[0].starts_with("Close("));
+    }
+
+    #[test]
+    fn another_answer_says_why() {
+        for (answer, why) in [
+            (&b"HTTP/1.1 403 Forbidden\r\n\r\n"[..], "403"),
+            (b"SSH-2.0-OpenSSH\r\n\r\n", "no WebSocket server"),
+        ] {
+            let (mut transport, mut server) = asked();
+            heard(&mut server);
+            server.write_all(answer).expect("it is read");
+            let error = transport.read(&mut [0; 64]).expect_err("it is none");
+            assert!(error.to_string().contains(why), "{error}");
+        }
     }
 }

@@ -17,7 +17,7 @@ pub(super) struct Post {
     pub(super) bytes: usize,
 }
 
-/// Understands a line. What it says beside the room, the id and the content is of no use: the daemon gives the number and the
+/// Understands a line. What it says beside the room, the id, the content and what that is, is of no use: the daemon gives the number and the
 /// time, and knows who posts.
 pub(super) fn understand(line: &[u8], limit: usize) -> Result<Post, String> {
     let object: Fields =
@@ -38,6 +38,10 @@ pub(super) fn understand(line: &[u8], limit: usize) -> Result<Post, String> {
     let mut fields = Fields::new();
     fields.insert("room".to_owned(), Value::from(room.as_str()));
     put_content(&mut fields, &content);
+    if let Some(name) = text("content_type") {
+        // Whether it is one is for the daemon to say.
+        fields.insert("content_type".to_owned(), Value::from(name));
+    }
     Ok(Post { id: id.hyphenated().to_string(), fields, bytes: content.len() })
 }
 
@@ -51,6 +55,14 @@ mod tests {
 
     fn of(line: &Value) -> Result<Value, String> {
         understand(line.to_string().as_bytes(), 10).map(|post| Value::Object(post.fields))
+    }
+
+    #[test]
+    fn what_the_content_is_goes_with_it() {
+        let line =
+            json!({"room": "ops", "message_id": ID, "text": "x", "content_type": "a/b", "seq": 7});
+        let posted = json!({"room": "ops", "text": "x", "content_type": "a/b"});
+        assert_eq!(of(&line), Ok(posted));
     }
 
     #[test]

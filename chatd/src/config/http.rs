@@ -94,16 +94,32 @@ mod tests {
             assert_eq!(said, format!("c:2: http.hosts: '{wrong}' {host}"));
         }
         let origin = "is no origin; write SCHEME://HOST or SCHEME://HOST:PORT in small letters";
-        for wrong in ["*", "null", "a.example", "https://A.example", "https://a/", "https://a:0", "https://a:x"] {
+        for wrong in [
+            "*",
+            "null",
+            "a.example",
+            "https://A.example",
+            "https://a/",
+            "https://a:0",
+            "https://a:x",
+        ] {
             let said = refusal(&format!("origins = [\"{wrong}\"]"));
             assert_eq!(said, format!("c:2: http.origins: '{wrong}' {origin}"));
         }
         for wrong in ["chat/", "/chat", "//", "/a b/", "/a/../%41/"] {
             let said = refusal(&format!("base_path = \"{wrong}\""));
-            assert_eq!(said, format!("c:2: http.base_path: '{wrong}' is no base path; write it like /chat/"));
+            assert_eq!(
+                said,
+                format!("c:2: http.base_path: '{wrong}' is no base path; write it like /chat/")
+            );
         }
-        assert_eq!(refusal("ws_echo = \"echo\""), "c:2: http.ws_echo: 'echo' is no path; write it like /echo");
-        assert!(refusal("trusted_proxies = [\"proxy\"]").starts_with("c:2: http.trusted_proxies: "));
+        assert_eq!(
+            refusal("ws_echo = \"echo\""),
+            "c:2: http.ws_echo: 'echo' is no path; write it like /echo"
+        );
+        assert!(
+            refusal("trusted_proxies = [\"proxy\"]").starts_with("c:2: http.trusted_proxies: ")
+        );
         assert!(refusal("forwarded = \"via\"").contains("is none of x-forwarded-for, forwarded"));
         assert_eq!(refusal("web = \"yes\""), "c:2: http.web: 'yes' is neither true nor false");
     }

@@ -595,6 +595,8 @@ mod tests {
         plain.groups.clone_from(&settings.groups);
         // And so is its name.
         plain.web.hosts.clone_from(&settings.web.hosts);
+        // The page is chatd's.
+        plain.web.assets = settings.web.assets;
         assert_eq!(format!("{settings:?}"), format!("{plain:?}"));
     }
 
@@ -851,7 +853,8 @@ mod tests {
             load("[[listen]]\naddr = \"127.0.0.1:1\"\n[[listen]]\naddr = \"[::1]:2\"\n").unwrap();
         assert_eq!(config.listen.len(), 2);
         assert!(config.listen.iter().all(|listener| !listener.proxy));
-        let behind = "[[listen]]\nproxy = true\naddr = \"127.0.0.1:1\"\n[[listen]]\naddr = \"[::1]:2\"\n";
+        let behind =
+            "[[listen]]\nproxy = true\naddr = \"127.0.0.1:1\"\n[[listen]]\naddr = \"[::1]:2\"\n";
         let config = load(behind).unwrap();
         let proxied: Vec<bool> = config.listen.iter().map(|listener| listener.proxy).collect();
         assert_eq!(proxied, [true, false]);

@@ -499,11 +499,8 @@ pub(crate) fn repeats(section: &str) -> bool {
 }
 
 /// Keys and sections that the design names and this version does not serve.
-pub(crate) const UNBUILT: &[(&str, &[&str])] = &[
-    ("server", &["motd"]),
-    ("listen", &["protocols", "tls"]),
-    ("log", &["addresses"]),
-];
+pub(crate) const UNBUILT: &[(&str, &[&str])] =
+    &[("server", &["motd"]), ("listen", &["protocols", "tls"]), ("log", &["addresses"])];
 
 impl Kind {
     /// Which values these are, in words.

@@ -86,8 +86,7 @@ pub(super) fn digest(content: &[u8]) -> [u8; 16] {
 }
 
 /// What [`read`] expects of a row, in this order.
-pub(super) const COLUMNS: &str =
-    "key, time, message_id, author, content, checksum, content_type";
+pub(super) const COLUMNS: &str = "key, time, message_id, author, content, checksum, content_type";
 
 /// [`COLUMNS`] as a database has them, which perhaps an earlier version wrote: it said of no message what it is.
 pub(super) fn columns(connection: &Connection) -> &'static str {
@@ -162,7 +161,10 @@ mod tests {
             seal.of_message(key, &KeptMessage { from: "annb", content: b"ob", ..kept }),
             seal.of_message(key, &KeptMessage { content: b"bo", ..kept }),
             seal.of_message(key, &KeptMessage { content_type: Some("a/b"), ..kept }),
-            seal.of_message(key, &KeptMessage { content: b"boba", content_type: Some("/b"), ..kept }),
+            seal.of_message(
+                key,
+                &KeptMessage { content: b"boba", content_type: Some("/b"), ..kept },
+            ),
         ];
         let mut different = all.to_vec();
         different.sort_unstable();

@@ -81,7 +81,7 @@ impl Hub {
         id: ConnId,
         request: &RequestId,
         target: &Target,
-        posted: Posted<'_>,
+        posted: &Posted<'_>,
         nick: Option<Nick>,
         out: &mut Outbox,
     ) -> Result<(), Error> {
@@ -89,8 +89,8 @@ impl Hub {
         let from = nick.or_else(|| connection.nick.clone());
         let from =
             from.ok_or_else(|| Error::new(ErrorCode::NoNickname, "The connection has no name."))?;
-        let Posted { message_id, ref content, ref content_type, receipt } = posted;
-        let (content, content_type) = (&**content, content_type.as_deref());
+        let Posted { message_id, receipt, .. } = *posted;
+        let (content, content_type) = (&*posted.content, posted.content_type.as_deref());
         let name = match target {
             Target::Room(name) => name,
             Target::Nick(to) => {
@@ -110,8 +110,7 @@ impl Hub {
         let room = self.room_or_make(id, name)?;
         let reply = Some(request.clone());
         let author = id;
-        let draft =
-            Draft { room, message_id, from, content, content_type, author, reply, receipt };
+        let draft = Draft { room, message_id, from, content, content_type, author, reply, receipt };
         self.post(draft, out);
         Ok(())
     }

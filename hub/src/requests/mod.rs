@@ -71,7 +71,7 @@ impl Hub {
             Request::Post { target, content, content_type, own_id, receipt, nick } => {
                 let receipt = receipt.unwrap_or(false);
                 let posted = Posted { message_id: own_id, content, content_type, receipt };
-                self.post_request(id, request, &target, posted, nick, out)
+                self.post_request(id, request, &target, &posted, nick, out)
             }
             Request::Receipt { message_id } => self.receipt(id, request, message_id, out),
             Request::Tail { rooms, last, since, after } => {
@@ -171,7 +171,10 @@ impl Hub {
             Dialect::Http | Dialect::Content => self.write_reply(id, reply, &mut bytes),
             // What is told is the stream itself.
             Dialect::Events => {}
-            dialect => encode::reply(dialect, Some(request), reply, &mut bytes),
+            dialect @ (Dialect::Native05
+            | Dialect::Control
+            | Dialect::NativeV1
+            | Dialect::WebSocket) => encode::reply(dialect, Some(request), reply, &mut bytes),
         }
         bytes
     }
@@ -187,7 +190,10 @@ impl Hub {
         match self.reply_dialect(id) {
             Dialect::Http | Dialect::Content => self.write_error(id, error, &mut bytes),
             Dialect::Events => {}
-            dialect => encode::refusal(dialect, request, error, &mut bytes),
+            dialect @ (Dialect::Native05
+            | Dialect::Control
+            | Dialect::NativeV1
+            | Dialect::WebSocket) => encode::refusal(dialect, request, error, &mut bytes),
         }
         bytes
     }
@@ -202,8 +208,12 @@ impl Hub {
     ) -> Vec<u8> {
         match self.reply_dialect(id) {
             Dialect::Http => self.write_page(id, page, reply),
-            Dialect::Content => self.write_content(id, page, reply),
-            dialect => {
+            Dialect::Content => self.write_content(id, &page, reply),
+            dialect @ (Dialect::Native05
+            | Dialect::Control
+            | Dialect::NativeV1
+            | Dialect::WebSocket
+            | Dialect::Events) => {
                 encode::reply(dialect, Some(request), reply, &mut page);
                 page
             }

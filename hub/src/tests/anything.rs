@@ -66,12 +66,8 @@ fn sort() -> impl Strategy<Value = Sort> {
 }
 
 /// A page that is larger than what may wait.
-static ASSETS: [Asset; 1] = [Asset {
-    name: PAGE,
-    content_type: "text/html",
-    etag: String::new(),
-    bytes: &[b'x'; 100_000],
-}];
+static ASSETS: [Asset; 1] =
+    [Asset { name: PAGE, content_type: "text/html", etag: String::new(), bytes: &[b'x'; 100_000] }];
 
 fn website() -> Website {
     Website {

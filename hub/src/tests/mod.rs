@@ -20,4 +20,5 @@ mod replay;
 mod rooms;
 mod slow;
 mod talks;
+mod web;
 mod work;

@@ -158,7 +158,7 @@ impl Hub {
     }
 
     /// What one message carries: to be saved, never shown or run.
-    pub(crate) fn write_content(&self, id: ConnId, page: Vec<u8>, reply: &Reply<'_>) -> Vec<u8> {
+    pub(crate) fn write_content(&self, id: ConnId, page: &[u8], reply: &Reply<'_>) -> Vec<u8> {
         let is_there = matches!(reply, Reply::History { count: 1, .. });
         let answer = if is_there {
             // What it is stands before it, on a line of its own.

@@ -16,7 +16,7 @@ use proto::{ErrorCode, Transport};
 use super::Hub;
 use super::answer::Answer;
 use crate::addresses::{Prefix, TooMany};
-use crate::bucket::{Rate, Share};
+use crate::bucket::Rate;
 use crate::close::CloseReason;
 use crate::connection::{ConnId, Peer};
 use crate::hits::Limit;
@@ -37,12 +37,7 @@ impl Hub {
     }
 
     /// A PROXY header says whose a connection is; where it says nothing, it is the proxy's own.
-    pub(crate) fn comes_from(
-        &mut self,
-        id: ConnId,
-        source: Option<SocketAddr>,
-        out: &mut Outbox,
-    ) {
+    pub(crate) fn comes_from(&mut self, id: ConnId, source: Option<SocketAddr>, out: &mut Outbox) {
         let proxy = self.proxies.remove(&id).expect("who came through a proxy is known for it");
         let ip = source.map_or(proxy, |source| source.ip());
         let connection = self.connections.known(id);
@@ -56,7 +51,9 @@ impl Hub {
             return;
         }
         let address = self.connections.known(id).address.clone();
-        let Err(reason) = self.becomes(id, ip, (address.clone(), self.rates.accepts)) else { return };
+        let Err(reason) = self.becomes(id, ip, (address.clone(), self.rates.accepts)) else {
+            return;
+        };
         out.notice(Notice::Refused { address, reason });
         let is_banned = reason == RefusalReason::Banned;
         let reason = if is_banned { CloseReason::Banned } else { CloseReason::TooMany };
@@ -115,7 +112,7 @@ impl Hub {
         let connection = self.connections.known(id);
         connection.ip = Some(client);
         connection.address = address;
-        connection.share = (!exempt).then(|| connection.share.unwrap_or_else(Share::default));
+        connection.share = (!exempt).then(|| connection.share.unwrap_or_default());
         Ok(())
     }
 }

@@ -78,8 +78,8 @@ fn seconds(micros: u64) -> f64 {
 }
 
 fn connections(page: &mut Page, stats: &Stats<'_>) {
-    page.gauge("chatd_uptime_seconds", "Since the daemon started.", stats.uptime_ms / 1_000);
     const NAME: &str = "chatd_connections";
+    page.gauge("chatd_uptime_seconds", "Since the daemon started.", stats.uptime_ms / 1_000);
     page.family(NAME, "gauge", "Connections by what they speak.");
     for (protocol, count) in [
         ("native", stats.connections_native),
@@ -101,9 +101,9 @@ fn connections(page: &mut Page, stats: &Stats<'_>) {
 }
 
 fn messages(page: &mut Page, stats: &Stats<'_>) {
+    const NAME: &str = "chatd_encoded_total";
     page.counter("chatd_messages_total", "Messages said.", stats.messages);
     page.counter("chatd_deliveries_total", "Messages handed to receivers.", stats.deliveries);
-    const NAME: &str = "chatd_encoded_total";
     page.family(NAME, "counter", "Events encoded, each once for v0.5 and once for v1.");
     page.labelled(NAME, ("protocol", "v05"), stats.encoded_v05);
     page.labelled(NAME, ("protocol", "v1"), stats.encoded_v1);
@@ -140,11 +140,11 @@ fn hits(page: &mut Page, hits: &LimitHits) {
 }
 
 fn store(page: &mut Page, store: &Store) {
+    const NAME: &str = "chatd_commit_seconds";
     let up = u8::from(matches!(store.state, "none" | "well"));
     page.gauge("chatd_store_up", "Whether messages can be posted.", up);
     page.gauge("chatd_store_queue_messages", "Messages that wait for it.", store.queue_messages);
     page.gauge("chatd_store_queue_bytes", "Their content in bytes.", store.queue_bytes);
-    const NAME: &str = "chatd_commit_seconds";
     page.family(NAME, "gauge", "What the latest commits took at most, by share of them.");
     page.labelled(NAME, ("quantile", "0.5"), seconds(store.commit_p50_us));
     page.labelled(NAME, ("quantile", "0.99"), seconds(store.commit_p99_us));

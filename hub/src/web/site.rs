@@ -4,9 +4,9 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use proto::Network;
-use proto::http::{Asset, Site};
 use proto::http::forwarded::ForwardedField;
 use proto::http::origin::Allowed;
+use proto::http::{Asset, Site};
 
 /// What the operator decided about HTTP.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! WebSockets: from the upgrade on a connection is a v1 connection, whose requests come in text messages.
+//! A WebSocket: from the upgrade on a connection is a v1 connection, whose requests come in text messages.
 //!
 //! What is said to it is the body that all v1 connections share, in a frame of its own. Here are its beginning, its end, and the
 //! frames that are no messages.

@@ -8,6 +8,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
+use core::fmt;
 use core::str::FromStr;
 
 use super::head::{Head, Method};
@@ -18,7 +19,7 @@ use crate::names::RoomName;
 use crate::time::WallTime;
 
 /// A file of the web client, as it is served.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Asset {
     /// Its path below the base path; [`PAGE`] is what is at the base path itself.
     pub name: &'static str,
@@ -28,6 +29,13 @@ pub struct Asset {
     pub etag: String,
     /// The bytes, which are part of the program.
     pub bytes: &'static [u8],
+}
+
+impl fmt::Debug for Asset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, etag, bytes, .. } = self;
+        write!(f, "{name} {etag} ({} bytes)", bytes.len())
+    }
 }
 
 /// The name of the page.

@@ -236,7 +236,9 @@ impl<'a> Driven<'a> {
         let Some(id) = self.some_connection() else { return };
         let mut bytes = Vec::new();
         match self.heard[&id].transport {
-            Transport::Stream | Transport::Proxied => proto::native::v1_frame(json.as_bytes(), &mut bytes),
+            Transport::Stream | Transport::Proxied => {
+                proto::native::v1_frame(json.as_bytes(), &mut bytes);
+            }
             Transport::ControlSocket => bytes.extend([json.as_bytes(), b"\n"].concat()),
         }
         self.receive(id, &bytes);
@@ -418,10 +420,7 @@ impl<'a> Driven<'a> {
                         let stored = self.stored.as_mut();
                         stored.expect("who keeps nothing is not asked").asked.push_back(fetch);
                     }
-                    Effect::Finish(_)
-                    | Effect::LogLevel(_)
-                    | Effect::Stall(_)
-                    | Effect::Stop => {}
+                    Effect::Finish(_) | Effect::LogLevel(_) | Effect::Stall(_) | Effect::Stop => {}
                 }
             }
             self.hub.offered(self.now, &mut self.outbox);
@@ -451,6 +450,7 @@ fn value(form: &str, number: usize) -> serde_json::Value {
         "list of room names" => vec![ROOMS[number % 8], ROOMS[number / 8 % 8]].into(),
         "UUID" => uuid(number).into(),
         "base64" => ["", "AP8=", "not base64"][number % 3].into(),
+        "media type" => ["a/b", "text/plain; charset=utf-8", "no type"][number % 3].into(),
         "time" => {
             let micros = i64::try_from(number).unwrap() * 1_000_000;
             WallTime::from_micros(micros).to_string().into()

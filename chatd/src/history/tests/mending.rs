@@ -36,12 +36,15 @@ fn a_database_of_the_first_version_is_brought_up_to_date() {
     it.writer.close().unwrap();
     made_old(&folder);
     let mut it = opened(&folder.database());
-    let named = Record { content_type: Some("image/png".into()), ..maker.record("lobby", 2, 2, b"b") };
-    assert_eq!(it.writer.commit(&[named.clone()]).unwrap(), [Outcome::Stored]);
+    let named =
+        Record { content_type: Some("image/png".into()), ..maker.record("lobby", 2, 2, b"b") };
+    let content_type = named.content_type.clone();
+    assert_eq!(it.writer.commit(&[named]).unwrap(), [Outcome::Stored]);
     it.writer.close().unwrap();
     let mut it = opened(&folder.database());
     let repeated = Outcome::Repeated { seq: Seq(2), time: time_of(2) };
-    assert_eq!(it.writer.commit(&[named]).unwrap(), [repeated]);
+    let again = Record { content_type, ..maker.record("lobby", 3, 2, b"b") };
+    assert_eq!(it.writer.commit(&[again]).unwrap(), [repeated]);
     let mut reader = Reader::open(&folder.database()).unwrap();
     let found = String::from_utf8(page(&mut reader, &everything()).bytes).unwrap();
     let types: Vec<bool> = found.lines().map(|line| line.contains("image/png")).collect();
