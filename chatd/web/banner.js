@@ -1,0 +1,56 @@
+// What is said above and below the messages: that there is no connection and when it is tried again, and how the talk stands.
+
+import { at, setText, show } from "./dom.js";
+import { spanShown } from "./moments.js";
+import { talkWords } from "./talk.js";
+import { line } from "./visible.js";
+
+/** Draws both; whether their words change with time alone. */
+export function drawBanners(model, now, wall) {
+  const isCounting = drawLink(model, now);
+  return drawTalk(model, wall) || isCounting;
+}
+
+function drawLink(model, now) {
+  const { link } = model;
+  const words = linkWords(link, now, model.wanted.nick);
+  const waiting = model.outgoing.unsent.length;
+  const unsent = waiting > 0 ? ` ${waiting} ${waiting === 1 ? "message waits" : "messages wait"} to be sent.` : "";
+  show(at("banner"), words !== null);
+  setText(at("banner-text"), words === null ? "" : `${words}${unsent}`);
+  show(at("again"), link.phase.is === "away" && link.phase.why !== "");
+  setText(at("again"), link.phase.next === null ? "Come back" : "Try now");
+  show(at("rename"), link.phase.is === "held");
+  return words !== null && Number.isFinite(link.phase.next);
+}
+
+function linkWords({ phase, server }, now, nick) {
+  const { is, next, why } = phase;
+  const soon = next === null ? "" : ` Next try in ${Math.max(1, Math.ceil((next - now) / 1000))} s.`;
+  switch (is) {
+    case "up": return null;
+    case "away":
+      if (next === null) return "You left; nothing is heard until you are back.";
+      return why === "" ? "Connecting…" : `Not connected: ${line(why)}.${soon}`;
+    case "held":
+      return phase.isNever ? line(why) : `The nickname ${line(nick)} is taken, perhaps by another window of yours.${soon}`;
+    default: return server === null ? "Connecting…" : "Connecting again…";
+  }
+}
+
+function drawTalk(model, wall) {
+  const { state, wish } = model.talk;
+  const isShown = state.is !== "registered" || wish !== null || model.views.focus === "talk";
+  show(at("talk"), isShown);
+  const since = state.is === "waiting" ? `, since ${spanShown(Math.max(0, Math.floor((wall - state.since) / 1000) * 1000))}` : "";
+  const shown = `Talk: ${line(talkWords(state)).replace(": /chat opens the talk", "")}${since}`;
+  setText(at("talk-text"), isShown ? shown : "");
+  // Each second is no news to somebody who listens.
+  at("talk-text").setAttribute("aria-live", since === "" ? "polite" : "off");
+  at("talk").classList.toggle("turn", state.turn === "yours");
+  show(at("talk-open"), state.is === "ready");
+  show(at("talk-pass"), state.turn === "yours");
+  show(at("talk-end"), state.is !== "registered");
+  setText(at("talk-end"), state.is === "waiting" ? "Stop waiting" : "End");
+  return state.is === "waiting";
+}

@@ -1,0 +1,201 @@
+// What is still to be sent, and what became of it: each message keeps its first id until the server has said so, over any number of
+// connections and reloads, so that it is there once.
+//
+// The order of what was typed is kept. A room's messages wait until what was missed of the room has come; what is said in a talk goes
+// with the talk, and is given back where that has ended.
+
+import { askAs, isUp, news, note, ownNick, pauseOf, put, tell, timeOf } from "./core.js";
+import { hasReceipts, seen } from "./rooms.js";
+import { maySay, saidInTalk } from "./talk.js";
+import { nickKey, roomKey, roomOf } from "./views.js";
+
+/** How many messages, and bytes of them, may wait: somebody who types is far from it. */
+const UNSENT_MAX = 500;
+const UNSENT_BYTES_MAX = 2 << 20;
+
+/** How many may be under way at once: more would wait at the server for their rate. */
+const UNDER_WAY_MAX = 16;
+
+/** How many messages wait for receipts: as many as the server remembers of an author. */
+const AWAITED_MAX = 1_000;
+
+/** Between two tries to send what the server could not store. */
+const AGAIN_MS = 1_000;
+
+/** `unsent` are { id, to, content, time, receipt, askedAt }; `to` is { room }, { nick } or { talk: true }. */
+export function newOutgoing() {
+  return { unsent: [], awaited: [], held: null };
+}
+
+/** The connection is gone: nothing is under way, and nobody will say that they got something. */
+export function outgoingLost(model) {
+  for (const message of model.outgoing.unsent) message.askedAt = null;
+  model.outgoing.awaited = [];
+  model.outgoing.held = null;
+}
+
+export function forgetRoom(model, room) {
+  model.outgoing.unsent = model.outgoing.unsent.filter((message) => message.to.room !== room);
+}
+
+export function sizeOf(content) {
+  return content.text === undefined ? content.size : new TextEncoder().encode(content.text).length;
+}
+
+export function keyOf(to) {
+  if (to.room !== undefined) return roomKey(to.room);
+  return to.nick === undefined ? "talk" : nickKey(to.nick);
+}
+
+/** Says something in the view that is seen: { text } or { data, size, type }. */
+export function say(model, at, content) {
+  const key = model.views.focus;
+  const nobody = "nobody hears what is said here: /join ROOM, /msg NICK or /go VIEW";
+  const why = { server: nobody, talk: maySay(model) }[key] ?? null;
+  if (why) return refuse(model, at, why, content);
+  sayTo(model, at, toOf(model, key), content);
+  pump(model, at);
+}
+
+function toOf(model, key) {
+  if (key === "talk") return { talk: true };
+  const room = roomOf(key);
+  return room === null ? { nick: model.views.get(key).title.slice(1) } : { room };
+}
+
+export function sayTo(model, at, to, content) {
+  const size = sizeOf(content);
+  const limit = model.link.messageBytes;
+  if (size > limit) return refuse(model, at, `that has ${size} bytes; the limit is ${limit} bytes`, content);
+  const { unsent } = model.outgoing;
+  const waiting = unsent.reduce((sum, message) => sum + sizeOf(message.content), size);
+  if (unsent.length >= UNSENT_MAX || waiting > UNSENT_BYTES_MAX) {
+    return refuse(model, at, "too much waits to be sent already", content);
+  }
+  const own = { isOwn: true, isMention: false, mark: { is: "sending" } };
+  put(model, keyOf(to), at.wall, null, { kind: "message", id: at.uuid, from: ownNick(model) ?? "you", content, ...own });
+  unsent.push({ id: at.uuid, to, content, time: at.wall, receipt: true, askedAt: null });
+}
+
+function refuse(model, at, why, content) {
+  note(model, at, why);
+  giveBack(model, model.views.focus, content);
+}
+
+function giveBack(model, key, content) {
+  if (content.text !== undefined) news(model, { news: "returned", key, text: content.text });
+}
+
+/** Sends what can be sent. */
+export function pump(model, at) {
+  const { outgoing } = model;
+  if (!isUp(model) || (outgoing.held !== null && at.now < outgoing.held)) return;
+  outgoing.held = null;
+  let free = UNDER_WAY_MAX - outgoing.unsent.filter((message) => message.askedAt !== null).length;
+  for (const message of outgoing.unsent) {
+    if (free <= 0) return;
+    if (message.askedAt !== null || !mayGo(model, message.to)) continue;
+    free -= 1;
+    send(model, at, message);
+  }
+}
+
+function mayGo(model, to) {
+  if (to.room !== undefined) return (model.rooms.get(to.room)?.joined ?? "in") === "in";
+  const { state } = model.talk;
+  return to.talk === undefined || (state.is === "open" && state.turn !== "theirs");
+}
+
+function send(model, at, message) {
+  const { id, to, content } = message;
+  message.askedAt = at.now;
+  const fields = content.text === undefined ? { data: content.data } : { text: content.text };
+  const room = model.rooms.get(to.room);
+  const receipt = to.talk !== undefined || (message.receipt && (to.room === undefined || (room && hasReceipts(room))));
+  if (receipt) {
+    model.outgoing.awaited = [...model.outgoing.awaited.slice(1 - AWAITED_MAX), { id, key: keyOf(to), askedAt: at.now }];
+  }
+  if (to.talk !== undefined) {
+    saidInTalk(model);
+    return askAs(model, at, id, "say", fields, { what: "sent" });
+  }
+  if (content.type) fields.content_type = content.type;
+  if (receipt) fields.receipt = true;
+  Object.assign(fields, to.room === undefined ? { to: to.nick } : { room: to.room });
+  askAs(model, at, id, "post", fields, { what: "sent" });
+}
+
+function take(model, id) {
+  const message = model.outgoing.unsent.find((one) => one.id === id);
+  model.outgoing.unsent = model.outgoing.unsent.filter((one) => one !== message);
+  return message;
+}
+
+/** The server has the message, or has queued it for its receiver. */
+export function sent(model, at, id, reply) {
+  const message = take(model, id);
+  if (!message) return;
+  if (message.askedAt !== null) model.times.stored.push(at.now - message.askedAt);
+  const room = model.rooms.get(message.to.room);
+  // The answer stands at the message's place: what comes before it has come.
+  if (room && Number.isSafeInteger(reply.seq)) seen(room, reply.seq);
+  const view = model.views.get(keyOf(message.to));
+  if (message.to.nick !== undefined && view && reply.to) view.title = `@${reply.to}`;
+  view?.log.stored(id, ownNick(model), timeOf(reply, at), reply.seq ?? null);
+}
+
+/** A message of ours was heard, of which the answer was lost with its connection: here it is. */
+export function heardAgain(model, at, key, event) {
+  if (!model.asked.has(event.message_id)) take(model, event.message_id);
+  model.views.get(key).log.stored(event.message_id, ownNick(model), timeOf(event, at), event.seq);
+}
+
+/** The server refused a message: it is not stored, now or later. */
+export function notSent(model, at, id, refusal) {
+  const message = model.outgoing.unsent.find((one) => one.id === id);
+  if (!message) return;
+  message.askedAt = null;
+  const { outgoing } = model;
+  const code = refusal.error;
+  if (code === "shutting_down") {
+    outgoing.held = at.now + AGAIN_MS;
+  } else if (["rate_limited", "store_unavailable"].includes(code) && !message.to.talk) {
+    if (outgoing.held === null) tell(model, at, `${refusal.message} Trying again.`);
+    outgoing.held = at.now + pauseOf(refusal.retry_after, AGAIN_MS);
+  } else if (code === "limit_reached" && message.to.room !== undefined && message.receipt) {
+    // The room has grown since.
+    message.receipt = false;
+  } else {
+    take(model, id);
+    giveUp(model, message, refusal.message);
+  }
+}
+
+/** A message will not be sent: it says so, and its text is given back. */
+function giveUp(model, message, why) {
+  const key = keyOf(message.to);
+  model.outgoing.awaited = model.outgoing.awaited.filter((awaited) => awaited.id !== message.id);
+  model.views.get(key)?.log.change(message.id, (entry) => {
+    entry.mark = { is: "notSent", why };
+  });
+  giveBack(model, key, message.content);
+}
+
+/** What was to be said in the talk will not be. */
+export function takeBackSaid(model, why) {
+  const said = model.outgoing.unsent.filter((message) => message.to.talk);
+  model.outgoing.unsent = model.outgoing.unsent.filter((message) => !message.to.talk);
+  for (const message of said) giveUp(model, message, why);
+}
+
+/** Somebody has a message of ours. */
+export function delivered(model, at, id) {
+  const awaited = model.outgoing.awaited.find((one) => one.id === id);
+  if (!awaited) return;
+  const rtt = at.now - awaited.askedAt;
+  model.views.get(awaited.key)?.log.change(id, (entry) => {
+    const before = entry.mark.is === "delivered" ? entry.mark : null;
+    if (before === null) model.times.delivered.push(rtt);
+    entry.mark = { is: "delivered", by: (before?.by ?? 0) + 1, rtt: before?.rtt ?? rtt };
+  });
+}

@@ -1,0 +1,66 @@
+// What is kept in the browser over a reload: the nickname, the rooms, up to where they were read, and each message that is not known to
+// be sent, under its id, so that several tabs do not write over each other's.
+//
+// A browser may refuse to keep anything: then nothing is kept, and nothing else changes.
+
+export class Store {
+  constructor(storage, path) {
+    this.storage = storage;
+    // One origin may have several servers, below several paths.
+    this.prefix = `chatd${path}:`;
+    this.unsentIds = new Set();
+  }
+
+  get(name) {
+    try {
+      return JSON.parse(this.storage.getItem(this.prefix + name));
+    } catch {
+      return null;
+    }
+  }
+
+  set(name, value) {
+    const text = JSON.stringify(value);
+    try {
+      if (this.storage.getItem(this.prefix + name) !== text) this.storage.setItem(this.prefix + name, text);
+    } catch {
+      // It is full, or not allowed: what is here is lost with the page.
+    }
+  }
+
+  /** Keeps what is not sent, but for what belongs to a talk, which does not outlive its connection. */
+  keepUnsent(unsent) {
+    const kept = unsent.filter(({ to }) => !to.talk);
+    for (const { id, to, content, time } of kept) {
+      if (!this.unsentIds.has(id)) this.set(`unsent.${id}`, { id, to, content, time });
+    }
+    const ids = new Set(kept.map(({ id }) => id));
+    for (const id of this.unsentIds) if (!ids.has(id)) this.#remove(`unsent.${id}`);
+    this.unsentIds = ids;
+  }
+
+  /** What was not sent, in the order in which it was typed. */
+  unsent() {
+    const names = this.#names().filter((name) => name.startsWith(`${this.prefix}unsent.`));
+    const found = names.map((name) => this.get(name.slice(this.prefix.length)));
+    const whole = found.filter((message) => message?.id && message.to && message.content);
+    this.unsentIds = new Set(whole.map(({ id }) => id));
+    return whole.sort((one, other) => one.time - other.time);
+  }
+
+  #names() {
+    try {
+      return Object.keys(this.storage);
+    } catch {
+      return [];
+    }
+  }
+
+  #remove(name) {
+    try {
+      this.storage.removeItem(this.prefix + name);
+    } catch {
+      // As above.
+    }
+  }
+}
