@@ -14,7 +14,35 @@ macro_rules! files {
     };
 }
 
-const FILES: &[(&str, &[u8])] = files!["index.html", "app.js", "style.css"];
+const FILES: &[(&str, &[u8])] = files![
+    "index.html",
+    "acts.js",
+    "app.js",
+    "banner.js",
+    "commands.js",
+    "composer.js",
+    "core.js",
+    "dom.js",
+    "heard.js",
+    "keys.js",
+    "lines.js",
+    "link.js",
+    "log.js",
+    "model.js",
+    "moments.js",
+    "name.js",
+    "notify.js",
+    "outgoing.js",
+    "replies.js",
+    "rooms.js",
+    "side.js",
+    "socket.js",
+    "store.js",
+    "style.css",
+    "talk.js",
+    "views.js",
+    "visible.js",
+];
 
 static ASSETS: LazyLock<Vec<Asset>> = LazyLock::new(|| FILES.iter().map(asset).collect());
 

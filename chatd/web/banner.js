@@ -43,7 +43,9 @@ function drawTalk(model, wall) {
   const isShown = state.is !== "registered" || wish !== null || model.views.focus === "talk";
   show(at("talk"), isShown);
   const since = state.is === "waiting" ? `, since ${spanShown(Math.max(0, Math.floor((wall - state.since) / 1000) * 1000))}` : "";
-  const shown = `Talk: ${line(talkWords(state)).replace(": /chat opens the talk", "")}${since}`;
+  const isWished = state.is === "registered" && wish !== null;
+  const words = isWished ? "you will wait for one when there is a connection" : talkWords(state).replace(": /chat opens the talk", "");
+  const shown = `Talk: ${line(words)}${since}`;
   setText(at("talk-text"), isShown ? shown : "");
   // Each second is no news to somebody who listens.
   at("talk-text").setAttribute("aria-live", since === "" ? "polite" : "off");

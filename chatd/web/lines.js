@@ -140,11 +140,19 @@ function row(key, entry, isAgain) {
     event: () => line(entry.text),
     note: () => paragraph(entry.text),
   }[entry.kind];
-  if (words) return element("div", `line ${entry.kind}${entry.isTable ? " table" : ""}`, timeNode(entry.time), element("div", "text", words()));
-  const classes = ["line", "message", isAgain && "again", entry.isMention && "mention", entry.isOwn && "own", isSending(entry) && "sending"];
+  if (words) return element("div", `line ${entry.kind}`, timeNode(entry.time), element("div", "text", ...(entry.isTable ? tableNodes(words()) : [words()])));
+  const classes = ["line", "message", isAgain && "again", entry.isMention && key.startsWith("#") && "mention", entry.isOwn && "own", isSending(entry) && "sending"];
   const nick = element("span", `nick ${hueOf(entry.from)}`, line(entry.from));
   const text = element("div", "text", ...contentNodes(key, entry));
   return element("div", classes.filter(Boolean).join(" "), timeNode(entry.time), nick, text, entry.isOwn ? markNode(entry.mark) : null);
+}
+
+/** Lines of two columns that are two spaces apart. */
+function tableNodes(text) {
+  return text.split("\n").map((one) => {
+    const [left, right] = one.split(/ {2,}/);
+    return right === undefined ? element("div", "", one) : element("div", "pair", element("code", "", left), element("span", "", right));
+  });
 }
 
 function markNode(mark) {

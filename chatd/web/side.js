@@ -45,7 +45,7 @@ export class Side {
   #drawHere(model) {
     const room = model.rooms.get(roomOf(model.views.focus));
     const members = [...(room?.members.values() ?? [])].sort((one, other) => one.nick.localeCompare(other.nick));
-    show(at("here-title"), room !== undefined);
+    show(at("here-title"), members.length > 0);
     setText(at("here-title"), room === undefined ? "" : `Here: ${countOf(room)}`);
     const own = ownNick(model);
     this.here.set(members.slice(0, LISTED_MAX).map(({ nick, isAway }) => ({ key: nick, isAway, isOwn: nick === own })));
