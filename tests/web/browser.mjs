@@ -23,7 +23,7 @@ export function start() {
 
 async function fromFolder(context, folder) {
   await context.route(/^http:[^?#]*\/(?:[\w-]+\.(?:js|css))?$/, (route) => {
-    const name = new URL(route.request().url()).pathname.slice(1) || "index.html";
+    const name = new URL(route.request().url()).pathname.split("/").at(-1) || "index.html";
     if (!existsSync(join(folder, name))) return route.continue();
     const headers = { "content-type": TYPES[name.split(".").at(-1)], "content-security-policy": POLICY };
     return route.fulfill({ body: readFileSync(join(folder, name)), headers });

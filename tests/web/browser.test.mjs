@@ -1,0 +1,362 @@
+// The page in a real browser, against the real daemon.
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { after, before, test } from "node:test";
+import { here, line, open, says, start } from "./browser.mjs";
+import { Daemon, OldClient, terminal } from "./programs.mjs";
+
+const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+
+const PHONE = { viewport: { width: 360, height: 640 }, hasTouch: true, isMobile: true };
+
+let browser;
+let daemon;
+
+before(async () => {
+  browser = await start();
+  daemon = await Daemon.start();
+});
+
+after(async () => {
+  await browser?.close();
+  await daemon?.end();
+});
+
+/** Windows that are closed behind the test, and had no fault. */
+async function windows(t, ...wishes) {
+  const pages = [];
+  t.after(() => Promise.all(pages.map((page) => page.context().close())));
+  for (const { at = daemon, ...options } of wishes) pages.push(await open(browser, at.address, options));
+  t.mock.fn();
+  pages.faultless = () => assert.deepEqual(pages.flatMap((page) => page.faults), []);
+  return pages;
+}
+
+/** Until this is so, looking again and again as Playwright does. */
+function holds(page, condition, argument) {
+  return page.waitForFunction(condition, argument);
+}
+
+test("two windows, a terminal and a v0.5 client in one room see each other", async (t) => {
+  const pages = await windows(t, { nick: "Ada", hash: "#meeting" }, { nick: "Bob", hash: "#meeting" });
+  const [ada, bob] = pages;
+  const cy = await terminal(daemon, "Cy", "meeting");
+  t.after(() => cy.end());
+  await says(ada, "from a window");
+  await line(bob, "from a window").waitFor();
+  await cy.line(/Ada: from a window/);
+  cy.type("from a terminal");
+  for (const page of pages) await line(page, "from a terminal").waitFor();
+  await line(ada, "from a window").locator(".mark.delivered").waitFor();
+  // v0.5 clients are in the lobby.
+  const old = await OldClient.connect(daemon, "Oldie");
+  t.after(() => old.end());
+  for (const page of pages) {
+    await page.getByRole("button", { name: "#lobby" }).click();
+    await here(page, "Oldie");
+  }
+  await says(ada, "hello, old one");
+  await old.hears("hello, old one");
+  await line(bob, "hello, old one").waitFor();
+  old.say("hello, windows");
+  for (const page of pages) await line(page, "hello, windows").waitFor();
+  pages.faultless();
+});
+
+test("a restart of the daemon loses nothing, doubles nothing and is told", async (t) => {
+  const own = await Daemon.start();
+  const pages = await windows(t, { nick: "Ada", at: own }, { nick: "Bob", at: own });
+  t.after(() => own.end());
+  const [ada, bob] = pages;
+  await says(ada, "before");
+  await line(bob, "before").waitFor();
+  await own.stop();
+  await ada.getByText(/Next try in \d+ s/).waitFor();
+  await says(ada, "meanwhile");
+  await ada.getByText("1 message waits to be sent.").waitFor();
+  await own.begin();
+  await ada.getByRole("button", { name: "Try now" }).click({ timeout: 5_000 }).catch(() => {});
+  await line(ada, "meanwhile").locator(".mark.stored, .mark.delivered").waitFor();
+  await line(bob, "meanwhile").waitFor();
+  await ada.locator("#banner").waitFor({ state: "hidden" });
+  for (const page of pages) for (const text of ["before", "meanwhile"]) assert.equal(await line(page, text).count(), 1);
+});
+
+test("what waits to be sent outlives a reload", async (t) => {
+  const [ada, bob] = await windows(t, {}, { nick: "Bob", hash: "#reload" });
+  let isCut = false;
+  const sockets = new Set();
+  await ada.routeWebSocket(/\/ws$/, (socket) => {
+    if (isCut) return socket.close();
+    sockets.add(socket);
+    socket.connectToServer();
+  });
+  await ada.goto(`${daemon.address}#reload`);
+  await ada.reload();
+  await ada.getByLabel("Nickname").fill("Ada");
+  await ada.keyboard.press("Enter");
+  await here(ada, "Bob");
+  isCut = true;
+  for (const socket of sockets) await socket.close();
+  await ada.locator("#banner").waitFor();
+  await says(ada, "kept over a reload");
+  await ada.reload();
+  await line(ada, "kept over a reload").waitFor();
+  isCut = false;
+  await line(bob, "kept over a reload").waitFor({ timeout: 20_000 });
+  await line(ada, "kept over a reload").locator(".mark.stored, .mark.delivered").waitFor();
+  assert.equal(await line(bob, "kept over a reload").count(), 1);
+  await ada.reload();
+  await line(ada, "kept over a reload").waitFor();
+  assert.equal(await line(ada, "kept over a reload").count(), 1);
+});
+
+test("scrolling up brings older messages, and the place that is read stays", async (t) => {
+  for (let number = 1; number <= 250; number += 1) await daemon.says("long", `message number ${number}.`);
+  const pages = await windows(t, { nick: "Ada", hash: "#long" });
+  const [ada] = pages;
+  await line(ada, "message number 250.").waitFor();
+  assert.equal(await line(ada, "message number 1.").count(), 0);
+  const log = ada.locator(".log");
+  await log.hover();
+  await ada.mouse.wheel(0, -400);
+  await line(ada, "message number 130.").waitFor({ state: "attached" });
+  const place = await line(ada, "message number 230.").boundingBox();
+  assert.ok(place !== null);
+  while ((await line(ada, "message number 1.").count()) === 0) await ada.mouse.wheel(0, -4_000);
+  await log.evaluate((node) => node.scrollTo(0, 0));
+  await ada.getByText("This is where it begins.").waitFor();
+  assert.equal(await ada.locator(".log .message").count(), 250);
+  // Who reads back is left there by what comes.
+  const top = await log.evaluate((node) => node.scrollTop);
+  await daemon.says("long", "one more");
+  await line(ada, "one more").waitFor({ state: "attached" });
+  assert.equal(await log.evaluate((node) => node.scrollTop), top);
+  await ada.getByRole("button", { name: "To the newest" }).click();
+  await holds(ada, () => {
+    const node = document.querySelector(".log");
+    return node.scrollHeight - node.scrollTop - node.clientHeight < 2;
+  });
+  pages.faultless();
+});
+
+test("a talk with turns between a window and a terminal", async (t) => {
+  const pages = await windows(t, { nick: "Ada", hash: "#talkers" });
+  const [ada] = pages;
+  const cy = await terminal(daemon, "Cyd", "talkers");
+  t.after(() => cy.end());
+  cy.type("/bridge Ada --turns yes");
+  await cy.line(/waiting for Ada/);
+  await says(ada, "/bridge Cyd");
+  await ada.getByRole("button", { name: "Open the talk" }).click();
+  await ada.getByText("Talk: your turn, with Cyd").waitFor();
+  await says(ada, "I begin");
+  await cy.line(/Ada: I begin/);
+  await ada.getByText("Talk: Cyd's turn").waitFor();
+  // Out of turn the line stays where it was typed.
+  await says(ada, "too early");
+  await holds(ada, () => document.querySelector("#text").value === "too early");
+  await ada.locator("#text").fill("");
+  cy.type("/go talk");
+  cy.type("I answer");
+  await line(ada, "I answer").waitFor();
+  await ada.getByRole("button", { name: "Give the turn" }).click();
+  await ada.getByText("Talk: Cyd's turn").waitFor();
+  await ada.getByRole("button", { name: "End" }).click();
+  await cy.line(/Ada ended the talk/);
+  await ada.getByText("you ended the talk").waitFor();
+  pages.faultless();
+});
+
+test("script in a nick, a message or a topic stays text", async (t) => {
+  const nick = "<img src=x onerror=fault()>";
+  const pages = await windows(t, { nick: "Ada", hash: "#script" }, { nick, hash: "#script" });
+  const [ada, evil] = pages;
+  const script = "<script>fault()</script><b>\u202eb\u001b[2J";
+  await says(evil, script);
+  await says(evil, "/topic <i>topic</i>");
+  await says(evil, "see javascript:fault() and https://example.org/<b>");
+  const text = await line(ada, "<script>").locator(".text").textContent();
+  assert.equal(text, "<script>fault()</script><b>\\u{202e}b\\e[2J");
+  await ada.locator("#topic", { hasText: "<i>topic</i>" }).waitFor();
+  await line(ada, "see javascript").waitFor();
+  const made = await ada.evaluate(() => [document.querySelectorAll(".log script, .log b, .log img, #topic i").length, [...document.querySelectorAll(".log a")].map((link) => link.href)]);
+  assert.deepEqual(made, [0, ["https://example.org/"]]);
+  assert.equal(await line(ada, "<script>").locator(".nick").textContent(), nick);
+  pages.faultless();
+});
+
+test("bytes are a link with type and size, and come as they were sent", async (t) => {
+  const pages = await windows(t, { nick: "Ada", hash: "#files" }, { nick: "Bob", hash: "#files" });
+  const [ada, bob] = pages;
+  const bytes = Buffer.from([0, 255, 1, 2, 10]);
+  await ada.locator("#file").setInputFiles({ name: "a picture.png", mimeType: "image/png", buffer: bytes });
+  const link = bob.getByRole("link", { name: "a picture.png, image/png, 5 bytes" });
+  const [download] = await Promise.all([bob.waitForEvent("download"), link.click()]);
+  assert.deepEqual([readFileSync(await download.path()), download.suggestedFilename()], [bytes, "a picture.png"]);
+  const answer = await fetch(new URL(await link.getAttribute("href"), daemon.address));
+  assert.equal(answer.headers.get("x-content-type-options"), "nosniff");
+  assert.match(answer.headers.get("content-disposition"), /^attachment/);
+  await daemon.says("files", Buffer.from([0xff, 0xfe]));
+  await bob.getByRole("link", { name: /bytes, 2 bytes/ }).getByText("ff fe").waitFor();
+  pages.faultless();
+});
+
+test("the keyboard is enough", async (t) => {
+  const pages = await windows(t, {}, { nick: "Bob", hash: "#keys" });
+  const [ada] = pages;
+  await ada.goto(`${daemon.address}#keys`);
+  await ada.reload();
+  await ada.keyboard.type("Ada");
+  await ada.keyboard.press("Enter");
+  await here(ada, "Bob");
+  await ada.keyboard.type("bo");
+  await ada.keyboard.press("Tab");
+  await ada.keyboard.type("hi\t");
+  assert.equal(await ada.locator("#text").inputValue(), "Bob: hi");
+  // A Tab that completes nothing leaves the line.
+  assert.notEqual(await ada.evaluate(() => document.activeElement.id), "text");
+  await ada.keyboard.press("Escape");
+  await ada.keyboard.press("Enter");
+  await line(ada, "Bob: hi").waitFor();
+  await ada.keyboard.type("/join other");
+  await ada.keyboard.press("Enter");
+  await ada.getByRole("heading", { name: "#other" }).waitFor();
+  await daemon.says("keys", "Ada: come back");
+  await ada.locator("#rooms .badge.mention").waitFor();
+  await ada.keyboard.press("Alt+a");
+  await ada.getByRole("heading", { name: "#keys" }).waitFor();
+  await ada.getByText("New", { exact: true }).waitFor();
+  await ada.keyboard.press("Alt+ArrowDown");
+  await ada.keyboard.press("Alt+1");
+  await ada.getByRole("heading", { name: "server" }).waitFor();
+  await ada.keyboard.press("ArrowUp");
+  assert.equal(await ada.locator("#text").inputValue(), "/join other");
+  // Each thing that takes the focus shows it.
+  for (let step = 0; step < 20; step += 1) {
+    await ada.keyboard.press("Tab");
+    const outline = await ada.evaluate(() => document.activeElement === document.body ? "solid" : getComputedStyle(document.activeElement).outlineStyle);
+    assert.equal(outline, "solid");
+  }
+  pages.faultless();
+});
+
+test("several pasted lines are one message, or one each, and never a command", async (t) => {
+  const pages = await windows(t, { nick: "Ada", hash: "#paste" });
+  const [ada] = pages;
+  const paste = (text) => ada.locator("#text").evaluate((field, pasted) => {
+    const data = new DataTransfer();
+    data.setData("text/plain", pasted);
+    field.dispatchEvent(new ClipboardEvent("paste", { clipboardData: data, bubbles: true, cancelable: true }));
+  }, text);
+  await paste("/quit\nreally\n");
+  await ada.locator("#text").press("Enter");
+  await line(ada, "/quit").getByText("really").waitFor();
+  await paste("one each\ntwo each\n");
+  await ada.getByRole("button", { name: "A message each" }).click();
+  await line(ada, "two each").waitFor();
+  assert.equal(await line(ada, "one each").textContent().then((text) => text.includes("two each")), false);
+  pages.faultless();
+});
+
+test("a phone has all of it: nothing is wider than it, and the lists are a press away", async (t) => {
+  const pages = await windows(t, { nick: "Ada", hash: "#phone", ...PHONE }, { nick: "Bob", hash: "#phone" });
+  const [ada, bob] = pages;
+  await says(bob, `a long word ${"x".repeat(300)} and https://example.org/${"y".repeat(200)}`);
+  await line(ada, "a long word").waitFor();
+  const width = () => ada.evaluate(() => document.scrollingElement.scrollWidth);
+  assert.equal(await width(), PHONE.viewport.width);
+  await ada.getByRole("button", { name: "Rooms and people" }).click();
+  await ada.getByRole("button", { name: "Bob" }).click();
+  await ada.getByRole("heading", { name: "@Bob" }).waitFor();
+  await ada.locator("#side").waitFor({ state: "hidden" });
+  await says(ada, "from a phone");
+  await bob.locator("#people .badge.mention").waitFor();
+  assert.equal(await width(), PHONE.viewport.width);
+  pages.faultless();
+});
+
+test("dark and light are the reader's wish", async (t) => {
+  const [page] = await windows(t, { nick: "Ada", colorScheme: "dark" });
+  const light = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor.match(/\d+/g).reduce((sum, part) => sum + Number(part), 0) / 3);
+  assert.ok((await light()) < 64);
+  await page.emulateMedia({ colorScheme: "light" });
+  assert.ok((await light()) > 192);
+});
+
+test("notifications are asked for by a click only, and come when somebody means us", async (t) => {
+  const pages = await windows(t, {}, { nick: "Bob", hash: "#bell" });
+  const [ada, bob] = pages;
+  await ada.addInitScript(() => {
+    window.rung = [];
+    window.asked = 0;
+    let permission = "default";
+    window.Notification = class extends EventTarget {
+      constructor(title, { body }) {
+        super();
+        window.rung.push(`${title}: ${body}`);
+      }
+      static get permission() {
+        return permission;
+      }
+      static async requestPermission() {
+        window.asked += 1;
+        permission = "granted";
+        return permission;
+      }
+    };
+    Document.prototype.hasFocus = () => false;
+  });
+  await ada.goto(`${daemon.address}#bell`);
+  await ada.reload();
+  await ada.getByLabel("Nickname").fill("Ada");
+  await ada.keyboard.press("Enter");
+  await here(ada, "Bob");
+  assert.equal(await ada.evaluate(() => window.asked), 0);
+  await ada.getByRole("button", { name: "Notify" }).click();
+  await says(bob, "nothing of note");
+  await says(bob, "Ada: look \u202ehere");
+  await holds(ada, () => window.rung.length > 0);
+  assert.deepEqual(await ada.evaluate(() => [window.asked, window.rung]), [1, ["#bell: Bob: Ada: look \\u{202e}here"]]);
+  await holds(ada, () => document.title.startsWith("(2!) #bell"));
+  pages.faultless();
+});
+
+test("it works below a path", async (t) => {
+  const own = await Daemon.start({ config: '[http]\nbase_path = "/chat/"\n' });
+  t.after(() => own.end());
+  const page = await open(browser, `${own.address}chat/`, { nick: "Ada" });
+  t.after(() => page.context().close());
+  await says(page, "from below");
+  await line(page, "from below").locator(".mark.stored").waitFor();
+  assert.deepEqual(page.faults, []);
+});
+
+test("axe-core finds nothing, whatever is shown", async (t) => {
+  const clear = async (page, what) => {
+    await page.evaluate(AXE);
+    const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
+    const found = violations.flatMap(({ id, nodes }) => nodes.map(({ html, failureSummary }) => `${what}: ${id}: ${html}: ${failureSummary}`));
+    assert.deepEqual(found, []);
+  };
+  const [first, ada, bob] = await windows(t, {}, { nick: "Ada", hash: "#axe" }, { nick: "Bob", hash: "#axe", colorScheme: "dark", ...PHONE });
+  await first.getByLabel("Nickname").waitFor();
+  await clear(first, "the first visit");
+  await says(bob, "Ada: see https://example.org/");
+  await says(ada, "hello");
+  await daemon.says("axe", Buffer.from([255]));
+  await says(ada, "/help");
+  await says(ada, "/away lunch");
+  await line(ada, "you are away").waitFor();
+  await clear(ada, "a room");
+  await clear(bob, "a room on a phone in the dark");
+  await bob.getByRole("button", { name: "Rooms and people" }).click();
+  await clear(bob, "the lists");
+  await says(ada, "/bridge Bob");
+  await ada.getByText("Talk: waiting for Bob").waitFor();
+  await clear(ada, "a talk");
+  await ada.emulateMedia({ colorScheme: "dark" });
+  await clear(ada, "a talk in the dark");
+});
