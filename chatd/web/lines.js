@@ -12,6 +12,9 @@ import { hex, line, paragraph, size, unpacked } from "./visible.js";
 const END_PIXELS = 40;
 const BEGIN_PIXELS = 300;
 
+/** By so many lines a reader's place is known. */
+const ANCHORS = 4;
+
 /** Lines of one person that follow so closely have the name once. */
 const AGAIN_MS = 5 * 60_000;
 
@@ -64,11 +67,13 @@ export class Lines {
 
   /** Draws what a view has; whoever reads back keeps the place, even where older lines come before it. */
   draw(view) {
-    const before = { top: this.node.scrollTop, height: this.node.scrollHeight, first: this.node.firstElementChild };
+    const anchors = this.isAtEnd ? [] : this.#firstSeen().map((line) => ({ line, top: line.offsetTop }));
     this.node.setAttribute("aria-busy", String(view.older === "asked"));
     arrange(this.node, this.#rows(view));
     if (this.isAtEnd) this.toEnd();
-    else if (this.node.firstElementChild !== before.first) this.node.scrollTop = before.top + this.node.scrollHeight - before.height;
+    // The first line that is seen may have been made anew.
+    const anchor = anchors.find(({ line }) => line.isConnected);
+    if (anchor && anchor.line.offsetTop !== anchor.top) this.node.scrollTop += anchor.line.offsetTop - anchor.top;
   }
 
   toEnd() {
@@ -88,6 +93,12 @@ export class Lines {
 
   scroll(pages) {
     this.node.scrollBy({ top: pages * this.node.clientHeight * 0.9 });
+  }
+
+  #firstSeen() {
+    const lines = [...this.node.querySelectorAll(".line")];
+    const first = lines.findIndex((line) => line.offsetTop + line.offsetHeight > this.node.scrollTop);
+    return first < 0 ? [] : lines.slice(first, first + ANCHORS);
   }
 
   #toEnd() {
