@@ -40,9 +40,9 @@ function moment() {
   return { now: performance.now(), wall: Date.now(), chance: Math.random(), uuid: randomUuid() };
 }
 
-function storage() {
+function storage(name) {
   try {
-    return window.localStorage;
+    return window[name];
   } catch {
     return null;
   }
@@ -52,7 +52,8 @@ class App {
   constructor() {
     const base = new URL(".", document.baseURI);
     this.base = base;
-    this.store = new Store(storage(), base.pathname);
+    this.store = new Store(storage("localStorage"), base.pathname);
+    this.tab = new Store(storage("sessionStorage"), base.pathname);
     this.model = chat.newModel(this.#settings(), moment());
     this.socket = null;
     this.hasBegun = false;
@@ -66,6 +67,7 @@ class App {
       typed: (text, isPasted) => this.typed(text, isPasted),
       say: (content) => this.input((now) => chat.say(this.model, now, content)),
       names: () => chat.names(this.model),
+      limit: () => this.model.link.messageBytes,
     });
     this.notify = new Notify(this.store, (key) => this.see(key));
     this.name = new NameDialog((nick) => this.named(nick));
@@ -78,7 +80,8 @@ class App {
     const named = decodeURIComponent(location.hash.slice(1)).toLowerCase();
     const kept = store.get("rooms") ?? [FIRST_ROOM];
     const rooms = [named, ...kept].filter((room, index, all) => isRoom(room) && all.indexOf(room) === index);
-    const [nick, ignored, away, read] = ["nick", "ignored", "away", "read"].map((name) => store.get(name));
+    const [ignored, away, read] = ["ignored", "away", "read"].map((name) => store.get(name));
+    const nick = this.tab.get("nick") ?? store.get("nick");
     return { nick, ignored, away, read, rooms, context: CONTEXT_MESSAGES, unsent: store.unsent() };
   }
 
@@ -111,8 +114,9 @@ class App {
 
   input(change) {
     change(moment());
+    // It is kept before it goes out.
+    this.store.keepUnsent(this.model.outgoing.unsent);
     this.#carryOut();
-    this.#keep();
     this.#arm();
     this.#drawSoon();
   }
@@ -128,8 +132,7 @@ class App {
   }
 
   #reveal() {
-    document.body.classList.remove("side-open");
-    at("menu").setAttribute("aria-expanded", "false");
+    this.#setSide(false);
     this.draw();
     this.shown().toUnread();
     this.composer.field.focus();
@@ -184,11 +187,12 @@ class App {
     const { model, store } = this;
     if (!store.get("isNamed")) return;
     store.set("nick", model.wanted.nick);
+    // Another tab may take another name.
+    this.tab.set("nick", model.wanted.nick);
     store.set("rooms", [...model.rooms.keys()]);
     store.set("ignored", [...model.wanted.ignored.values()]);
     store.set("away", model.wanted.away);
     store.set("read", model.read);
-    store.keepUnsent(model.outgoing.unsent);
   }
 
   #arm() {
@@ -205,6 +209,7 @@ class App {
   draw() {
     clearTimeout(this.drawing);
     this.drawing = null;
+    this.#keep();
     const { model } = this;
     const key = model.views.focus;
     const view = model.views.get(key);
@@ -295,6 +300,10 @@ class App {
     at("join-room").addEventListener("focus", () => isUp(this.model) && this.do({ do: "listRooms" }));
     for (const name of ["visibilitychange", "focus", "blur"]) (name === "visibilitychange" ? document : window).addEventListener(name, () => this.#look());
     window.addEventListener("online", () => this.#callNow());
+    window.addEventListener("pagehide", () => this.#keep());
+    document.addEventListener("pointerdown", ({ target }) => {
+      if (document.body.classList.contains("side-open") && !at("side").contains(target)) this.openSide(false);
+    });
     this.#bindDrop();
   }
 
@@ -323,9 +332,15 @@ class App {
     if (phase.is === "away" && phase.next !== null && phase.why !== "") this.do({ do: "reconnect" });
   }
 
-  openSide(isOpen) {
+  /** On a phone the side covers the messages, which are out of reach then. */
+  #setSide(isOpen) {
     document.body.classList.toggle("side-open", isOpen);
+    document.querySelector("main").inert = isOpen;
     at("menu").setAttribute("aria-expanded", String(isOpen));
+  }
+
+  openSide(isOpen) {
+    this.#setSide(isOpen);
     at(isOpen ? "shut" : "menu").focus();
   }
 

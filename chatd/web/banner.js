@@ -13,27 +13,30 @@ export function drawBanners(model, now, wall) {
 
 function drawLink(model, now) {
   const { link } = model;
-  const words = linkWords(link, now, model.wanted.nick);
+  const words = linkWords(link, model.wanted.nick);
+  const { next } = link.phase;
   const waiting = model.outgoing.unsent.length;
   const unsent = waiting > 0 ? ` ${waiting} ${waiting === 1 ? "message waits" : "messages wait"} to be sent.` : "";
+  const isWaiting = next !== null && ["away", "held"].includes(link.phase.is) && link.phase.why !== "";
   show(at("banner"), words !== null);
+  // The seconds stand outside of what is read aloud at each change.
+  setText(at("banner-next"), isWaiting ? `Next try in ${Math.max(1, Math.ceil((next - now) / 1000))} s.` : "");
   setText(at("banner-text"), words === null ? "" : `${words}${unsent}`);
   show(at("again"), link.phase.is === "away" && link.phase.why !== "");
-  setText(at("again"), link.phase.next === null ? "Come back" : "Try now");
+  setText(at("again"), next === null ? "Come back" : "Try now");
   show(at("rename"), link.phase.is === "held");
-  return words !== null && Number.isFinite(link.phase.next);
+  return isWaiting;
 }
 
-function linkWords({ phase, server }, now, nick) {
+function linkWords({ phase, server }, nick) {
   const { is, next, why } = phase;
-  const soon = next === null ? "" : ` Next try in ${Math.max(1, Math.ceil((next - now) / 1000))} s.`;
   switch (is) {
     case "up": return null;
     case "away":
       if (next === null) return "You left; nothing is heard until you are back.";
-      return why === "" ? "Connecting…" : `Not connected: ${line(why)}.${soon}`;
+      return why === "" ? "Connecting…" : `Not connected: ${line(why)}.`;
     case "held":
-      return phase.isNever ? line(why) : `The nickname ${line(nick)} is taken, perhaps by another window of yours.${soon}`;
+      return phase.isNever ? line(why) : `The nickname ${line(nick)} is taken, perhaps by another window of yours.`;
     default: return server === null ? "Connecting…" : "Connecting again…";
   }
 }

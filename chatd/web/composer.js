@@ -7,11 +7,14 @@ import { line, packed } from "./visible.js";
 /** How many lines are remembered. */
 const TYPED_MAX = 100;
 
+/** The longest type that the server takes. */
+const TYPE_CHARS_MAX = 128;
+
 /** A file's name goes with its type, where it is a plain one. */
 const NAME = /^[\w .-]{1,64}$/;
 
 export class Composer {
-  /** `doing` has typed(text), which is false where the text is refused, say(content) and names(). */
+  /** `doing` has typed(text), which is false where the text is refused, say(content), names() and limit(). */
   constructor(doing) {
     this.doing = doing;
     this.field = at("text");
@@ -68,9 +71,11 @@ export class Composer {
 
   async sendFiles(files) {
     for (const file of files) {
-      const name = NAME.test(file.name) ? `; name="${file.name}"` : "";
-      const type = `${file.type || "application/octet-stream"}${name}`;
-      const data = packed(new Uint8Array(await file.arrayBuffer()));
+      const plain = file.type || "application/octet-stream";
+      const named = `${plain}; name="${file.name}"`;
+      const type = NAME.test(file.name) && named.length <= TYPE_CHARS_MAX ? named : plain;
+      // One that is too large is refused by its size, unread.
+      const data = file.size > this.doing.limit() ? "" : packed(new Uint8Array(await file.arrayBuffer()));
       this.doing.say({ data, size: file.size, type });
     }
   }

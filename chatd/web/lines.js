@@ -5,7 +5,7 @@
 
 import { arrange, element } from "./dom.js";
 import { isSending } from "./log.js";
-import { dayShown, momentShown, spanShown, timeShown } from "./moments.js";
+import { dayOf, dayShown, momentShown, spanShown, timeShown } from "./moments.js";
 import { hex, line, paragraph, size, unpacked } from "./visible.js";
 
 /** So close to the end counts as there, and so close to the beginning asks for older lines. */
@@ -113,11 +113,11 @@ export class Lines {
     };
     const rows = [];
     if (view.older === "none" && this.key.startsWith("#")) rows.push(keep("begin", () => element("p", "edge", "This is where it begins.")));
-    let before = null;
+    let [before, day] = [null, null];
     for (const entry of view.log.entries) {
-      const day = dayShown(entry.time);
-      if (before === null || dayShown(before.time) !== day) {
-        rows.push(keep(`day ${day}`, () => element("p", "edge day", element("span", "", day))));
+      if (dayOf(entry.time) !== day) {
+        day = dayOf(entry.time);
+        rows.push(keep(`day ${day}`, () => element("p", "edge day", element("span", "", dayShown(entry.time)))));
         before = null;
       }
       if (entry.number === view.firstUnread) {

@@ -133,6 +133,7 @@ export function lost(model, at, why) {
   link.bye = null;
   model.asked.clear();
   for (const room of model.rooms.values()) roomLost(room);
+  for (const view of model.views.all.values()) if (view.older === "asked") view.older = "unknown";
   outgoingLost(model);
   talkLost(model, at);
   if (wasUp) {

@@ -1,5 +1,9 @@
 // Times as people read them. Pure: what is now is an argument.
 
+const TIME = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
+const DAY = new Intl.DateTimeFormat("en-GB", { dateStyle: "full" });
+const MOMENT = new Intl.DateTimeFormat("en-GB", { dateStyle: "full", timeStyle: "medium" });
+
 /** A span of milliseconds. */
 export function spanShown(ms) {
   const seconds = Math.floor(ms / 1000);
@@ -20,17 +24,23 @@ export function agoShown(time, wall) {
 
 /** The time of day. */
 export function timeShown(wall) {
-  return new Date(wall).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hour12: false });
+  return TIME.format(wall);
+}
+
+/** A number for each day. */
+export function dayOf(wall) {
+  const date = new Date(wall);
+  return (date.getFullYear() * 12 + date.getMonth()) * 31 + date.getDate();
 }
 
 /** The day, for the line between two. */
 export function dayShown(wall) {
-  return new Date(wall).toLocaleDateString("en", { weekday: "long", year: "numeric", month: "long", day: "numeric" });
+  return DAY.format(wall);
 }
 
-/** Both, exactly. */
+/** Both. */
 export function momentShown(wall) {
-  return `${dayShown(wall)}, ${new Date(wall).toLocaleTimeString([], { hour12: false })}`;
+  return MOMENT.format(wall);
 }
 
 /** What a number of samples says together: half, and 99 of 100, took no longer. */

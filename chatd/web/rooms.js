@@ -68,18 +68,20 @@ export function askJoin(model, at, room) {
 export function joined(model, at, name, reply) {
   const room = model.rooms.get(name);
   if (!room) return;
-  const isFirst = room.last === null;
+  const view = model.views.get(roomKey(name));
   room.joined = "in";
   room.count = reply.members ?? 0;
   seen(room, reply.seq ?? 0);
   askMembers(model, at, name, null);
   ask(model, at, "topic", { room: name }, { what: "topicOf", room: name });
-  if (isFirst && room.last > 0) {
+  if (!room.isPlaced && room.last > 0 && view.older === "unknown") {
     askOlder(model, at, roomKey(name), model.wanted.context);
-  } else if (isFirst) {
-    model.views.get(roomKey(name)).older = "none";
+  } else if (!room.isPlaced) {
+    view.older = "none";
     room.isPlaced = true;
   }
+  // What was asked for over a connection that is gone is asked for again.
+  for (const entry of view.log.entries) if (entry.isOwed) askFill(model, at, name, entry.from, entry.to);
 }
 
 /** Who is in a room, for its list; for a view where the person asked. */
@@ -196,8 +198,9 @@ export function gap(model, at, name, first, to) {
   const from = Math.max(first, room.last === null ? 0 : room.last + 1);
   if (from > to) return;
   seen(room, to);
-  put(model, roomKey(name), at.wall, to, { kind: "gap", from, to });
-  if (room.joined === "in") askFill(model, at, name, from, to);
+  const isOwed = room.joined === "in";
+  put(model, roomKey(name), at.wall, to, { kind: "gap", from, to, isOwed });
+  if (isOwed) askFill(model, at, name, from, to);
 }
 
 /** Asks for the messages of a gap, those before `from` being there. */

@@ -199,6 +199,16 @@ test("bytes are a link with type and size, and come as they were sent", async (t
   const answer = await fetch(new URL(await link.getAttribute("href"), daemon.address));
   assert.equal(answer.headers.get("x-content-type-options"), "nosniff");
   assert.match(answer.headers.get("content-disposition"), /^attachment/);
+  // To one person nothing is kept by the server: the bytes are those that were heard.
+  await bob.locator("#here").getByText("Ada").click();
+  await bob.locator("#file").setInputFiles({ name: "page.html", mimeType: "text/html", buffer: Buffer.from("<script>1</script>") });
+  await ada.getByRole("button", { name: "@Bob" }).click();
+  const [direct] = await Promise.all([ada.waitForEvent("download"), ada.getByRole("link", { name: "page.html, text/html, 18 bytes" }).click()]);
+  assert.equal(readFileSync(await direct.path(), "utf8"), "<script>1</script>");
+  await ada.getByRole("button", { name: "#files" }).click();
+  await bob.getByRole("button", { name: "#files" }).click();
+  await ada.locator("#file").setInputFiles({ name: "large.bin", mimeType: "", buffer: Buffer.alloc(70_000) });
+  await ada.getByText("that has 70000 bytes; the limit is 65530 bytes").waitFor();
   await daemon.says("files", Buffer.from([0xff, 0xfe]));
   await bob.getByRole("link", { name: /bytes, 2 bytes/ }).getByText("ff fe").waitFor();
   pages.faultless();

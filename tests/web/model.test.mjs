@@ -61,8 +61,9 @@ class Scene {
   }
 
   /** Connects, greets and joins a room in which so many messages were said and so many are. */
+  /** Also anew, at the next try. */
   arrive({ seq = 0, members = 2, history = HISTORY, nick = "Ada" } = {}) {
-    this.tick();
+    this.tick(Math.max(0, chat.next(this.model) - this.now));
     this.do((at) => chat.called(this.model, at));
     const joining = this.answer("hello", { nick, server: "here", history, limits: { message: 100 } });
     this.out = joining;
@@ -235,6 +236,16 @@ test("a gap that we were too slow for is filled", () => {
   scene.message(3, "three", { history: id });
   scene.hear({ reply: id, ok: true, room: "lobby", count: 1, more: false, forgotten: 2 });
   assert.deepEqual(scene.texts(), ["one", "2 to 2 missing", "three", "four"]);
+});
+
+test("what was asked for over a connection that is gone is asked for again", () => {
+  const scene = new Scene();
+  scene.arrive({ seq: 5 });
+  assert.equal(scene.asked("history").length, 1);
+  scene.hear({ event: "gap", room: "lobby", from_seq: 6, to_seq: 7 });
+  scene.lose();
+  scene.arrive({ seq: 7 });
+  assert.deepEqual(scene.asked("history").map(({ after, before }) => [after, before]), [[undefined, 6], [5, 8]]);
 });
 
 test("people come, go, are renamed and away; who is ignored is not heard", () => {

@@ -3,6 +3,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import http from "node:http";
 import net from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -121,10 +122,14 @@ export class Daemon {
     rmSync(this.folder, { recursive: true });
   }
 
-  async says(room, text, headers = {}) {
-    const response = await fetch(`${this.address}api/rooms/${room}/messages`, { method: "POST", body: text, headers });
-    if (!response.ok) throw new Error(await response.text());
-    return response.json();
+  /** A script says something, over a connection of its own. */
+  async says(room, body) {
+    const request = http.request(`${this.address}api/rooms/${room}/messages`, { method: "POST", agent: false });
+    request.end(body);
+    const [response] = await once(request, "response");
+    response.resume();
+    await once(response, "end");
+    if (response.statusCode !== 200) throw new Error(`${response.statusCode}`);
   }
 }
 
