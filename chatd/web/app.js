@@ -335,7 +335,7 @@ class App {
   /** On a phone the side covers the messages, which are out of reach then. */
   #setSide(isOpen) {
     document.body.classList.toggle("side-open", isOpen);
-    document.querySelector("main").inert = isOpen;
+    for (const part of document.querySelectorAll("main > :not(header)")) part.inert = isOpen;
     at("menu").setAttribute("aria-expanded", String(isOpen));
   }
 

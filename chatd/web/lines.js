@@ -117,7 +117,7 @@ export class Lines {
     for (const entry of view.log.entries) {
       if (dayOf(entry.time) !== day) {
         day = dayOf(entry.time);
-        rows.push(keep(`day ${day}`, () => element("p", "edge day", element("span", "", dayShown(entry.time)))));
+        rows.push(keep(`day ${entry.number}`, () => element("p", "edge day", element("span", "", dayShown(entry.time)))));
         before = null;
       }
       if (entry.number === view.firstUnread) {
