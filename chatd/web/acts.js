@@ -149,6 +149,7 @@ function clear(model) {
   view.log.clear();
   view.firstUnread = null;
   view.older = "unknown";
+  view.oldest = null;
 }
 
 function who(model, at, { room }) {

@@ -93,6 +93,7 @@ function pastMessage(model, at, key, of, event) {
   if (of.what === "fill") of.last = event.seq;
   const view = model.views.get(key);
   if (!view) return;
+  if (of.what === "older") view.oldest = Math.min(view.oldest ?? event.seq, event.seq);
   const known = view.log.message(event.message_id);
   if (known && isSending(known)) return heardAgain(model, at, key, event);
   const message = messageOf(model, event, false);

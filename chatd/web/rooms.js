@@ -156,7 +156,8 @@ export function askOlder(model, at, key, limit) {
   if (room === null || view.older !== "unknown") return;
   const last = model.rooms.get(room)?.last ?? null;
   // Where nothing is here yet, what comes next is not to come twice.
-  const before = view.log.oldestPlace() ?? (last === null ? undefined : last + 1);
+  const oldest = view.log.oldestPlace() ?? (last === null ? undefined : last + 1);
+  const before = view.oldest === null ? oldest : Math.min(view.oldest, oldest ?? Infinity);
   view.older = "asked";
   ask(model, at, "history", { room, limit, ...(before === undefined ? {} : { before }) }, { what: "older", key, entries: [] });
 }
@@ -226,6 +227,7 @@ export function newHistory(model, at) {
     room.last = 0;
     const view = model.views.get(roomKey(name));
     view.log.forgetPlaces();
+    view.oldest = null;
     view.older = "none";
     noteIn(model, at, roomKey(name), "the server has begun a new history: what was said last before may be missing");
   }

@@ -46,7 +46,9 @@ export class Views {
   open(key, title) {
     if (!this.all.has(key)) {
       // `older` is what is known of messages before those that are here: there may be some, they are asked for, there are none.
-      this.all.set(key, { title, log: new Log(), unread: 0, mentions: 0, firstUnread: null, older: "unknown", isBack: false });
+      // `oldest` is the first place that was asked for and came, though nobody may want to hear who spoke there.
+      const unread = { unread: 0, mentions: 0, firstUnread: null };
+      this.all.set(key, { title, log: new Log(), ...unread, older: "unknown", oldest: null, isBack: false });
     }
     return this.all.get(key);
   }
@@ -124,5 +126,7 @@ export class Views {
 /** Forgets the oldest lines past the limit; they can be asked for again. */
 export function trim(view) {
   const forgot = view.log.trim(view.isBack ? ENTRIES_BACK_MAX : ENTRIES_MAX);
-  if (forgot && view.older === "none") view.older = "unknown";
+  if (!forgot) return;
+  view.oldest = null;
+  if (view.older === "none") view.older = "unknown";
 }

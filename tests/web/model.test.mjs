@@ -248,6 +248,17 @@ test("what was asked for over a connection that is gone is asked for again", () 
   assert.deepEqual(scene.asked("history").map(({ after, before }) => [after, before]), [[undefined, 6], [5, 8]]);
 });
 
+test("a page of messages that nobody wants to hear is no reason to ask for it again", () => {
+  const scene = new Scene({ ignored: ["Bob"] });
+  scene.arrive({ seq: 500 });
+  const [{ id, before }] = scene.asked("history");
+  assert.equal(before, 501);
+  scene.message(481, "unheard", { history: id });
+  scene.hear({ reply: id, ok: true, room: "lobby", count: 1, more: true, forgotten: 0 });
+  scene.do((at) => chat.wantOlder(scene.model, at));
+  assert.equal(scene.asked("history")[0].before, 481);
+});
+
 test("people come, go, are renamed and away; who is ignored is not heard", () => {
   const scene = new Scene();
   scene.arrive();
