@@ -1,6 +1,6 @@
 // The page's modules for Node, which takes a .js file as a module only where a package.json says so: they are copied beside one.
 
-import { copyFileSync, mkdtempSync, readdirSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -11,6 +11,7 @@ let folder;
 
 function copied() {
   const made = mkdtempSync(join(tmpdir(), "chatd-web-"));
+  process.on("exit", () => rmSync(made, { recursive: true }));
   writeFileSync(join(made, "package.json"), '{"type":"module"}');
   for (const name of readdirSync(WEB)) copyFileSync(join(WEB, name), join(made, name));
   return made;
