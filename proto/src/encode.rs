@@ -176,6 +176,9 @@ pub enum Event<'a> {
         peer: &'a str,
         /// Whether they write by turns.
         turns: bool,
+        /// Whether the peer listens for a connection past the server.
+        #[serde(skip_serializing_if = "core::ops::Not::not")]
+        direct: bool,
         /// Where the peer listens, where both sides said where they do.
         #[serde(skip_serializing_if = "Option::is_none")]
         address: Option<&'a str>,

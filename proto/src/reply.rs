@@ -241,6 +241,8 @@ pub struct Hello<'a> {
     pub nick: Option<&'a str>,
     /// Where the connection comes from.
     pub address: &'a str,
+    /// The room of every v0.5 client.
+    pub default_room: &'a str,
     /// The history that sequence numbers belong to.
     pub history: MessageId,
     /// How durable an acknowledged message is.

@@ -192,7 +192,7 @@ fn missing(kind: RequestKind, wire: &[(&str, &str)]) -> Error {
 requests! {
     Hello "hello" Anyone [version, agent, nick]
         "says who the client is, and asks what the server can do; on TCP it begins a v1 connection" =>
-        "server, version, protocol, session, nick, address, history, durability, limits, features";
+        "server, version, protocol, session, nick, address, default_room, history, durability, limits, features";
     Ping "ping" Anyone [] "asks for a reply and nothing else" => "";
     Nick "nick" Send [nick required]
         "takes a nickname; unique, without regard to case" => "nick, address, since";

@@ -88,8 +88,8 @@ impl ErrorCode {
 pub const EVENTS: &[(&str, &str, &str)] = &[
     (
         "message",
-        "room or to, seq?, time, message_id, from, text or data, receipt?, history?",
-        "a message of a room, or to this connection's nickname, which has no `seq`; `receipt` asks for one; `history` is the id of the request it answers",
+        "room or to, seq?, time, message_id, from, text or data, content_type?, receipt?, history?",
+        "a message of a room, or to this connection's nickname, which has no `seq`; `content_type` is what the author says that it is; `receipt` asks for one; `history` is the id of the request it answers",
     ),
     ("delivered", "message_id, by, time", "somebody gave the receipt that a message asked for"),
     ("joined", "room, nick", "somebody joined a room"),
@@ -118,8 +118,8 @@ pub const EVENTS: &[(&str, &str, &str)] = &[
     ),
     (
         "talk_ready",
-        "peer, turns, address?",
-        "somebody to talk to was found, and whether by turns; where they listen, if both sides said where they do",
+        "peer, turns, direct?, address?",
+        "somebody to talk to was found, and whether by turns; `direct` where they listen for a connection past the server, and where, if both sides do",
     ),
     (
         "talk_started",

@@ -313,6 +313,7 @@ impl Hub {
             session: id.as_u64(),
             nick: connection.nick.as_ref().map(Nick::as_str),
             address: &connection.address,
+            default_room: settings.default_room.as_str(),
             history: self.history,
             durability: settings.durability.word(),
             limits,

@@ -198,7 +198,9 @@ impl Hub {
             Tale::Ready => {
                 let State::Ready { turns } = self.talks.state(id) else { return };
                 address = peer.and_then(|peer| self.direct_address(id, peer));
-                Event::TalkReady { peer: name.unwrap_or(""), turns, address: address.as_deref() }
+                let direct = peer.and_then(|peer| self.talks.wish(peer)?.port).is_some();
+                let address = address.as_deref();
+                Event::TalkReady { peer: name.unwrap_or(""), turns, direct, address }
             }
             Tale::Started => {
                 let direct = matches!(self.talks.state(id), State::Direct(_));

@@ -130,12 +130,21 @@ impl Model {
     /// Somebody was found, whose address the event has where both listen.
     pub(super) fn find_way(&mut self, at: Moment, event: &Event, peer: &str) {
         self.forget_way();
-        if self.talk.way != Way::Listening {
-            return;
-        }
+        let listens = event.fields.get("direct").and_then(Value::as_bool) == Some(true);
         let address = event.text("address").and_then(|address| address.parse().ok());
-        let Some(address) = address else {
-            let text = format!("{peer} does not listen: the server will relay");
+        let (Way::Listening, Some(address)) = (self.talk.way, address) else {
+            let text = match (self.talk.way, listens) {
+                (Way::Listening, false) => format!("{peer} does not listen: the server will relay"),
+                (Way::Listening, true) => {
+                    format!("no way past the server leads to {peer}: the server will relay")
+                }
+                (_, true) => {
+                    format!(
+                        "{peer} would talk past the server, which will relay: you do not listen"
+                    )
+                }
+                (_, false) => return,
+            };
             return self.note_in(at, &ViewName::Talk, text);
         };
         self.talk.way = Way::Found;

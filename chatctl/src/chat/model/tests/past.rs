@@ -39,6 +39,27 @@ impl Scene {
     }
 }
 
+/// What was last said in the view of the talk.
+fn last_line(scene: &Scene) -> String {
+    scene.lines(&ViewName::Talk).last().cloned().unwrap_or_default()
+}
+
+#[test]
+fn who_cannot_go_past_the_server_is_told_that_the_other_side_would() {
+    let mut scene = Scene::in_lobby(0);
+    scene.types("/bridge");
+    scene.replies("bridge", json!({"since": SINCE}));
+    scene.event("talk_ready", json!({"peer": "bob", "turns": false, "direct": true}));
+    let told = "-- bob would talk past the server, which will relay: you do not listen";
+    assert_eq!(last_line(&scene), told);
+    scene.types("/chat");
+    scene.replies("chat", json!({"turn": null}));
+    // Both listen, and neither can be reached from the other.
+    let mut scene = listening();
+    scene.event("talk_ready", json!({"peer": "bob", "turns": true, "direct": true}));
+    assert_eq!(last_line(&scene), "-- no way past the server leads to bob: the server will relay");
+}
+
 /// Ada waits for anyone, and listens at a port of hers.
 fn listening() -> Scene {
     let mut scene = Scene::in_lobby(0);
