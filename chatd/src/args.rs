@@ -11,8 +11,8 @@ use crate::config::{LOG_LEVELS, address, log_format};
 
 /// A chat daemon: rooms for terminals, scripts and any TcpChat v0.5 client.
 ///
-/// Without arguments chatd listens on 127.0.0.1:33333, makes its control socket where you may write, and serves. Follow with
-/// 'chatctl tail', send with 'chatctl send ROOM TEXT'. TERM and INT end it: it says bye and empties its queues first; a second one
+/// Without arguments chatd listens on 127.0.0.1:33333, makes its control socket where you may write, and serves. Open
+/// <http://127.0.0.1:33333/> in a browser, follow with 'chatctl tail', send with 'chatctl send ROOM TEXT'. TERM and INT end it: it says bye and empties its queues first; a second one
 /// ends it at once. The usual configuration is chatd.toml in `$CONFIGURATION_DIRECTORY`, /etc/chatd/chatd.toml for root, chatd/chatd.toml in
 /// `$XDG_CONFIG_HOME` for others; none is needed.
 ///

@@ -11,10 +11,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hub::{Durability, Hub, Level, Outbox, Process};
+use hub::{Durability, Hub, Level, Outbox, Process, Settings};
 use nix::errno::Errno;
 use nix::unistd::Uid;
-use proto::{MessageId, Now, Span};
+use proto::{MessageId, Now, Span, Transport};
 
 use crate::args::Args;
 use crate::callers::Callers;
@@ -126,6 +126,8 @@ pub struct Bound {
     /// The service manager gave the sockets for clients.
     is_given: bool,
     descriptors: usize,
+    /// Below which path the web client is, where it is served.
+    web_path: Option<String>,
     /// What there was to log.
     remarks: Vec<(Level, Kind, String)>,
 }
@@ -144,26 +146,46 @@ impl Bound {
         let descriptors = rlimit::raise()
             .map_err(|error| RunError::System("cannot read RLIMIT_NOFILE", error.into()))?;
         let Systemd { mut given, notify } = systemd;
-        let stall = config.settings(rlimit::connections(descriptors)).stall;
+        let Settings { stall, web, .. } = config.settings(rlimit::connections(descriptors));
+        let web_path = Some(web.base_path).filter(|_| !web.assets.is_empty());
         let is_given = !given.chat.is_empty();
         let mut remarks = Vec::new();
         let mut listeners = tcp_listeners(config, &mut given, stall, &mut remarks)?;
         listeners.push(control_listener(config, given.control, identity, &mut remarks)?);
-        Ok(Self { listeners, notify, is_given, descriptors, remarks })
+        Ok(Self { listeners, notify, is_given, descriptors, web_path, remarks })
     }
 
-    /// One line for each address: what a person or a script that started the daemon needs to know.
+    /// One line for each address, and for the web client: what a person or a script that started the daemon needs to know.
     pub fn places(&self) -> String {
-        let lines = self.listeners.iter().filter_map(|listener| match listener {
-            Listener::Tcp { .. } => {
-                listener.address().map(|address| format!("chatd: listening on {address}\n"))
-            }
-            Listener::Control(control) => {
+        let mut lines = Vec::new();
+        for address in self.listeners.iter().filter_map(Listener::address) {
+            lines.push(format!("chatd: listening on {address}\n"));
+        }
+        if let Some(page) = self.page() {
+            lines.push(format!("chatd: web client at {page}\n"));
+        }
+        for listener in &self.listeners {
+            if let Listener::Control(control) = listener {
                 let path = control.path().unwrap_or_default();
-                Some(format!("chatd: control socket {}\n", path.display()))
+                lines.push(format!("chatd: control socket {}\n", path.display()));
             }
-        });
-        lines.collect()
+        }
+        lines.concat()
+    }
+
+    /// Where a browser of this machine finds the web client: at the first listener that browsers can speak to.
+    fn page(&self) -> Option<String> {
+        let path = self.web_path.as_ref()?;
+        let address = self.listeners.iter().find_map(|listener| match listener {
+            Listener::Tcp { transport: Transport::Stream, .. } => listener.address(),
+            Listener::Tcp { .. } | Listener::Control(_) => None,
+        })?;
+        let host = if address.ip().is_unspecified() {
+            format!("localhost:{}", address.port())
+        } else {
+            address.to_string()
+        };
+        Some(format!("http://{host}{path}"))
     }
 
     /// Forgets everything, since a child of this process serves it: what would be removed and unlocked at the end is the child's.
@@ -184,7 +206,7 @@ pub fn run<L: Log>(
     mut log: L,
     ready: impl FnOnce(),
 ) -> Result<(), RunError> {
-    let Bound { listeners, notify, is_given, descriptors, remarks } = bound;
+    let Bound { listeners, notify, is_given, descriptors, remarks, web_path: _ } = bound;
     let clock = Clock::start();
     // Where it fails, the loop waits a little each time that the table grows.
     let _ = rlimit::reserve(descriptors);

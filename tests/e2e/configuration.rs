@@ -158,11 +158,17 @@ fn log_lines_are_readable_or_objects_and_never_carry_what_was_said() {
 }
 
 #[test]
-fn one_line_is_printed_for_each_address_and_socket() {
+fn one_line_is_printed_for_each_address_the_web_client_and_the_socket() {
     let daemon = Setup::new().listen("127.0.0.1:0").listen("127.0.0.1:0").start();
     let printed = daemon.printed();
     let lines: Vec<&str> = printed.lines().collect();
-    assert_eq!(lines.len(), 3, "{printed}");
+    assert_eq!(lines.len(), 4, "{printed}");
     assert!(lines[..2].iter().all(|line| line.starts_with("chatd: listening on 127.0.0.1:")));
+    assert_eq!(lines[2], format!("chatd: web client at http://{}/", daemon.address()));
     assert!(daemon.addresses().iter().all(|address| address.port() != 0));
+    let without = Setup::new().config("[http]\nweb = false").start();
+    assert!(!without.printed().contains("web client"), "{}", without.printed());
+    let below = Setup::new().config("[http]\nbase_path = \"/chat/\"").listen("0.0.0.0:0").start();
+    let page = format!("http://localhost:{}/chat/\n", below.address().port());
+    assert!(below.printed().contains(&page), "{}", below.printed());
 }

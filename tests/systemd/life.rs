@@ -21,7 +21,7 @@ fn started_means_that_it_listens_and_its_state_is_shown() {
     let Some(said) = said else { return };
     let expected = "active\nrunning\nsuccess\n0\nchatd\ndrwx------\n\
                     chatd: listening on 127.0.0.1:33333\nchatd: listening on [::1]:33333\n\
-                    chatd: control socket /run/chatd/control\n";
+                    chatd: web client at http://127.0.0.1:33333/\nchatd: control socket /run/chatd/control\n";
     assert_eq!(said, expected);
 }
 
