@@ -4,7 +4,7 @@ import { help } from "./commands.js";
 import { ask, isUp, note } from "./core.js";
 import { leaveServer, reconnect } from "./link.js";
 import { summary, spanShown } from "./moments.js";
-import { pump, sayTo } from "./outgoing.js";
+import { disown, pump, sayTo } from "./outgoing.js";
 import { askJoin, askMembers, askOlder, unwantRoom, wantRoom } from "./rooms.js";
 import { bridge, hangUp, openTalk, pass, unbridge } from "./talk.js";
 import { nickKey, roomKey, roomOf } from "./views.js";
@@ -58,6 +58,7 @@ export function misunderstood(model, at, why) {
 function beCalled(model, at, { nick, port }) {
   if (port) note(model, at, "a browser cannot be called: the port is not used");
   if (isUp(model)) return ask(model, at, "nick", { nick }, { what: "nick", nick });
+  if (model.wanted.nick !== nick) disown(model);
   model.wanted.nick = nick;
   note(model, at, `you will be called ${nick}`);
   if (model.link.phase.is === "held") reconnect(model, at);

@@ -25,8 +25,6 @@ const DRAW_MS = 30;
 /** How many past messages are shown of a room that is joined. */
 const CONTEXT_MESSAGES = 50;
 
-const FIRST_ROOM = "lobby";
-
 // A UUID of version 4. `crypto.randomUUID` is there in secure contexts only, and a chat in a local network is none.
 function randomUuid() {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
@@ -77,12 +75,14 @@ class App {
 
   #settings() {
     const { store } = this;
-    const named = decodeURIComponent(location.hash.slice(1)).toLowerCase();
-    const kept = store.get("rooms") ?? [FIRST_ROOM];
-    const rooms = [named, ...kept].filter((room, index, all) => isRoom(room) && all.indexOf(room) === index);
+    const kept = store.get("rooms");
+    const rooms = [roomInAddress(), ...(kept ?? [])].filter((room, index, all) => isRoom(room) && all.indexOf(room) === index);
     const [ignored, away, read] = ["ignored", "away", "read"].map((name) => store.get(name));
     const nick = this.tab.get("nick") ?? store.get("nick");
-    return { nick, ignored, away, read, rooms, context: CONTEXT_MESSAGES, unsent: store.unsent() };
+    this.origin = this.tab.get("origin") ?? randomUuid();
+    this.tab.set("origin", this.origin);
+    const [talk, unsent] = [this.tab.get("talk"), store.unsent(this.origin, nick)];
+    return { nick, ignored, away, read, rooms, isNew: kept === null, talk, context: CONTEXT_MESSAGES, unsent };
   }
 
   /** Begins: with the name that was chosen before, else with the question for one. */
@@ -115,7 +115,7 @@ class App {
   input(change) {
     change(moment());
     // It is kept before it goes out.
-    this.store.keepUnsent(this.model.outgoing.unsent);
+    this.store.keepUnsent(this.model.outgoing, this.origin);
     this.#carryOut();
     this.#arm();
     this.#drawSoon();
@@ -187,9 +187,10 @@ class App {
     const { model, store } = this;
     if (!store.get("isNamed")) return;
     store.set("nick", model.wanted.nick);
-    // Another tab may take another name.
+    // Another tab may take another name, and has a talk of its own.
     this.tab.set("nick", model.wanted.nick);
-    store.set("rooms", [...model.rooms.keys()]);
+    this.tab.set("talk", chat.talkKept(model));
+    if (!model.wanted.isNew) store.set("rooms", [...model.rooms.keys()]);
     store.set("ignored", [...model.wanted.ignored.values()]);
     store.set("away", model.wanted.away);
     store.set("read", model.read);
@@ -289,7 +290,7 @@ class App {
     on("find", () => this.do({ do: "bridge", wish: { peer: null, turns: "any", direct: false } }, true));
     on("talk-open", () => this.do({ do: "chat" }, true));
     on("talk-pass", () => this.do({ do: "pass" }, true));
-    on("talk-end", () => this.do({ do: this.model.talk.state.is === "waiting" ? "unbridge" : "quit" }, true));
+    on("talk-end", () => this.do({ do: ["ready", "open"].includes(this.model.talk.state.is) ? "quit" : "unbridge" }, true));
     on("newest", () => this.shown().toEnd());
     on("menu", () => this.openSide(true));
     on("shut", () => this.openSide(false));
@@ -299,6 +300,7 @@ class App {
     });
     at("join-room").addEventListener("focus", () => isUp(this.model) && this.do({ do: "listRooms" }));
     for (const name of ["visibilitychange", "focus", "blur"]) (name === "visibilitychange" ? document : window).addEventListener(name, () => this.#look());
+    window.addEventListener("hashchange", () => roomInAddress() !== null && this.do({ do: "join", room: roomInAddress() }, true));
     window.addEventListener("online", () => this.#callNow());
     window.addEventListener("pagehide", () => this.#keep());
     document.addEventListener("pointerdown", ({ target }) => {
@@ -359,6 +361,15 @@ function isRoom(name) {
     return roomNamed(name) === name;
   } catch {
     return false;
+  }
+}
+
+/** The room that the page's address names behind `#`, or null. */
+function roomInAddress() {
+  try {
+    return roomNamed(decodeURIComponent(location.hash.slice(1)));
+  } catch {
+    return null;
   }
 }
 

@@ -2,7 +2,7 @@
 
 import { at, setText, show } from "./dom.js";
 import { spanShown } from "./moments.js";
-import { talkWords } from "./talk.js";
+import { talkWords, wished } from "./talk.js";
 import { line } from "./visible.js";
 
 /** Draws both; whether their words change with time alone. */
@@ -45,17 +45,18 @@ function drawTalk(model, wall) {
   const { state, wish } = model.talk;
   const isShown = state.is !== "registered" || wish !== null || model.views.focus === "talk";
   show(at("talk"), isShown);
-  const since = state.is === "waiting" ? `, since ${spanShown(Math.max(0, Math.floor((wall - state.since) / 1000) * 1000))}` : "";
+  const seconds = state.is === "waiting" ? Math.max(0, Math.floor((wall - state.since) / 1000)) : 0;
+  const since = seconds > 0 ? `, for ${spanShown(seconds * 1000)}` : "";
   const isWished = state.is === "registered" && wish !== null;
-  const words = isWished ? "you will wait for one when there is a connection" : talkWords(state).replace(": /chat opens the talk", "");
+  const words = isWished ? `you will wait for ${wished(model.talk) ?? "one"} when there is a connection` : talkWords(state).replace(": /chat opens the talk", "");
   const shown = `Talk: ${line(words)}${since}`;
   setText(at("talk-text"), isShown ? shown : "");
   // Each second is no news to somebody who listens.
-  at("talk-text").setAttribute("aria-live", since === "" ? "polite" : "off");
+  at("talk-text").setAttribute("aria-live", state.is === "waiting" ? "off" : "polite");
   at("talk").classList.toggle("turn", state.turn === "yours");
   show(at("talk-open"), state.is === "ready");
   show(at("talk-pass"), state.turn === "yours");
-  show(at("talk-end"), state.is !== "registered");
-  setText(at("talk-end"), state.is === "waiting" ? "Stop waiting" : "End");
+  show(at("talk-end"), state.is !== "registered" || isWished);
+  setText(at("talk-end"), state.is === "waiting" || isWished ? "Stop waiting" : "End");
   return state.is === "waiting";
 }

@@ -5,7 +5,7 @@
 
 import { ask, isConnected, isUp, pauseOf, tell } from "./core.js";
 import { spanShown } from "./moments.js";
-import { askJoin, newHistory, roomLost } from "./rooms.js";
+import { askJoin, newHistory, roomLost, wantDefault } from "./rooms.js";
 import { outgoingLost } from "./outgoing.js";
 import { askBridge, talkLost } from "./talk.js";
 
@@ -190,6 +190,7 @@ export function greeted(model, at, reply) {
   link.history = reply.history ?? null;
   if (before !== null && before !== link.history) newHistory(model, at);
   if (model.read.history !== link.history) model.read = { history: link.history, rooms: {} };
+  if (model.wanted.isNew) wantDefault(model, reply.default_room);
   for (const room of model.rooms.keys()) askJoin(model, at, room);
   if (model.wanted.away !== null) ask(model, at, "away", { text: model.wanted.away }, { what: "quiet" });
   askBridge(model, at);

@@ -11,27 +11,30 @@ import { lost, newLink, nextCall, tickLink } from "./link.js";
 import { newOutgoing, pump } from "./outgoing.js";
 import { replied } from "./replies.js";
 import { newRoom, wantRoom } from "./rooms.js";
+import { newTalk } from "./talk.js";
 import { trim, Views } from "./views.js";
 
 export { called, notCalled } from "./link.js";
 export { say } from "./outgoing.js";
 export { wantOlder } from "./rooms.js";
 export { act, misunderstood } from "./acts.js";
+export { talkKept } from "./talk.js";
 
 /** What is kept of times, so that a p99 means something. */
 const SAMPLES_MAX = 4096;
 
 /**
  * A model that is about to connect. `settings` are nick, rooms, ignored (a list), away, context (how many past messages are shown of a
- * room), unsent (kept from before) and read ({ history, rooms: { ROOM: SEQ } }).
+ * room), unsent (kept from before), read ({ history, rooms: { ROOM: SEQ } }), talk (as talkKept gave it) and isNew: nobody has chosen
+ * the rooms yet, so that the server's default room is one of them.
  */
 export function newModel(settings, at) {
   const ignored = new Map((settings.ignored ?? []).map((nick) => [nick.toLowerCase(), nick]));
   const model = {
-    wanted: { nick: settings.nick ?? null, away: settings.away ?? null, ignored, context: settings.context ?? 50 },
+    wanted: { nick: settings.nick ?? null, away: settings.away ?? null, ignored, context: settings.context ?? 50, isNew: settings.isNew ?? false },
     link: newLink(at),
     rooms: new Map(),
-    talk: { wish: null, state: { is: "registered" } },
+    talk: newTalk(settings.talk),
     outgoing: newOutgoing(),
     views: new Views(),
     asked: new Map(),
@@ -46,13 +49,13 @@ export function newModel(settings, at) {
 }
 
 /** A message of an earlier visit that has no answer: it is shown, and goes out under its first id. */
-function restore(model, at, { id, to, content, time }) {
+function restore(model, at, { id, to, content, time, nick, isAdopted = false }) {
   if (to.room !== undefined) model.rooms.set(to.room, model.rooms.get(to.room) ?? newRoom());
   const [key, title] = to.room !== undefined ? [`#${to.room}`, `#${to.room}`] : [`@${to.nick.toLowerCase()}`, `@${to.nick}`];
   model.views.open(key, title);
   const from = model.wanted.nick ?? "you";
   model.views.put(key, time ?? at.wall, null, { kind: "message", id, from, content, isOwn: true, isMention: false, mark: { is: "sending" } });
-  model.outgoing.unsent.push({ id, to, content, time: time ?? at.wall, receipt: true, askedAt: null });
+  model.outgoing.unsent.push({ id, to, content, time: time ?? at.wall, nick, receipt: true, askedAt: null, isAdopted });
 }
 
 /** A frame came from the server. */

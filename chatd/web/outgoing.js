@@ -22,9 +22,23 @@ const AWAITED_MAX = 1_000;
 /** Between two tries to send what the server could not store. */
 const AGAIN_MS = 1_000;
 
-/** `unsent` are { id, to, content, time, receipt, askedAt }; `to` is { room }, { nick } or { talk: true }. */
+/**
+ * `unsent` are { id, to, content, time, nick, receipt, askedAt, isAdopted }; `to` is { room }, { nick } or { talk: true }, `nick` the name
+ * under which it was typed. What another window typed is adopted, since that one may be gone, and is `disowned` where this one takes another name.
+ */
 export function newOutgoing() {
-  return { unsent: [], awaited: [], held: null };
+  return { unsent: [], awaited: [], held: null, disowned: new Set() };
+}
+
+/** What was typed in another window, under a name that is not taken here after all, is left to that one. */
+export function disown(model) {
+  const { outgoing } = model;
+  for (const { id, to } of outgoing.unsent.filter(({ isAdopted }) => isAdopted)) {
+    const { log } = model.views.get(keyOf(to));
+    log.remove(log.message(id).number);
+    outgoing.disowned.add(id);
+  }
+  outgoing.unsent = outgoing.unsent.filter(({ isAdopted }) => !isAdopted);
 }
 
 /** The connection is gone: nothing is under way, and nobody will say that they got something. */
@@ -74,7 +88,7 @@ export function sayTo(model, at, to, content) {
   }
   const own = { isOwn: true, isMention: false, mark: { is: "sending" } };
   put(model, keyOf(to), at.wall, null, { kind: "message", id: at.uuid, from: ownNick(model) ?? "you", content, ...own });
-  unsent.push({ id: at.uuid, to, content, time: at.wall, receipt: true, askedAt: null });
+  unsent.push({ id: at.uuid, to, content, time: at.wall, nick: model.wanted.nick, receipt: true, askedAt: null, isAdopted: false });
 }
 
 function refuse(model, at, why, content) {
@@ -116,6 +130,7 @@ function send(model, at, message) {
     model.outgoing.awaited = [...model.outgoing.awaited.slice(1 - AWAITED_MAX), { id, key: keyOf(to), askedAt: at.now }];
   }
   if (to.talk !== undefined) {
+    fields.peer = model.talk.state.peer;
     saidInTalk(model);
     return askAs(model, at, id, "say", fields, { what: "sent" });
   }
@@ -185,7 +200,8 @@ function giveUp(model, message, why) {
 export function takeBackSaid(model, why) {
   const said = model.outgoing.unsent.filter((message) => message.to.talk);
   model.outgoing.unsent = model.outgoing.unsent.filter((message) => !message.to.talk);
-  for (const message of said) giveUp(model, message, why);
+  // What is under way may have been faster than the end.
+  for (const message of said) giveUp(model, message, message.askedAt === null ? why : "the talk ended; it may have arrived");
 }
 
 /** Somebody has a message of ours. */

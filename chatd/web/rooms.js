@@ -51,6 +51,15 @@ export function wantRoom(model, room) {
   model.views.see(roomKey(room));
 }
 
+/** Who is here for the first time is where the others are, and sees that room where no other was asked for. */
+export function wantDefault(model, room) {
+  model.wanted.isNew = false;
+  if (typeof room !== "string" || model.rooms.has(room)) return;
+  model.rooms.set(room, newRoom());
+  model.views.open(roomKey(room), `#${room}`);
+  if (model.views.focus === "server") model.views.see(roomKey(room));
+}
+
 /** A room is not wanted any more. */
 export function unwantRoom(model, room) {
   model.rooms.delete(room);

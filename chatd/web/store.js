@@ -1,5 +1,5 @@
 // What is kept in the browser over a reload: the nickname, the rooms, up to where they were read, and each message that is not known to
-// be sent, under its id, so that several tabs do not write over each other's.
+// be sent, under its id, so that several windows do not write over each other's.
 //
 // A browser may refuse to keep anything: then nothing is kept, and nothing else changes.
 
@@ -28,24 +28,25 @@ export class Store {
     }
   }
 
-  /** Keeps what is not sent, but for what belongs to a talk, which does not outlive its connection. */
-  keepUnsent(unsent) {
+  /** Keeps what is not sent, but for what belongs to a talk, which does not outlive its connection. What is `disowned` stays as it is. */
+  keepUnsent({ unsent, disowned }, origin) {
     const kept = unsent.filter(({ to }) => !to.talk);
-    for (const { id, to, content, time } of kept) {
-      if (!this.unsentIds.has(id)) this.set(`unsent.${id}`, { id, to, content, time });
+    for (const { id, to, content, time, nick } of kept) {
+      if (!this.unsentIds.has(id)) this.set(`unsent.${id}`, { id, to, content, time, nick, origin });
     }
     const ids = new Set(kept.map(({ id }) => id));
-    for (const id of this.unsentIds) if (!ids.has(id)) this.#remove(`unsent.${id}`);
+    for (const id of this.unsentIds) if (!ids.has(id) && !disowned.has(id)) this.#remove(`unsent.${id}`);
     this.unsentIds = ids;
   }
 
-  /** What was not sent, in the order in which it was typed. */
-  unsent() {
+  /** What was not sent from this window, or by whoever had this nickname in another, in the order in which it was typed. */
+  unsent(origin, nick) {
     const names = this.#names().filter((name) => name.startsWith(`${this.prefix}unsent.`));
     const found = names.map((name) => this.get(name.slice(this.prefix.length)));
     const whole = found.filter((message) => message?.id && message.to && message.content);
-    this.unsentIds = new Set(whole.map(({ id }) => id));
-    return whole.sort((one, other) => one.time - other.time);
+    const ours = whole.filter((message) => message.origin === origin || message.nick === nick);
+    this.unsentIds = new Set(ours.map(({ id }) => id));
+    return ours.sort((one, other) => one.time - other.time).map((message) => ({ ...message, isAdopted: message.origin !== origin }));
   }
 
   #names() {

@@ -1,13 +1,30 @@
 // The talk: which is wished for, and how far it is. The server says when a peer is found, who may write and when it ends; its word is
 // taken as it comes.
 //
-// The wish stays over a lost connection, the talk does not: the server has told the peer that we are gone. The state is
+// The wish stays over a lost connection, the talk does not: the server has told the peer that we are gone. Whoever was in an open talk
+// then waits for the same peer, and opens it again. The state is
 // { is: "registered" }, { is: "waiting", since, peer? }, { is: "ready", peer } or { is: "open", peer, turn: "free"|"yours"|"theirs" }.
 
 import { ask, isUp, news, note, noteIn, put, timeOf } from "./core.js";
 import { contentOf } from "./heard.js";
 import { takeBackSaid } from "./outgoing.js";
 import { folded } from "./views.js";
+
+/**
+ * `wish` is { peer, turns, direct }, the peer being null where anyone will do. `again` is { peer, isBack }: with whom a talk is to be open
+ * again, whoever was wished for before; once something was heard of that one (`isBack`) the talk is as any other.
+ */
+export function newTalk(kept) {
+  const wish = kept?.wish ?? null;
+  const again = wish !== null && kept.peer ? { peer: kept.peer, isBack: false } : null;
+  return { wish, again, state: { is: "registered" } };
+}
+
+/** What of it outlives a reload of the page: nothing, or { wish, peer }. */
+export function talkKept({ talk: { wish, again, state } }) {
+  if (wish === null) return null;
+  return { wish, peer: state.is === "open" ? state.peer : again?.peer ?? null };
+}
 
 /** The state in a few words. */
 export function talkWords({ is, peer, turn }) {
@@ -47,40 +64,56 @@ export function saidInTalk(model) {
 /** `/bridge`: a talk is wished for, { peer, turns, direct }. */
 export function bridge(model, at, wish) {
   if (isOn(model)) return note(model, at, "there is a talk already: /quit ends it");
-  if (wish.direct) note(model, at, "a browser cannot be called: this talk is relayed");
-  model.talk.wish = wish;
+  Object.assign(model.talk, { wish, again: null });
   model.views.open("talk", "talk");
   model.views.see("talk");
+  if (wish.direct) note(model, at, "a browser cannot be called: this talk is relayed");
   if (isUp(model)) askBridge(model, at);
   else note(model, at, "you will wait for a talk as soon as there is a connection");
+}
+
+/** Who is waited for; null is anyone. */
+export function wished({ again, wish }) {
+  return again?.peer ?? wish.peer;
 }
 
 export function askBridge(model, at) {
   const { wish } = model.talk;
   if (wish === null) return;
-  ask(model, at, "bridge", { turns: wish.turns, ...(wish.peer === null ? {} : { peer: wish.peer }) }, { what: "bridge" });
+  const peer = wished(model.talk);
+  ask(model, at, "bridge", { turns: wish.turns, ...(peer === null ? {} : { peer }) }, { what: "bridge" });
 }
 
 /** We wait: a peer who was there already is told of next. */
 export function bridged(model, at, reply) {
   if (model.talk.wish === null) return;
-  model.talk.state = { is: "waiting", since: timeOf({ time: reply.since }, at), peer: model.talk.wish.peer };
+  model.talk.state = { is: "waiting", since: timeOf({ time: reply.since }, at), peer: wished(model.talk) };
   tellTalk(model, at);
 }
 
 export function notBridged(model, at, refusal) {
-  if (refusal.error === "shutting_down") return;
-  model.talk.wish = null;
-  note(model, at, `no talk: ${refusal.message}`);
+  const { talk } = model;
+  if (isOn(model)) {
+    // A peer was found meanwhile; what is wished for is asked for when that one leaves.
+    if (talk.wish !== null) talk.again = { peer: talk.state.peer, isBack: true };
+  } else if (refusal.error !== "shutting_down") {
+    unwish(talk);
+    note(model, at, `no talk: ${refusal.message}`);
+  }
+}
+
+function unwish(talk) {
+  talk.wish = talk.again = null;
 }
 
 /** `/unbridge`: no talk is wished for any more. */
 export function unbridge(model, at) {
   if (model.talk.state.is === "open") return note(model, at, "the talk is open: /quit ends it");
   if (model.talk.wish === null && model.talk.state.is === "registered") return note(model, at, "you wait for no talk");
-  model.talk.wish = null;
+  unwish(model.talk);
   model.talk.state = { is: "registered" };
-  if (isUp(model)) ask(model, at, "unbridge", {}, { what: "quiet" });
+  // The other side may have opened the talk meanwhile: that one is ended, too.
+  if (isUp(model)) ask(model, at, "hangup", {}, { what: "quiet" });
   note(model, at, "you wait for no talk any more");
 }
 
@@ -94,7 +127,7 @@ export function openTalk(model, at) {
 /** `/pass`: the turn is given away. */
 export function pass(model, at) {
   const { state } = model.talk;
-  if (state.turn === "yours") return ask(model, at, "pass", {}, { what: "pass" });
+  if (state.turn === "yours") return ask(model, at, "pass", { peer: state.peer }, { what: "pass" });
   const why = { theirs: "it is not your turn", free: "in this talk both write at will" };
   note(model, at, why[state.turn] ?? maySay(model));
 }
@@ -102,7 +135,7 @@ export function pass(model, at) {
 /** `/quit`: ends the talk, or the peer's waiting for it; whether there was one. */
 export function hangUp(model, at) {
   if (!isOn(model)) return false;
-  model.talk.wish = null;
+  unwish(model.talk);
   model.talk.state = { is: "registered" };
   ask(model, at, "hangup", {}, { what: "quiet" });
   takeBackSaid(model, "the talk was ended before it was sent");
@@ -112,8 +145,9 @@ export function hangUp(model, at) {
 
 /** The connection is gone, and the talk with it. */
 export function talkLost(model, at) {
-  const { state } = model.talk;
+  const { state, wish } = model.talk;
   if (isOn(model)) noteIn(model, at, "talk", `the talk with ${state.peer} is over: the connection was lost`);
+  if (state.is === "open" && wish !== null) model.talk.again = { peer: state.peer, isBack: false };
   model.talk.state = { is: "registered" };
   takeBackSaid(model, "the connection was lost; it may have arrived");
 }
@@ -145,9 +179,7 @@ export function talkHeard(model, at, event) {
       talk.state = { is: "waiting", since: timeOf({ time: event.since }, at), peer: event.peer ?? null };
       return tellTalk(model, at);
     case "talk_ready":
-      talk.state = { is: "ready", peer: event.peer };
-      tellTalk(model, at);
-      return news(model, { news: "mention", key: "talk", entry: null });
+      return found(model, at, event);
     case "talk_started":
       talk.state = { is: "open", peer: event.peer, turn: event.turn ?? "free" };
       tellTalk(model, at);
@@ -162,8 +194,18 @@ export function talkHeard(model, at, event) {
   }
 }
 
+function found(model, at, { peer, direct }) {
+  const { talk } = model;
+  talk.state = { is: "ready", peer };
+  tellTalk(model, at);
+  if (direct === true) noteIn(model, at, "talk", `${peer} would talk past the server; a browser cannot be called: the server will relay`);
+  news(model, { news: "mention", key: "talk", entry: null });
+  if (talk.again !== null && folded(talk.again.peer) === folded(peer)) openTalk(model, at);
+}
+
 function talkMessage(model, at, event) {
   setTurn(model, event.turn);
+  if (model.talk.again !== null) model.talk.again.isBack = true;
   model.views.open("talk", "talk");
   const message = { kind: "message", id: event.message_id, from: event.from, content: contentOf(event), isOwn: false, isMention: true };
   put(model, "talk", timeOf(event, at), null, message);
@@ -182,11 +224,21 @@ function talkEnded(model, at, reason) {
     gone: `${peer} is gone`,
     left: `${peer} does not want to talk any more`,
   };
-  if (reason === "timeout") talk.wish = null;
+  if (reason === "timeout") unwish(talk);
   model.views.open("talk", "talk");
   noteIn(model, at, "talk", words[reason] ?? `the talk with ${peer} is over: ${reason}`);
   takeBackSaid(model, "the talk ended before it was sent");
-  if (talk.wish !== null) talk.state = { is: "waiting", since: at.wall, peer: talk.wish.peer };
+  if (talk.wish !== null) waitAgain(model, at, reason);
+}
+
+/** The server waits for another. It may have paired us with what it did not know yet to be gone: that was not what was wished for. */
+function waitAgain(model, at, reason) {
+  const { talk } = model;
+  const isFound = talk.again !== null && (talk.again.isBack || reason !== "gone");
+  if (isFound) talk.again = null;
+  talk.state = { is: "waiting", since: at.wall, peer: wished(talk) };
+  // It still waits for the one alone with whom the talk was to be open again.
+  if (isFound) askBridge(model, at);
 }
 
 /** The peer is called otherwise. */

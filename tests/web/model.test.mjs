@@ -154,6 +154,19 @@ test("what was not sent before a reload goes out under its first id", () => {
   assert.deepEqual(posts.map(({ frame }) => [frame.id, frame.text, frame.receipt]), [[id, "kept", true]]);
 });
 
+test("what another window typed is not said under another name", () => {
+  const scene = new Scene({ unsent: [{ id: "theirs", to: { room: "lobby" }, content: { text: "of another window" }, time: 1, nick: "Ada", isAdopted: true }, { id: "ours", to: { room: "lobby" }, content: { text: "of this one" }, time: 2, nick: "Ada" }] });
+  scene.tick();
+  scene.do((at) => chat.called(scene.model, at));
+  scene.hear({ reply: scene.asked("hello")[0].id, ok: false, error: "nickname_in_use", message: "Taken." });
+  scene.act({ do: "nick", nick: "Eve" });
+  scene.answer("hello", { nick: "Eve", server: "here", history: HISTORY, limits: {} });
+  scene.answer("join", { room: "lobby", seq: 0, members: 2 });
+  assert.deepEqual(scene.asked("post").map(({ id }) => id), ["ours"]);
+  assert.equal(scene.texts().includes("of another window"), false);
+  assert.deepEqual([...scene.model.outgoing.disowned], ["theirs"]);
+});
+
 test("marks go from sending to stored to received with the round-trip time", () => {
   const scene = new Scene();
   scene.arrive();
@@ -310,6 +323,108 @@ test("a talk with turns: found, opened, said, given back where it ends", () => {
   assert.ok(lost.some(({ news, text }) => news === "returned" && text === "never answered"));
   assert.equal(scene.model.talk.state.is, "registered");
   assert.notEqual(scene.model.talk.wish, null);
+});
+
+/** In a talk with Bob, who was found where anyone would do; it is our turn. */
+function talking() {
+  const scene = new Scene();
+  scene.arrive();
+  scene.act({ do: "bridge", wish: { peer: null, turns: "yes", direct: false } });
+  scene.answer("bridge", { since: "2026-01-31T12:00:00Z" });
+  scene.hear({ event: "talk_ready", peer: "Bob", turns: true });
+  scene.act({ do: "chat" });
+  scene.answer("chat", { peer: "Bob", turn: "yours" });
+  scene.hear({ event: "talk_started", peer: "Bob", turn: "yours" });
+  return scene;
+}
+
+/** Connects again, and is asked for this talk. */
+function asksAgain(scene) {
+  scene.tick(Math.max(0, chat.next(scene.model) - scene.now));
+  scene.do((at) => chat.called(scene.model, at));
+  scene.answer("hello", { nick: "Ada", server: "here", history: HISTORY, limits: {} });
+  return scene.asked("bridge")[0];
+}
+
+test("an open talk is opened again with the same peer after a loss, and then is as any other", () => {
+  const scene = talking();
+  scene.lose();
+  assert.equal(asksAgain(scene).peer, "Bob");
+  scene.answer("bridge", { since: "2026-01-31T12:00:00Z" });
+  assert.equal(scene.model.talk.state.peer, "Bob");
+  // The server did not know yet that this connection of Bob's is lost, too.
+  scene.hear({ event: "talk_ready", peer: "bob", turns: true });
+  assert.equal(scene.asked("chat")[0].peer, "bob");
+  scene.hear({ event: "talk_ended", peer: "bob", reason: "gone" });
+  assert.deepEqual([scene.model.talk.state.peer, scene.asked("bridge")], ["Bob", []]);
+  scene.hear({ event: "talk_ready", peer: "Bob", turns: true });
+  scene.answer("chat", { peer: "Bob", turn: "theirs" });
+  scene.hear({ event: "talk_started", peer: "Bob", turn: "theirs" });
+  scene.hear({ event: "talk_message", from: "Bob", time: "2026-01-31T12:00:02Z", message_id: "t", text: "back", turn: "yours" });
+  scene.say("and I");
+  assert.equal(scene.asked("say")[0].peer, "Bob");
+  // Once he has gone by himself anyone will do, as it was wished.
+  scene.hear({ event: "talk_ended", peer: "Bob", reason: "gone" });
+  assert.equal("peer" in scene.asked("bridge")[0], false);
+  assert.equal(scene.model.talk.state.peer, null);
+});
+
+test("a talk is opened again after a reload, and who was only found is not wished for by name", () => {
+  const kept = chat.talkKept(talking().model);
+  const scene = new Scene({ talk: JSON.parse(JSON.stringify(kept)) });
+  assert.equal(asksAgain(scene).peer, "Bob");
+  scene.answer("bridge", { since: "2026-01-31T12:00:00Z" });
+  scene.hear({ event: "talk_ready", peer: "Bob", turns: true });
+  assert.equal(scene.asked("chat").length, 1);
+  scene.act({ do: "quit" });
+  assert.equal(chat.talkKept(scene.model), null);
+  const found = new Scene();
+  found.arrive();
+  found.act({ do: "bridge", wish: { peer: null, turns: "any", direct: false } });
+  found.answer("bridge");
+  found.hear({ event: "talk_ready", peer: "Bob" });
+  found.lose();
+  assert.equal("peer" in asksAgain(found), false);
+});
+
+test("waiting can be taken back, and what crosses that changes nothing", () => {
+  const scene = new Scene();
+  scene.arrive();
+  scene.act({ do: "bridge", wish: { peer: "Bob", turns: "any", direct: false } });
+  scene.answer("bridge");
+  scene.act({ do: "unbridge" });
+  assert.equal(scene.asked("hangup").length, 1);
+  scene.hear({ event: "talk_ready", peer: "Bob" });
+  scene.hear({ event: "talk_started", peer: "Bob" });
+  assert.deepEqual([scene.model.talk.state.is, scene.asked("chat")], ["registered", []]);
+  scene.act({ do: "unbridge" });
+  assert.equal(scene.asked("hangup").length, 0);
+});
+
+test("a browser cannot be called: a talk past the server is relayed, and that is told", () => {
+  const scene = new Scene();
+  scene.arrive();
+  scene.act({ do: "bridge", wish: { peer: "Bob", turns: "any", direct: true } });
+  assert.equal("direct" in scene.asked("bridge")[0], false);
+  assert.ok(scene.texts("talk").includes("a browser cannot be called: this talk is relayed"));
+  scene.answer("bridge");
+  scene.hear({ event: "talk_ready", peer: "Bob", turns: false, direct: true });
+  assert.match(scene.texts("talk").at(-1), /^Bob would talk past the server/);
+  scene.act({ do: "chat" });
+  assert.deepEqual(scene.asked("chat").map(({ peer, direct }) => [peer, direct]), [["Bob", undefined]]);
+});
+
+test("who is here for the first time is in the server's default room, whatever it is called", () => {
+  const first = (settings) => {
+    const scene = new Scene({ isNew: true, ...settings });
+    scene.tick();
+    scene.do((at) => chat.called(scene.model, at));
+    scene.answer("hello", { nick: "Ada", server: "here", default_room: "home", history: HISTORY, limits: {} });
+    return [scene.asked("join").map(({ room }) => room), scene.model.views.focus];
+  };
+  assert.deepEqual(first({ rooms: [] }), [["home"], "#home"]);
+  assert.deepEqual(first({ rooms: ["ops"] }), [["ops", "home"], "#ops"]);
+  assert.deepEqual(first({ rooms: ["ops"], isNew: false }), [["ops"], "#ops"]);
 });
 
 test("a nickname that somebody has is asked for again, until another is taken", () => {

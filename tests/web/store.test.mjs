@@ -23,19 +23,31 @@ function storage() {
 test("what is not sent outlives its page, in its order, and is gone once it is sent", () => {
   const kept = storage();
   const store = new Store(kept, "/");
-  const messages = [["b", 2], ["a", 1]].map(([id, time]) => ({ id, time, to: { room: "lobby" }, content: { text: id }, askedAt: 5 }));
-  store.keepUnsent([...messages, { id: "t", time: 3, to: { talk: true }, content: { text: "t" } }]);
+  const messages = [["b", 2], ["a", 1]].map(([id, time]) => ({ id, time, nick: "Ada", to: { room: "lobby" }, content: { text: id }, askedAt: 5 }));
+  const disowned = new Set();
+  store.keepUnsent({ unsent: [...messages, { id: "t", time: 3, to: { talk: true }, content: { text: "t" } }], disowned }, "w1");
   const again = new Store(kept, "/");
-  assert.deepEqual(again.unsent().map(({ id }) => id), ["a", "b"]);
-  assert.deepEqual(new Store(kept, "/other/").unsent(), []);
-  again.keepUnsent([]);
-  assert.deepEqual(new Store(kept, "/").unsent(), []);
+  assert.deepEqual(again.unsent("w1", "Eve").map(({ id, isAdopted }) => [id, isAdopted]), [["a", false], ["b", false]]);
+  assert.deepEqual(new Store(kept, "/other/").unsent("w1", "Ada"), []);
+  again.keepUnsent({ unsent: [], disowned }, "w1");
+  assert.deepEqual(new Store(kept, "/").unsent("w1", "Ada"), []);
+});
+
+test("what another window has not sent is sent under its name, or left to it", () => {
+  const kept = storage();
+  const message = { id: "a", time: 1, nick: "Ada", to: { room: "lobby" }, content: { text: "a" } };
+  new Store(kept, "/").keepUnsent({ unsent: [message], disowned: new Set() }, "w1");
+  assert.deepEqual(new Store(kept, "/").unsent("w2", "Eve"), []);
+  const other = new Store(kept, "/");
+  assert.deepEqual(other.unsent("w2", "Ada").map(({ isAdopted }) => isAdopted), [true]);
+  other.keepUnsent({ unsent: [], disowned: new Set(["a"]) }, "w2");
+  assert.equal(new Store(kept, "/").unsent("w1", "Ada").length, 1);
 });
 
 test("a browser that keeps nothing is no fault", () => {
   const store = new Store(null, "/");
   store.set("nick", "Ada");
-  store.keepUnsent([{ id: "a", to: { nick: "Bob" }, content: { text: "x" }, time: 1 }]);
+  store.keepUnsent({ unsent: [{ id: "a", to: { nick: "Bob" }, content: { text: "x" }, time: 1 }], disowned: new Set() }, "w1");
   assert.equal(store.get("nick"), null);
-  assert.deepEqual(store.unsent(), []);
+  assert.deepEqual(store.unsent("w1", "Ada"), []);
 });
