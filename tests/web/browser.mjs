@@ -5,6 +5,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
+import { DEADLINE_MS } from "./programs.mjs";
 
 const PLACES = [process.env.CHATD_CHROMIUM, "/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
 
@@ -34,8 +35,13 @@ async function fromFolder(context, folder) {
 export async function open(browser, address, { nick, hash = "", ...options } = {}) {
   const context = await browser.newContext({ viewport: { width: 1100, height: 700 }, ...options });
   if (process.env.CHATD_WEB_FOLDER) await fromFolder(context, process.env.CHATD_WEB_FOLDER);
+  context.setDefaultTimeout(DEADLINE_MS);
   const page = await context.newPage();
   page.faults = [];
+  page.on("request", (request) => {
+    const { protocol, origin } = new URL(request.url());
+    if (/^http/.test(protocol) && origin !== new URL(address).origin) page.faults.push(`it asks ${origin}`);
+  });
   page.on("pageerror", (error) => page.faults.push(String(error)));
   page.on("console", (message) => {
     // A daemon that is away is no fault of the page.
