@@ -1,12 +1,16 @@
 //! What the README promises: terminals, scripts and v0.5 clients see each other's messages, any bytes included.
 
 use std::fs;
-use std::net::TcpListener;
+use std::io::Write;
+use std::net::{TcpListener, TcpStream};
 use std::process::{Command, Stdio};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tests::binaries::checkout;
-use tests::{Daemon, Heard, Program, Setup, left_out, program};
+use tests::daemon::at_home;
+use tests::{Daemon, Heard, Http, Program, Setup, left_out, program};
+use tungstenite::WebSocket;
+use tungstenite::client::IntoClientRequest;
 
 #[test]
 fn terminals_scripts_and_v05_clients_see_each_other() {
@@ -27,6 +31,102 @@ fn terminals_scripts_and_v05_clients_see_each_other() {
     let mut bob = daemon.named("Bob");
     bob.chats("from one v0.5 client to another");
     ada.hears_that("Bob", "from one v0.5 client to another");
+}
+
+/// The commands of the README's first session, for this daemon and without building anything.
+fn first_session(daemon: &Daemon) -> Vec<String> {
+    let readme = fs::read_to_string(checkout().join("README.md")).unwrap();
+    let session = readme.split("## A first session\n").nth(1).expect("the README has one");
+    let session = session.split("```").next().unwrap();
+    assert!(session.contains("<http://127.0.0.1:33333/>"), "what is printed is opened");
+    let commands = session.lines().filter_map(|line| line.strip_prefix("    "));
+    let chatctl = tests::binaries::chatctl().display().to_string();
+    let address = daemon.address().to_string();
+    commands
+        .map(|command| {
+            let command = command.replace("cargo run --release -p chatctl --", &chatctl);
+            let command = command.replace("tcp://localhost", &format!("tcp://{address}"));
+            command.replace("localhost:33333", &address)
+        })
+        .collect()
+}
+
+/// The printed address as a browser opens it: the page, then the WebSocket beside it, in the room that the daemon says.
+fn browser(daemon: &Daemon) -> WebSocket<TcpStream> {
+    let printed = daemon.printed();
+    let page = printed.lines().find_map(|line| line.strip_prefix("chatd: web client at ")).unwrap();
+    assert_eq!(page, format!("http://{}/", daemon.address()));
+    let answer = Http::connect(daemon.address()).gets("/");
+    assert!(answer.text().starts_with("<!doctype html>"), "{answer:?}");
+    let socket = format!("{}ws", page.replace("http:", "ws:"));
+    let mut request = socket.into_client_request().unwrap();
+    request.headers_mut().insert("Sec-WebSocket-Protocol", "chat.v1".parse().unwrap());
+    let stream = TcpStream::connect(daemon.address()).unwrap();
+    stream.set_read_timeout(Some(tests::DEADLINE)).unwrap();
+    let (mut socket, _) = tungstenite::client(request, stream).unwrap();
+    let greeting = json!({"request": "hello", "id": "1", "nick": "Web"});
+    socket.send(tungstenite::Message::text(greeting.to_string())).unwrap();
+    let hello = hears(&mut socket, |frame| frame["reply"] == "1");
+    let joining = json!({"request": "join", "id": "2", "room": hello["default_room"]});
+    socket.send(tungstenite::Message::text(joining.to_string())).unwrap();
+    hears(&mut socket, |frame| frame["reply"] == "2");
+    socket
+}
+
+/// Reads on until something is what is waited for.
+fn hears(socket: &mut WebSocket<TcpStream>, is_it: impl Fn(&Value) -> bool) -> Value {
+    loop {
+        let message = socket.read().unwrap();
+        let Ok(text) = message.to_text() else { continue };
+        let Ok(frame) = serde_json::from_str(text) else { continue };
+        if is_it(&frame) {
+            return frame;
+        }
+    }
+}
+
+#[test]
+fn the_readmes_first_session_works_as_it_stands_there() {
+    if Command::new("curl").arg("--version").output().is_err() {
+        return left_out("the README's first session: needs curl (Debian package curl)");
+    }
+    let daemon = Daemon::start();
+    let commands = first_session(&daemon);
+    let [chat, post, send, events, tail] = &commands[..] else { panic!("{commands:?}") };
+    let run = |command: &str| {
+        let mut shell = Command::new("sh");
+        at_home(&mut shell, daemon.folder());
+        shell.env("CHATD_SERVER", daemon.control_path()).args(["-c", &format!("exec {command}")]);
+        shell
+    };
+    let mut browser = browser(&daemon);
+    // Only a terminal is asked for a name.
+    let mut terminal = Program::start(run(&format!("{chat} --as Cy")).stdin(Stdio::piped()));
+    let mut typed = terminal.stdin().unwrap();
+    terminal.stderr.line_with(&["connected; you are"]);
+    writeln!(typed, "/topic").unwrap();
+    terminal.stdout.line_with(&["#lobby has no topic"]);
+    let stream = Program::start(&mut run(events));
+    stream.stdout.line_with(&["retry:"]);
+    let follower = Program::start(&mut run(&format!("{tail} -v")));
+    follower.stderr.line_with(&["following"]);
+    for (command, text) in [(post, "hello from curl"), (send, "hello")] {
+        let output = program::run(&mut run(command), &[]);
+        assert!(output.status.success(), "{command}: {output:?}");
+        hears(&mut browser, |frame| frame["text"] == text);
+        terminal.stdout.line_with(&[text]);
+        stream.stdout.line_with(&["data: ", text]);
+        follower.stdout.line_with(&[text]);
+    }
+    writeln!(typed, "from the terminal").unwrap();
+    let heard = hears(&mut browser, |frame| frame["text"] == "from the terminal");
+    assert_eq!(heard["room"], "lobby");
+    let id = "00000000-0000-4000-8000-000000000001";
+    let said = json!({"request": "post", "id": id, "room": "lobby", "text": "from the browser"});
+    browser.send(tungstenite::Message::text(said.to_string())).unwrap();
+    terminal.stdout.line_with(&["Web", "from the browser"]);
+    stream.stdout.line_with(&["data: ", "from the browser"]);
+    follower.stdout.line_with(&["from the browser"]);
 }
 
 #[test]
