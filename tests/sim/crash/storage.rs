@@ -154,11 +154,13 @@ impl Storage {
         batch.iter().map(|record| self.disk.keep(record)).collect()
     }
 
-    /// A commit broke: the whole of it is there or nothing, and that is found out, if the disk can still be trusted.
+    /// A commit broke: the whole of it is there or nothing, and that is found out, if the disk can still be trusted. It is opened anew
+    /// then, and what was reserved stays so: some of these numbers were perhaps shown.
     fn broken(&mut self, batch: &[Record]) -> Vec<Outcome> {
         if self.rng.chance(500) {
             self.keep(batch);
         }
+        self.floor = self.floor.max(self.disk.reserved);
         if self.rng.chance(self.plan.fails) {
             (self.failed, self.woke) = (true, true);
         }
