@@ -110,7 +110,7 @@ fn the_readmes_first_session_works_as_it_stands_there() {
     stream.stdout.line_with(&["retry:"]);
     let follower = Program::start(&mut run(&format!("{tail} -v")));
     follower.stderr.line_with(&["following"]);
-    for (command, text) in [(post, "hello from curl"), (send, "hello")] {
+    for (command, text) in [(post, "hello from curl"), (send, "hello from chatctl")] {
         let output = program::run(&mut run(command), &[]);
         assert!(output.status.success(), "{command}: {output:?}");
         hears(&mut browser, |frame| frame["text"] == text);
