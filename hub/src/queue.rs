@@ -84,6 +84,11 @@ impl OutQueue {
         self.bytes
     }
 
+    /// How many chunks are still to be written.
+    pub(crate) fn len(&self) -> usize {
+        usize::from(self.front.is_some()) + self.rest.len()
+    }
+
     /// Whether everything is written.
     pub(crate) const fn is_empty(&self) -> bool {
         self.front.is_none()
@@ -129,6 +134,26 @@ impl OutQueue {
             }
             self.rest.push_back(chunk);
         }
+    }
+
+    /// Puts private bytes in the place of the last chunk, where that is private, too, nothing of it is written and it is outdated by them. How
+    /// many bytes they took the place of; or the bytes themselves, which still have no place.
+    pub(crate) fn replace_last(
+        &mut self,
+        bytes: Box<[u8]>,
+        is_outdated: impl FnOnce(&[u8]) -> bool,
+    ) -> Result<usize, Box<[u8]>> {
+        assert!(!bytes.is_empty(), "nothing is not queued");
+        let has_begun = self.rest.is_empty() && self.offset > 0;
+        let last = self.rest.back_mut().or(self.front.as_mut());
+        let Some(Chunk::Private(before)) = last.filter(|_| !has_begun) else { return Err(bytes) };
+        if !is_outdated(before) {
+            return Err(bytes);
+        }
+        let length = before.len();
+        self.bytes = self.bytes - length + bytes.len();
+        *before = bytes;
+        Ok(length)
     }
 
     /// Appends a piece of a block; true where it became a chunk, false where the last one grew by it.
@@ -240,6 +265,7 @@ mod tests {
     enum Step {
         Run(u32, u32),
         Private(usize),
+        Replace(usize),
         Keepalive,
         Write(usize),
     }
@@ -248,6 +274,7 @@ mod tests {
         prop_oneof![
             (0_u32..40, 1_u32..40).prop_map(|(from, len)| Step::Run(from, len)),
             (1_usize..30).prop_map(Step::Private),
+            (1_usize..30).prop_map(Step::Replace),
             Just(Step::Keepalive),
             (0_usize..60).prop_map(Step::Write),
         ]
@@ -288,6 +315,14 @@ mod tests {
                         queue.push(Chunk::Private(bytes.into()));
                         chunks += 1;
                     }
+                    Step::Replace(len) => {
+                        count = count.wrapping_add(1);
+                        let bytes = std::vec![count; len];
+                        if let Ok(before) = queue.replace_last(bytes.clone().into(), |_| true) {
+                            model.truncate(model.len() - before);
+                            model.extend(&bytes);
+                        }
+                    }
                     Step::Keepalive => {
                         model.extend(KEEPALIVE);
                         queue.push(Chunk::Fixed(KEEPALIVE));
@@ -302,6 +337,7 @@ mod tests {
                 prop_assert_eq!(queue.bytes(), model.len());
                 prop_assert_eq!(queue.is_empty(), model.is_empty());
                 prop_assert_eq!(queue.chunks().count(), chunks);
+                prop_assert_eq!(queue.len(), chunks);
                 prop_assert_eq!(&gathered(&queue, &blocks, 200), &model);
                 prop_assert!(model.starts_with(&gathered(&queue, &blocks, 2)));
             }

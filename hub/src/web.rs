@@ -30,7 +30,7 @@ use proto::{
 
 use crate::Hub;
 use crate::close::CloseReason;
-use crate::connection::{ConnId, Pause, Phase};
+use crate::connection::{ConnId, Connection, Pause, Phase};
 use crate::kept::Kept;
 use crate::outbox::{Notice, Outbox};
 
@@ -39,6 +39,9 @@ const REQUEST_ID: &str = "http";
 
 /// What waits to be written to who asks over HTTP, or hears its echo, before no more is read: what one read may have.
 const WAITING_BYTES_MAX: usize = 64 * 1024;
+
+/// What a chunk of a queue costs beside its bytes: its place, and its own piece of memory.
+const CHUNK_BYTES: usize = 64;
 
 /// A request that is being read or answered.
 #[derive(Debug)]
@@ -247,7 +250,7 @@ impl Hub {
     fn pause_while_written(&mut self, id: ConnId) {
         let since = self.now;
         let connection = self.connections.known(id);
-        if connection.phase.is_live() && connection.queue.bytes() > WAITING_BYTES_MAX {
+        if connection.phase.is_live() && waiting_bytes(connection) > WAITING_BYTES_MAX {
             connection.pause = Pause::Written { since };
         }
     }
@@ -256,7 +259,7 @@ impl Hub {
     pub(crate) fn read_on(&mut self, id: ConnId, out: &mut Outbox) {
         let connection = self.connections.known(id);
         let waits = matches!(connection.pause, Pause::Written { .. });
-        if waits && connection.queue.bytes() <= WAITING_BYTES_MAX {
+        if waits && waiting_bytes(connection) <= WAITING_BYTES_MAX {
             self.go_on(id, out);
             self.rearm(id);
         }
@@ -294,4 +297,9 @@ impl Hub {
         answer.write(self.last_manner(), &[], &mut words);
         self.leave(id, reason, words, out);
     }
+}
+
+/// What waits to be written to a connection, and what its pieces cost, of which there may be many small ones.
+fn waiting_bytes(connection: &Connection) -> usize {
+    connection.queue.bytes() + connection.queue.len() * CHUNK_BYTES
 }

@@ -82,8 +82,26 @@ impl Hub {
     pub(crate) fn hear_socket(&mut self, id: ConnId, item: &ws::Item, out: &mut Outbox) {
         let mut words = Vec::new();
         match ws::answer(item, &mut words) {
-            After::Read => self.push_private(id, words, out),
+            After::Read if words.is_empty() => {}
+            After::Read => self.answer_ping(id, words, out),
             After::Close => self.leave(id, CloseReason::SocketClosed, words, out),
+        }
+    }
+
+    /// A ping costs as much as the request of that name. Of pings that come faster than their answers are taken the latest is answered (RFC
+    /// 6455, section 5.5.3): who asks and does not read makes the server keep one answer.
+    fn answer_ping(&mut self, id: ConnId, pong: Vec<u8>, out: &mut Outbox) {
+        self.charge_messages(id, 1);
+        let connection = self.connections.known(id);
+        assert_eq!(connection.dialect, Dialect::WebSocket, "others are not pinged so");
+        let (length, first) = (pong.len(), pong.first().copied());
+        let is_pong = |before: &[u8]| before.first().copied() == first;
+        match connection.queue.replace_last(pong.into_boxed_slice(), is_pong) {
+            Ok(before) => {
+                connection.private = connection.private - before + length;
+                self.private_bytes = self.private_bytes - before + length;
+            }
+            Err(pong) => self.push_private(id, pong.into_vec(), out),
         }
     }
 
