@@ -78,8 +78,35 @@ enum Deed {
     Events { room: RoomName, after: Option<Seq> },
     /// It becomes a WebSocket, of the chat or of the echo.
     Upgrade(Accepted, bool),
-    /// It was carried out, and has no answer yet. What messages carry is wanted as it was posted, or not.
-    Owed { content: bool },
+    /// It was carried out, and has no answer yet.
+    Owed(Owed),
+}
+
+/// What is owed to a request that was carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Owed {
+    /// What became of a post: it may be stored before anybody knows it.
+    Outcome,
+    /// What a message carries, as it was posted.
+    Content,
+    /// Whatever else.
+    Reply,
+}
+
+impl Deed {
+    /// What is owed once this is carried out.
+    const fn owes(&self) -> Owed {
+        match self {
+            Self::Post { .. } => Owed::Outcome,
+            Self::Message { .. } => Owed::Content,
+            Self::Answer(_)
+            | Self::Ask(_)
+            | Self::File(_)
+            | Self::Events { .. }
+            | Self::Upgrade(..)
+            | Self::Owed(_) => Owed::Reply,
+        }
+    }
 }
 
 impl Hub {
@@ -152,8 +179,8 @@ impl Hub {
     fn request_is_whole(&mut self, id: ConnId, out: &mut Outbox) -> u32 {
         let connection = self.connections.known(id);
         let exchange = connection.exchange.as_mut().expect("a request that is read is known");
-        let content = matches!(exchange.deed, Deed::Message { .. });
-        let deed = mem::replace(&mut exchange.deed, Deed::Owed { content });
+        let owed = Deed::Owed(exchange.deed.owes());
+        let deed = mem::replace(&mut exchange.deed, owed);
         let body = mem::take(&mut connection.message);
         self.kept_bytes -= body.capacity();
         let work = match deed {
@@ -178,7 +205,7 @@ impl Hub {
                 self.open_socket(id, &accepted, echoes, out);
                 1
             }
-            Deed::Owed { .. } => unreachable!("a request is carried out once"),
+            Deed::Owed(_) => unreachable!("a request is carried out once"),
         };
         let now = self.now;
         let connection = self.connections.known(id);
@@ -198,8 +225,7 @@ impl Hub {
 
     /// Whether a connection waits for what a message carries.
     pub(crate) fn wants_content(&self, id: ConnId) -> bool {
-        let exchange = self.connections.get(id).and_then(|it| it.exchange.as_ref());
-        exchange.is_some_and(|exchange| matches!(exchange.deed, Deed::Owed { content: true }))
+        self.connections.get(id).is_some_and(|connection| owes(connection, Owed::Content))
     }
 
     fn ask(&mut self, id: ConnId, request: Request<'_>, out: &mut Outbox) -> u32 {
@@ -229,7 +255,7 @@ impl Hub {
     /// Something was queued for a connection: where that was the answer that it is owed, the next request has its turn.
     pub(crate) fn may_be_answered(&mut self, id: ConnId, out: &mut Outbox) {
         let Some(connection) = self.connections.get_mut(id) else { return };
-        let is_owed = |exchange: &mut Box<Exchange>| matches!(exchange.deed, Deed::Owed { .. });
+        let is_owed = |exchange: &mut Box<Exchange>| matches!(exchange.deed, Deed::Owed(_));
         let Some(exchange) = connection.exchange.take_if(is_owed) else { return };
         if !connection.phase.is_live() {
             return;
@@ -272,7 +298,8 @@ impl Hub {
         self.leave_with(id, CloseReason::FrameTimeout, &answer, out);
     }
 
-    /// A connection is to go, not by its own doing: who waits for an answer is told why it has none.
+    /// A connection is to go, not by its own doing: who waits for an answer is told why it has none. Who posted something that
+    /// the store has is told nothing: what is refused is not stored, now and later, and nobody knows that of it.
     pub(crate) fn dismiss_http(
         &mut self,
         id: ConnId,
@@ -280,7 +307,8 @@ impl Hub {
         bye: &str,
         out: &mut Outbox,
     ) {
-        if self.connections.known(id).exchange.is_none() {
+        let connection = self.connections.known(id);
+        if connection.exchange.is_none() || owes(connection, Owed::Outcome) {
             self.leave(id, reason, Vec::new(), out);
             return;
         }
@@ -297,6 +325,12 @@ impl Hub {
         answer.write(self.last_manner(), &[], &mut words);
         self.leave(id, reason, words, out);
     }
+}
+
+/// Whether a connection is owed this for a request that was carried out.
+fn owes(connection: &Connection, what: Owed) -> bool {
+    let exchange = connection.exchange.as_ref();
+    exchange.is_some_and(|exchange| matches!(&exchange.deed, Deed::Owed(owed) if *owed == what))
 }
 
 /// What waits to be written to a connection, and what its pieces cost, of which there may be many small ones.
