@@ -159,15 +159,18 @@ impl Hub {
                     message.clear();
                 }
                 Item::Socket(item) => {
-                    progress.ended_a_frame = true;
+                    // Within a message it ends nothing: that has the deadline that it has.
+                    progress.ended_a_frame |= !connection.session.mid_frame();
                     *work = work.saturating_sub(1);
                     self.hear_socket(id, &item, out);
                 }
                 Item::Echo(item, said) => {
-                    progress.ended_a_frame = true;
+                    let is_message = matches!(item, ws::Item::Message(_));
                     *work = work.saturating_sub(1);
                     self.hear_echo(id, &item, said, out);
-                    if matches!(item, ws::Item::Message(_)) {
+                    let connection = self.connections.known(id);
+                    progress.ended_a_frame |= is_message || !connection.session.mid_frame();
+                    if is_message {
                         message.clear();
                     }
                 }
