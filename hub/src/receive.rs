@@ -175,7 +175,7 @@ impl Hub {
                     }
                 }
                 Item::Head(head) => {
-                    progress.ended_a_frame = head.body == BodyLength::None;
+                    progress.ended_a_frame |= head.body == BodyLength::None;
                     let is_here = bytes.len() > progress.consumed;
                     let done = self.hear_head(id, &head, is_here, out);
                     *work = work.saturating_sub(done);
