@@ -277,7 +277,7 @@ pub(crate) struct Connection {
     /// When it last said something to others or asked for something; a keepalive or `ping` is neither.
     pub(crate) last_said: Now,
     pub(crate) last_written: Now,
-    /// When it came, or began to leave.
+    /// When it came, began to leave, or had everything that it was owed.
     pub(crate) since: Now,
     pub(crate) timer: Option<TimerId>,
     /// When the timer fires.
@@ -353,6 +353,28 @@ impl Connection {
     pub(crate) fn login(&self) -> Option<&Nick> {
         let is_somebody = self.dialect == Dialect::Control && self.rights != Rights::NONE;
         self.nick.as_ref().filter(|_| is_somebody)
+    }
+
+    /// Whether it leaves and is given what waits for it as long as it takes some of it now and then. How long the daemon's own end may take
+    /// in all is the operator's decision, and its caller's business. The last answer over HTTP is as long as any other.
+    pub(crate) fn flushes_at_its_pace(&self) -> bool {
+        match &self.phase {
+            Phase::Leaving(CloseReason::Drain) => true,
+            Phase::Leaving(CloseReason::Answered | CloseReason::PeerClosed) => {
+                self.dialect == Dialect::Http
+            }
+            Phase::Undecided
+            | Phase::Listening
+            | Phase::Native
+            | Phase::V1
+            | Phase::Control
+            | Phase::Http
+            | Phase::Events
+            | Phase::Echo
+            | Phase::Leaving(_)
+            | Phase::Lingering(_)
+            | Phase::Closing => false,
+        }
     }
 
     /// What it costs in memory that it is not heard to the end.

@@ -15,8 +15,8 @@ use crate::rooms::RoomNo;
 use crate::settings::{FRAME_BYTES_PER_SECOND, FRAME_TIMEOUT_MAX, Settings};
 use crate::wheel::Wheel;
 
-/// A leaving connection takes what waits for it in this time: long enough for a slow line, short enough for nobody to
-/// hold a place with a half-closed connection.
+/// A leaving connection takes what waits for it in this time, and has as long again to end its side where that is waited for: long enough
+/// for a slow line, short enough for nobody to hold a place with a half-closed connection.
 const LEAVING_MAX: Span = Span::from_secs(5);
 
 /// What a timer is for.
@@ -76,8 +76,7 @@ fn deadlines(
     let mut due = Deadlines::default();
     match connection.phase {
         Phase::Closing => return due,
-        // How long the daemon's own end may take in all is the operator's decision, and its caller's business.
-        Phase::Leaving(CloseReason::Drain) => {
+        Phase::Leaving(_) if connection.flushes_at_its_pace() => {
             due.stall = from(connection.waiting_since, settings.stall);
             return due;
         }

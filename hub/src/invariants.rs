@@ -7,7 +7,6 @@ use proto::encode::DIALECTS;
 
 use crate::Hub;
 use crate::block::BlockNo;
-use crate::close::CloseReason;
 use crate::connection::{Connection, Pause, Phase};
 use crate::leave::Course;
 use crate::rooms::{Pending, Room, RoomNo, Standing, Ticket};
@@ -172,8 +171,7 @@ impl Hub {
             }
             Phase::Leaving(_) => {
                 assert!(connection.kept.is_empty(), "nothing is heard from who leaves");
-                let bounded = connection.phase != Phase::Leaving(CloseReason::Drain)
-                    || self.settings.stall.is_some();
+                let bounded = !connection.flushes_at_its_pace() || self.settings.stall.is_some();
                 assert!(!bounded || connection.timer.is_some(), "leaving has its deadline");
             }
             Phase::Lingering(_) => {

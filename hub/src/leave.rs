@@ -170,8 +170,10 @@ impl Hub {
         let lingers = connection.dialect.is_web() && !connection.ended;
         if lingers && reason != CloseReason::Drain {
             connection.become_(Phase::Lingering(reason));
+            connection.since = self.now;
             connection.listed = false;
             out.effect(Effect::Finish(id));
+            self.rearm(id);
         } else {
             self.close(id, reason, out);
         }

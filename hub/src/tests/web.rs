@@ -4,7 +4,10 @@ extern crate std;
 
 use std::string::String;
 
+use proto::Span;
+
 use crate::testing::{Turn, chat, quiet};
+use crate::{CloseReason, HangUp, Settings};
 
 const HEALTH: &str = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
@@ -38,4 +41,40 @@ fn who_does_not_read_its_answers_is_not_heard() {
     turn.say(web, HEALTH.as_bytes());
     let answer = String::from_utf8(turn.read(web)).unwrap();
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+}
+
+/// It was cut after 5 s, however much of it was taken all the time, where the same answer before another request was not.
+#[test]
+fn the_last_answer_is_taken_at_the_pace_of_its_reader() {
+    let stall = Some(Span::from_secs(10));
+    for (fields, half_closed) in [("Connection: close\r\n", false), ("", true)] {
+        let mut turn = Turn::new(Settings { stall, fanout_per_s: None, ..quiet() });
+        let ada = turn.native();
+        for _ in 0..10 {
+            turn.say(ada, &chat(&"x".repeat(30_000)));
+        }
+        let ask = std::format!(
+            "GET /api/rooms/lobby/messages HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n"
+        );
+        let (web, deaf) = (turn.dial(), turn.dial());
+        for id in [web, deaf] {
+            turn.say(id, ask.as_bytes());
+            if half_closed {
+                turn.hang_up(id, HangUp::Eof);
+            }
+        }
+        let mut taken = 0;
+        loop {
+            let some = turn.read_some(web, 10_000).len();
+            if some == 0 {
+                break;
+            }
+            taken += some;
+            turn.wait(1_000);
+        }
+        assert!(taken > 300_000, "{taken} bytes of it came");
+        let reason = if half_closed { CloseReason::PeerClosed } else { CloseReason::Answered };
+        assert_eq!(turn.closed(web), Some(reason));
+        assert_eq!(turn.closed(deaf), Some(CloseReason::Stall), "who takes nothing is cut");
+    }
 }
