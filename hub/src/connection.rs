@@ -90,7 +90,12 @@ pub(crate) enum Phase {
     Leaving(CloseReason),
     /// Everything is written, and the caller was told to end our direction: what still comes is dropped until the peer ends its own. A
     /// connection that is closed while bytes wait to be read is reset, and its last words are lost.
-    Lingering(CloseReason),
+    Lingering {
+        /// Why it goes.
+        reason: CloseReason,
+        /// How many bytes were dropped.
+        dropped: u32,
+    },
     /// The caller was told to close it.
     Closing,
 }
@@ -114,8 +119,8 @@ impl Phase {
                 | Self::Echo,
                 Self::Leaving(_) | Self::Closing,
             )
-            | (Self::Leaving(_), Self::Lingering(_) | Self::Closing)
-            | (Self::Lingering(_), Self::Closing) => true,
+            | (Self::Leaving(_), Self::Lingering { .. } | Self::Closing)
+            | (Self::Lingering { .. }, Self::Closing) => true,
             (
                 Self::Undecided
                 | Self::Listening
@@ -126,7 +131,7 @@ impl Phase {
                 | Self::Events
                 | Self::Echo
                 | Self::Leaving(_)
-                | Self::Lingering(_)
+                | Self::Lingering { .. }
                 | Self::Closing,
                 _,
             ) => false,
@@ -144,7 +149,7 @@ impl Phase {
             | Self::Http
             | Self::Events
             | Self::Echo => true,
-            Self::Leaving(_) | Self::Lingering(_) | Self::Closing => false,
+            Self::Leaving(_) | Self::Lingering { .. } | Self::Closing => false,
         }
     }
 
@@ -161,7 +166,7 @@ impl Phase {
             | Self::Native
             | Self::Echo
             | Self::Leaving(_)
-            | Self::Lingering(_)
+            | Self::Lingering { .. }
             | Self::Closing => false,
         }
     }
@@ -177,7 +182,7 @@ impl Phase {
             | Self::Events
             | Self::Echo
             | Self::Leaving(_) => true,
-            Self::Undecided | Self::Lingering(_) | Self::Closing => false,
+            Self::Undecided | Self::Lingering { .. } | Self::Closing => false,
         }
     }
 }
@@ -372,7 +377,7 @@ impl Connection {
             | Phase::Events
             | Phase::Echo
             | Phase::Leaving(_)
-            | Phase::Lingering(_)
+            | Phase::Lingering { .. }
             | Phase::Closing => false,
         }
     }

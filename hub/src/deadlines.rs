@@ -80,7 +80,7 @@ fn deadlines(
             due.stall = from(connection.waiting_since, settings.stall);
             return due;
         }
-        Phase::Leaving(_) | Phase::Lingering(_) => {
+        Phase::Leaving(_) | Phase::Lingering { .. } => {
             due.left = Some(connection.since.after(LEAVING_MAX));
             return due;
         }
@@ -183,7 +183,8 @@ impl Hub {
         let due = deadlines(connection, (&self.settings, &self.rates), self.woke);
         let is_due = |deadline: Option<Now>| deadline.is_some_and(|deadline| deadline <= now);
         if is_due(due.left) {
-            let (Phase::Leaving(reason) | Phase::Lingering(reason)) = &connection.phase else {
+            let (Phase::Leaving(reason) | Phase::Lingering { reason, .. }) = &connection.phase
+            else {
                 unreachable!("only who leaves has a deadline for it")
             };
             let reason = reason.clone();
@@ -224,7 +225,7 @@ impl Hub {
             | Phase::Control
             | Phase::Events
             | Phase::Leaving(_)
-            | Phase::Lingering(_)
+            | Phase::Lingering { .. }
             | Phase::Closing => self.close(id, CloseReason::FrameTimeout, out),
         }
     }

@@ -98,7 +98,7 @@ impl Hub {
     pub(crate) fn send_off_next(&mut self, out: &mut Outbox) -> bool {
         let Some((id, farewell)) = self.farewells.next() else { return false };
         let Some(connection) = self.connections.get(id) else { return true };
-        let is_leaving = matches!(connection.phase, Phase::Leaving(_) | Phase::Lingering(_));
+        let is_leaving = matches!(connection.phase, Phase::Leaving(_) | Phase::Lingering { .. });
         match farewell {
             Farewell::Abandoned => self.close(id, CloseReason::Drain, out),
             Farewell::Ending => self.dismiss(id, CloseReason::Drain, "The daemon is ending.", out),

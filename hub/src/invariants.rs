@@ -174,7 +174,7 @@ impl Hub {
                 let bounded = !connection.flushes_at_its_pace() || self.settings.stall.is_some();
                 assert!(!bounded || connection.timer.is_some(), "leaving has its deadline");
             }
-            Phase::Lingering(_) => {
+            Phase::Lingering { .. } => {
                 assert!(queue.is_empty() && connection.kept.is_empty(), "all is said and heard");
                 assert!(connection.dialect.is_web(), "only who came over HTTP lingers");
                 assert!(connection.timer.is_some(), "and not for ever");

@@ -67,7 +67,7 @@ impl Hub {
     fn end_lingering(&mut self, id: ConnId, out: &mut Outbox) {
         let connection = self.connections.known(id);
         connection.ended = true;
-        if let Phase::Lingering(reason) = &connection.phase {
+        if let Phase::Lingering { reason, .. } = &connection.phase {
             let reason = reason.clone();
             self.close(id, reason, out);
         }
@@ -91,7 +91,7 @@ impl Hub {
             | Phase::Echo => {
                 self.leave(id, CloseReason::PeerClosed, Vec::new(), out);
             }
-            Phase::Leaving(_) | Phase::Lingering(_) | Phase::Closing => {}
+            Phase::Leaving(_) | Phase::Lingering { .. } | Phase::Closing => {}
         }
     }
 
@@ -153,7 +153,7 @@ impl Hub {
                 }
                 self.leave(id, reason, words, out);
             }
-            Phase::Leaving(_) | Phase::Lingering(_) | Phase::Closing => {}
+            Phase::Leaving(_) | Phase::Lingering { .. } | Phase::Closing => {}
         }
     }
 
@@ -169,7 +169,7 @@ impl Hub {
         // Whoever ended its side has nothing on its way to us, and the daemon's own end waits for nobody.
         let lingers = connection.dialect.is_web() && !connection.ended;
         if lingers && reason != CloseReason::Drain {
-            connection.become_(Phase::Lingering(reason));
+            connection.become_(Phase::Lingering { reason, dropped: 0 });
             connection.since = self.now;
             connection.listed = false;
             out.effect(Effect::Finish(id));

@@ -21,6 +21,10 @@ use crate::work::looks_something_up;
 /// So much memory is kept for messages of a WebSocket that come whole: what most reads have.
 const MESSAGE_KEPT_BYTES: usize = 64 * 1024;
 
+/// Who lingers may have so many bytes on their way that nobody hears: more than a client sends before it sees that it is answered, and
+/// nothing to a line that is kept busy.
+const DROPPED_BYTES_MAX: u32 = 256 * 1024;
+
 /// How far the bytes of one input were read.
 #[derive(Clone, Copy, Debug, Default)]
 struct Progress {
@@ -45,6 +49,7 @@ impl Hub {
     ) {
         self.tick(now);
         if !self.is_heard(id) {
+            self.drop_unheard(id, bytes.len(), out);
             return;
         }
         let connection = self.connections.known(id);
@@ -83,7 +88,19 @@ impl Hub {
     /// Whether what a connection still says is read and dropped.
     fn lingers(&self, id: ConnId) -> bool {
         let connection = self.connections.get(id);
-        connection.is_some_and(|it| matches!(it.phase, Phase::Lingering(_)) && !it.ended)
+        connection.is_some_and(|it| matches!(it.phase, Phase::Lingering { .. }) && !it.ended)
+    }
+
+    /// What who lingers still says is dropped. Who says much has had its last words long ago, or never takes them.
+    fn drop_unheard(&mut self, id: ConnId, count: usize, out: &mut Outbox) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        assert!(connection.kept.is_empty() || connection.phase.is_live(), "nothing is kept of it");
+        let Phase::Lingering { reason, dropped } = &mut connection.phase else { return };
+        *dropped = dropped.saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
+        if *dropped > DROPPED_BYTES_MAX {
+            let reason = reason.clone();
+            self.close(id, reason, out);
+        }
     }
 
     /// Whether a call of [`Hub::receive`] without bytes goes on with what only the turn's budget stopped.
@@ -304,7 +321,7 @@ impl Hub {
             | Phase::Events
             | Phase::Echo
             | Phase::Leaving(_)
-            | Phase::Lingering(_)
+            | Phase::Lingering { .. }
             | Phase::Closing => {}
         }
         if fault == Fault::Foreign(Foreign::BadHttp) {

@@ -120,7 +120,7 @@ impl Hub {
                 Phase::Control => control += 1,
                 Phase::Http => http += 1,
                 Phase::Events => events += 1,
-                Phase::Leaving(_) | Phase::Lingering(_) | Phase::Closing => {}
+                Phase::Leaving(_) | Phase::Lingering { .. } | Phase::Closing => {}
             }
         }
         let (counters, talks) = (&self.counters, self.talks.counts());

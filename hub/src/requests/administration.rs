@@ -145,7 +145,7 @@ impl Hub {
                 | Phase::Http
                 | Phase::Echo
                 | Phase::Leaving(_)
-                | Phase::Lingering(_)
+                | Phase::Lingering { .. }
                 | Phase::Closing => false,
             };
             if hears {
@@ -296,7 +296,8 @@ impl Hub {
         if self.settings.plants(Planted::KickStays) {
             return;
         }
-        if matches!(self.connections.known(who).phase, Phase::Leaving(_) | Phase::Lingering(_)) {
+        if matches!(self.connections.known(who).phase, Phase::Leaving(_) | Phase::Lingering { .. })
+        {
             self.close(who, CloseReason::Kicked, out);
         } else {
             self.dismiss(who, CloseReason::Kicked, words, out);
