@@ -98,9 +98,12 @@ impl Hub {
     pub(crate) fn send_off_next(&mut self, out: &mut Outbox) -> bool {
         let Some((id, farewell)) = self.farewells.next() else { return false };
         let Some(connection) = self.connections.get(id) else { return true };
-        let is_leaving = matches!(connection.phase, Phase::Leaving(_) | Phase::Lingering { .. });
+        let lingers = matches!(connection.phase, Phase::Lingering { .. });
+        let is_leaving = lingers || matches!(connection.phase, Phase::Leaving(_));
         match farewell {
             Farewell::Abandoned => self.close(id, CloseReason::Drain, out),
+            // It has everything that it is owed.
+            Farewell::Ending if lingers => self.close(id, CloseReason::Drain, out),
             Farewell::Ending => self.dismiss(id, CloseReason::Drain, "The daemon is ending.", out),
             Farewell::Banned(_) if self.settings.plants(Planted::KickStays) => return true,
             // Who was leaving anyway is not waited for any longer.

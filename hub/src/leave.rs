@@ -168,7 +168,7 @@ impl Hub {
         let reason = reason.clone();
         // Whoever ended its side has nothing on its way to us, and the daemon's own end waits for nobody.
         let lingers = connection.dialect.is_web() && !connection.ended;
-        if lingers && reason != CloseReason::Drain {
+        if lingers && self.course != Course::Ending {
             connection.become_(Phase::Lingering { reason, dropped: 0 });
             connection.since = self.now;
             connection.listed = false;
