@@ -178,6 +178,8 @@ impl Hub {
                 assert!(queue.is_empty() && connection.kept.is_empty(), "all is said and heard");
                 assert!(connection.dialect.is_web(), "only who came over HTTP lingers");
                 assert!(connection.timer.is_some(), "and not for ever");
+                let goes = connection.rooms.is_empty() || self.lingering.contains(&connection.id);
+                assert!(goes, "nor in its rooms");
             }
             Phase::Closing => {
                 assert!(
@@ -196,10 +198,20 @@ impl Hub {
             let connection = self.connections.get(id).expect("a name's owner is there");
             connection.nick.clone().expect("a name's owner has it")
         });
-        let named = self.connections.iter().filter(|connection| {
-            connection.nick.is_some() && connection.dialect != proto::Dialect::Control
-        });
-        assert_eq!(named.count(), self.names.len(), "each TCP connection with a name owns it");
+        let mut owners = 0;
+        for connection in self.connections.iter() {
+            let named = connection.dialect != proto::Dialect::Control;
+            let Some(nick) = connection.nick.as_ref().filter(|_| named) else { continue };
+            let owns = self.names.owner(nick) == Some(connection.id);
+            owners += usize::from(owns);
+            let is_out = matches!(connection.phase, Phase::Lingering { .. } | Phase::Closing);
+            let is_out = is_out && connection.rooms.is_empty();
+            assert!(
+                owns || is_out,
+                "each TCP connection with a name owns it, until nobody meets it"
+            );
+        }
+        assert_eq!(owners, self.names.len(), "each name has an owner");
     }
 
     fn check_room(&self, no: RoomNo, room: &Room) {

@@ -4,7 +4,7 @@
 
 use alloc::vec::Vec;
 
-use proto::{Dialect, Event, Now, encode, ws};
+use proto::{Dialect, Event, Nick, Now, encode, ws};
 
 use crate::Hub;
 use crate::close::CloseReason;
@@ -169,14 +169,28 @@ impl Hub {
         // Whoever ended its side has nothing on its way to us, and the daemon's own end waits for nobody.
         let lingers = connection.dialect.is_web() && !connection.ended;
         if lingers && self.course != Course::Ending {
-            connection.become_(Phase::Lingering { reason, dropped: 0 });
-            connection.since = self.now;
-            connection.listed = false;
-            out.effect(Effect::Finish(id));
-            self.rearm(id);
+            self.linger(id, reason, out);
         } else {
             self.close(id, reason, out);
         }
+    }
+
+    /// Everything is said to a connection, and its peer is to end its side. Nobody meets it any more: it goes from its rooms when it is its
+    /// turn, and its name is free.
+    fn linger(&mut self, id: ConnId, reason: CloseReason, out: &mut Outbox) {
+        let connection = self.connections.known(id);
+        assert!(connection.queue.is_empty() && connection.kept.is_empty(), "all is said and heard");
+        assert!(connection.gaps == 0 && connection.replays.is_none(), "it misses nothing");
+        connection.become_(Phase::Lingering { reason, dropped: 0 });
+        connection.since = self.now;
+        connection.listed = false;
+        if connection.rooms.is_empty() {
+            self.free_name(id);
+        } else {
+            self.lingering.push_back(id);
+        }
+        out.effect(Effect::Finish(id));
+        self.rearm(id);
     }
 
     /// A connection is to be closed at once; what waits for it is dropped. Its name and its places are freed when it is
@@ -238,19 +252,43 @@ impl Hub {
         }
     }
 
-    /// The next of those who follow everything and are gone goes from some rooms more; false where there is nobody.
+    /// The next of those who follow everything and are gone goes from some rooms more, or of those who linger; false where there is nobody.
     pub(crate) fn depart_next(&mut self, out: &mut Outbox) -> bool {
-        let Some(id) = self.departing.pop_front() else { return false };
-        if !self.depart(id, out) {
-            self.departing.push_back(id);
+        if let Some(id) = self.departing.pop_front() {
+            if !self.depart(id, out) {
+                self.departing.push_back(id);
+            }
+        } else if let Some(id) = self.lingering.pop_front() {
+            let phase = self.connections.get(id).map(|connection| &connection.phase);
+            // Who was closed meanwhile goes when it is reaped.
+            let lingers = matches!(phase, Some(Phase::Lingering { .. }));
+            if lingers && !self.go_from_rooms(id, out) {
+                self.lingering.push_back(id);
+            }
+        } else {
+            return false;
         }
         self.has_done(ROOMS_AT_ONCE / 8);
         true
     }
 
-    /// Who is gone goes from its rooms, or from some of them: who follows everything is in all. True where it is in none any
-    /// more, and nothing is left of it.
+    /// Who is gone goes from its rooms, or from some of them. True where nothing is left of it.
     fn depart(&mut self, id: ConnId, out: &mut Outbox) -> bool {
+        if !self.go_from_rooms(id, out) {
+            return false;
+        }
+        self.talk_gone(id, out);
+        let connection = self.connections.remove(id);
+        self.forget_everywhere(&connection);
+        self.receipts.author_is_gone(id);
+        self.let_out(&connection);
+        assert!(self.connections.get(id).is_none(), "its id names nobody now");
+        true
+    }
+
+    /// Nobody meets a connection any more: it goes from its rooms, or from some of them, since who follows everything is in all. True
+    /// where it is in none any more; then its name is free, too.
+    fn go_from_rooms(&mut self, id: ConnId, out: &mut Outbox) -> bool {
         let nick = self.connections.known(id).nick.clone();
         for _ in 0..ROOMS_AT_ONCE {
             // The last first: each is taken from the end of its list.
@@ -263,19 +301,22 @@ impl Hub {
             }
             self.sweep(no);
         }
-        if !self.connections.known(id).rooms.is_empty() {
-            return false;
+        let is_out = self.connections.known(id).rooms.is_empty();
+        if is_out {
+            self.free_name(id);
         }
-        self.talk_gone(id, out);
-        let connection = self.connections.remove(id);
-        self.forget_everywhere(&connection);
-        self.receipts.author_is_gone(id);
-        self.let_out(&connection);
-        if let Some(nick) = nick.filter(|_| connection.dialect != Dialect::Control) {
-            self.names.release(&nick, id);
+        is_out
+    }
+
+    /// A connection gives its name back, where it has not done so before. It is still called so in the log.
+    fn free_name(&mut self, id: ConnId) {
+        let connection = self.connections.known(id);
+        assert!(!connection.phase.is_live(), "who lives keeps its name");
+        assert!(connection.rooms.is_empty(), "who is in a room is called something there");
+        let is_owner = |nick: &&Nick| self.names.owner(nick) == Some(id);
+        if let Some(nick) = connection.nick.as_ref().filter(is_owner) {
+            self.names.release(nick, id);
         }
-        assert!(self.connections.get(id).is_none(), "its id names nobody now");
-        true
     }
 
     fn forget_everywhere(&mut self, connection: &Connection) {

@@ -165,6 +165,8 @@ pub struct Hub {
     farewells: Farewells,
     /// Connections that are gone and still stand in some rooms.
     departing: VecDeque<ConnId>,
+    /// Connections that linger and still stand in some rooms.
+    lingering: VecDeque<ConnId>,
     /// Connections that are replayed something and are to get the next page of it.
     replaying: VecDeque<ConnId>,
     /// Sums over all connections.
@@ -227,6 +229,7 @@ impl Hub {
             behind_store: VecDeque::new(),
             farewells: Farewells::default(),
             departing: VecDeque::new(),
+            lingering: VecDeque::new(),
             replaying: VecDeque::new(),
             private_bytes: 0,
             kept_bytes: 0,
@@ -265,7 +268,8 @@ impl Hub {
     /// When there is something to do without any input: a timer is due, a replay goes on, or somebody is to go.
     pub fn deadline(&self) -> Option<Now> {
         let waits = self.replaying.is_empty() && self.farewells.is_empty();
-        let waits = waits && self.departing.is_empty() && self.talks.are_settled();
+        let waits = waits && self.departing.is_empty() && self.lingering.is_empty();
+        let waits = waits && self.talks.are_settled();
         if waits { self.wheel.next() } else { Some(self.now) }
     }
 
