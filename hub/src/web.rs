@@ -200,7 +200,7 @@ impl Hub {
                 self.post_body(id, room, own_id, (&body, content_type), out)
             }
             Deed::Message { room, seq } => self.ask_for_message(id, room, seq, out),
-            Deed::Events { room, after } => self.open_stream(id, room, after, out),
+            Deed::Events { room, after } => self.open_stream(id, &room, after, out),
             Deed::Upgrade(accepted, echoes) => {
                 self.open_socket(id, &accepted, echoes, out);
                 1

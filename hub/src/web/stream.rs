@@ -6,7 +6,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use proto::http::events::{EVENT_STREAM, HELLO, STREAM_FIELDS};
+use proto::http::events::{self, EVENT_STREAM, HELLO, STREAM_FIELDS};
 use proto::http::{Content, Response, Status};
 use proto::vocabulary::Error;
 use proto::{Dialect, Request, RoomName, Seq};
@@ -20,11 +20,11 @@ impl Hub {
     pub(super) fn open_stream(
         &mut self,
         id: ConnId,
-        room: RoomName,
+        room: &RoomName,
         after: Option<Seq>,
         out: &mut Outbox,
     ) -> u32 {
-        if let Err(error) = self.may_follow(id, &room) {
+        if let Err(error) = self.may_follow(id, room) {
             self.charge_messages(id, 1);
             self.refuse(id, None, &error, out);
             return 1;
@@ -42,8 +42,22 @@ impl Hub {
         if !self.connections.known(id).phase.is_live() {
             return 1;
         }
-        let (rooms, last, since) = (Some(vec![room]), None, None);
-        self.ask(id, Request::Tail { rooms, last, since, after }, out)
+        let (rooms, last, since) = (Some(vec![room.clone()]), None, None);
+        let work = self.ask(id, Request::Tail { rooms, last, since, after }, out);
+        self.tell_begin(id, room, after, out);
+        work
+    }
+
+    /// Tells a reader the place that it begins at, before it is told anything of the room: it has a place to come back to then, whenever
+    /// it is cut.
+    fn tell_begin(&mut self, id: ConnId, room: &RoomName, after: Option<Seq>, out: &mut Outbox) {
+        let Some(no) = self.rooms.find(room) else { return };
+        let last = self.rooms.known(no).last_released;
+        // Nothing is known to be behind the last message, whatever it asks for.
+        let seq = after.map_or(last, |after| after.min(last));
+        let mut place = Vec::new();
+        events::begins_at((self.history.0, seq), &mut place);
+        self.push_private(id, place, out);
     }
 
     /// Whether a connection that follows nothing may follow a room.

@@ -32,13 +32,23 @@ pub fn event(place: Option<(HistoryId, Seq)>, json: &[u8], out: &mut Vec<u8>) {
         !json.contains(&b'\n') && !json.contains(&b'\r'),
         "JSON as we write it is one line"
     );
-    if let Some((history, seq)) = place {
-        let history = uuid::Uuid::from_bytes(history);
-        out.extend_from_slice(format!("id: {}-{seq}\n", history.as_simple()).as_bytes());
+    if let Some(place) = place {
+        id(place, out);
     }
     out.extend_from_slice(b"data: ");
     out.extend_from_slice(json);
     out.extend_from_slice(b"\n\n");
+}
+
+/// Appends where the stream begins, which is no event: a reader that comes back before it has heard any goes on there.
+pub fn begins_at(place: (HistoryId, Seq), out: &mut Vec<u8>) {
+    id(place, out);
+    out.push(b'\n');
+}
+
+fn id((history, seq): (HistoryId, Seq), out: &mut Vec<u8>) {
+    let history = uuid::Uuid::from_bytes(history);
+    out.extend_from_slice(format!("id: {}-{seq}\n", history.as_simple()).as_bytes());
 }
 
 /// How far a reader had come.
@@ -95,6 +105,13 @@ mod tests {
         assert_eq!(core::str::from_utf8(&out), Ok(&*text));
         let last = last(id.as_bytes()).unwrap().unwrap();
         assert_eq!(last, LastEvent { history: Some([0xab; 16]), seq: Seq(7) });
+    }
+
+    #[test]
+    fn a_place_alone_is_an_id_without_an_event() {
+        let mut out = Vec::new();
+        begins_at(([0xab; 16], Seq(0)), &mut out);
+        assert_eq!(out, b"id: abababababababababababababababab-0\n\n");
     }
 
     #[test]
