@@ -300,7 +300,7 @@ pub(crate) struct Connection {
     pub(crate) ip: Option<IpAddr>,
 }
 
-const _: () = assert!(size_of::<Connection>() <= 392, "ten thousand idle connections cost little");
+const _: () = assert!(size_of::<Connection>() <= 368, "ten thousand idle connections cost little");
 
 impl Connection {
     /// A connection that has just come.
