@@ -19,7 +19,7 @@ use crate::slow::gap;
 use crate::store::{Fetch, FetchError, Fetched, KeptRoom, Order, Page, Pruned};
 
 /// So many pages are asked for at once, all connections together: the store is never idle, and what it has found and nobody has yet
-/// taken is a megabyte.
+/// taken is four megabytes.
 const FETCHES_MAX: usize = 16;
 
 /// Who a page is for.

@@ -24,7 +24,9 @@ use crate::planted::Planted;
 use crate::recent::Asker;
 use crate::requests::From;
 use crate::rooms::{RoomNo, Standing};
-use crate::settings::{PAGE_BYTES_MAX, PAGE_CROWDED_BYTES_MAX, PAGES_BYTES_MAX, ROOMS_AT_ONCE};
+use crate::settings::{
+    FETCH_BYTES_MAX, PAGE_BYTES_MAX, PAGE_CROWDED_BYTES_MAX, PAGES_BYTES_MAX, ROOMS_AT_ONCE,
+};
 use crate::slow::gap;
 
 /// What a page costs its turn at least, however short it is.
@@ -360,11 +362,16 @@ impl Hub {
             return entered;
         }
         let Some(mut replays) = connection.replays.take() else { return entered };
-        let budget = if crowded { PAGE_CROWDED_BYTES_MAX } else { PAGE_BYTES_MAX };
+        let (budget, stored_budget) = if crowded {
+            (PAGE_CROWDED_BYTES_MAX, PAGE_CROWDED_BYTES_MAX)
+        } else {
+            (PAGE_BYTES_MAX, FETCH_BYTES_MAX)
+        };
+        let room = limit / 2 - queued;
         let mut page = Page {
             dialect,
             bytes: Vec::new(),
-            budget: budget.min(limit / 2 - queued),
+            budget: budget.min(room),
             most: limit - queued,
             alone: queued == 0,
             encoded: 0,
@@ -376,8 +383,8 @@ impl Hub {
         assert!(goes_on, "a replay goes on with each page");
         replays.alone = reached == Reached::Alone;
         if fetches {
-            replays.fetching =
-                self.fetch_page(id, &replays, (dialect, page.left().unwrap_or(0)), out);
+            let left = stored_budget.min(room).saturating_sub(page.bytes.len());
+            replays.fetching = self.fetch_page(id, &replays, (dialect, left), out);
         }
         self.keep_replays(id, replays);
         let cost = page.encoded.max(page.bytes.len()) + entered;

@@ -55,6 +55,8 @@ const _: () = assert!(CONTROL_CONNECTIONS_BY_USER_MAX < CONTROL_CONNECTIONS_MAX)
 pub(crate) const PAGE_ROWS_MAX: usize = 500;
 /// A page of a replay: what one connection gets in a turn, as much as one block has.
 pub(crate) const PAGE_BYTES_MAX: usize = BLOCK_BYTES_MAX;
+/// A page of a replay that the store encodes: the turn only hands it on, and the store has nothing to do between two of them.
+pub(crate) const FETCH_BYTES_MAX: usize = 4 * PAGE_BYTES_MAX;
 /// A page while more than a quarter of the budget of memory is used: thousands may come back at once and read slowly.
 pub(crate) const PAGE_CROWDED_BYTES_MAX: usize = 4 * 1024;
 /// The pages of one turn together: they cost about as long as any other phase of it may take.
