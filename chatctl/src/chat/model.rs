@@ -21,6 +21,7 @@ mod replies;
 mod rooms;
 mod sent;
 mod talk;
+mod talk_end;
 mod talk_heard;
 mod times;
 mod views;

@@ -237,30 +237,6 @@ impl Model {
         }
     }
 
-    /// `/unbridge`: no talk is wished for any more.
-    pub(super) fn unbridge(&mut self, at: Moment) {
-        if matches!(self.talk.state, TalkState::Open { .. }) {
-            return self.note(at, "the talk is open: /quit ends it");
-        }
-        let wished = self.talk.wish.clone();
-        let state = std::mem::take(&mut self.talk.state);
-        self.unwish_talk();
-        if wished.is_none() && state == TalkState::Registered {
-            return self.note(at, "you wait for no talk");
-        }
-        if self.link.is_up() {
-            // The other side may have opened the talk meanwhile: that one is ended, too.
-            self.ask(at, "hangup", Fields::new(), Asked::Quiet);
-        }
-        self.note(at, "you wait for no talk any more");
-    }
-
-    /// No talk is wished for any more, and none listened for.
-    pub(super) fn unwish_talk(&mut self) {
-        (self.talk.wish, self.talk.again) = (None, None);
-        self.close_way();
-    }
-
     /// `/chat`: the talk is opened.
     pub(super) fn open_talk(&mut self, at: Moment) {
         match &self.talk.state {
@@ -299,45 +275,6 @@ impl Model {
                 let why = self.may_say().err().unwrap_or_default();
                 self.note(at, why);
             }
-        }
-    }
-
-    /// `/quit`: ends the talk, or the peer's waiting for it; whether there was one.
-    pub(super) fn hang_up(&mut self, at: Moment) -> bool {
-        if !self.talk.is_on() {
-            return false;
-        }
-        self.talk.state = TalkState::Registered;
-        self.unwish_talk();
-        self.ask(at, "hangup", Fields::new(), Asked::Quiet);
-        self.take_back_said("the talk was ended before it was sent");
-        self.note_in(at, &ViewName::Talk, "you ended the talk");
-        true
-    }
-
-    /// The connection is gone, and the talk with it.
-    pub(super) fn talk_lost(&mut self, at: Moment) {
-        let state = std::mem::take(&mut self.talk.state);
-        self.close_way();
-        if let TalkState::Ready { peer } | TalkState::Open { peer, .. } = &state {
-            let text = format!("the talk with {peer} is over: the connection was lost");
-            self.note_in(at, &ViewName::Talk, text);
-        }
-        if let TalkState::Open { peer, .. } = state {
-            let again = Again { peer, is_back: false };
-            self.talk.again = Some(again).filter(|_| self.talk.wish.is_some());
-        }
-        self.take_back_said("the connection was lost; it may have arrived");
-        assert_eq!(self.talk.state, TalkState::Registered, "no talk is had without a connection");
-    }
-
-    pub(super) fn take_back_said(&mut self, why: &str) {
-        let said = self.outgoing.take_said();
-        for message in said {
-            // What is under way may have been faster than the end.
-            let is_under_way = message.asked.is_some();
-            let why = if is_under_way { "the talk ended; it may have arrived" } else { why };
-            self.give_up(&message, "not_in_talk", why);
         }
     }
 

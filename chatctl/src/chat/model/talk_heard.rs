@@ -78,41 +78,6 @@ impl Model {
         self.ask(at, "receipt", with(Fields::new(), "message_id", id), Asked::Quiet);
     }
 
-    fn talk_ended(&mut self, at: Moment, reason: &str) {
-        let state = std::mem::take(&mut self.talk.state);
-        let peer = match state {
-            TalkState::Ready { peer } | TalkState::Open { peer, .. } => peer,
-            // Nobody came in time.
-            TalkState::Waiting { .. } => String::new(),
-            // It crossed our word that we do not want it any more.
-            TalkState::Registered => return,
-        };
-        self.forget_way();
-        let text = match reason {
-            "timeout" => "nobody came in time: you wait for no talk any more".to_owned(),
-            "hangup" => format!("{peer} ended the talk"),
-            "gone" => format!("{peer} is gone"),
-            "left" => format!("{peer} does not want to talk any more"),
-            other => format!("the talk with {peer} is over: {other}"),
-        };
-        if reason == "timeout" {
-            self.unwish_talk();
-        }
-        self.views.open(&ViewName::Talk, "talk");
-        self.note_in(at, &ViewName::Talk, text);
-        self.take_back_said("the talk ended before it was sent");
-        if let Some(wish) = &self.talk.wish {
-            // The server may have paired us with what it did not know yet to be gone: that was not what was wished for.
-            let found = self.talk.again.take_if(|again| again.is_back || reason != "gone");
-            let peer = self.talk.again.as_ref().map(|again| &again.peer).or(wish.peer.as_ref());
-            self.talk.state = TalkState::Waiting { since: at.wall, peer: peer.cloned() };
-            if found.is_some() {
-                // The server still waits for the one alone with whom the talk was to be open again.
-                self.ask_bridge(at);
-            }
-        }
-    }
-
     /// The peer is called otherwise.
     pub(super) fn peer_renamed(&mut self, at: Moment, nick: &str, new: &str) {
         let (TalkState::Ready { peer } | TalkState::Open { peer, .. }) = &mut self.talk.state
