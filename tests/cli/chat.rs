@@ -214,7 +214,8 @@ fn two_people_talk_in_turn_and_whoever_is_left_waits_again() {
     ada.sees(&["your turn, with Bob"]);
     bob.sees(&["Ada's turn"]);
     bob.types("out of turn");
-    bob.sees(&["it is Ada's turn; yours is kept"]);
+    bob.sees(&["-- not sent: it is Ada's turn"]);
+    bob.sees(&["-- it was: out of turn"]);
     ada.types("hello");
     bob.sees(&[" talk Ada: hello"]);
     ada.program.stderr.line_with(&["received after "]);

@@ -224,7 +224,7 @@ fn taking_turns(ada: &Pane<'_>, bob: &Pane<'_>) {
     ada.sees("\u{2500} your turn, with Bob");
     bob.sees("\u{2500} Ada's turn");
     bob.enters("too early");
-    bob.sees("it is Ada's turn; yours is kept");
+    bob.sees("not sent: it is Ada's turn");
     bob.sees("Bob> too early");
     ada.enters("your move");
     ada.sees("Ada: your move [received, ");

@@ -60,6 +60,14 @@ struct Progress {
     is_up: bool,
 }
 
+/// What somebody said, made safe.
+fn shown(content: &Content) -> String {
+    match content {
+        Content::Text(text) => visible::paragraph(text),
+        Content::Data(data) => visible::hex(data),
+    }
+}
+
 impl<'a> Plain<'a> {
     /// A client that reads stdin; at its end it waits so long for the daemon.
     pub fn new(voice: &'a mut Voice, timeout: Span) -> Result<Self, Failure> {
@@ -127,10 +135,7 @@ impl<'a> Plain<'a> {
             moments::shown(&entry.time.to_string(), &clock::wall(), self.voice.is_terminal());
         match &entry.what {
             What::Message(message) => {
-                let content = match &message.content {
-                    Content::Text(text) => visible::paragraph(text),
-                    Content::Data(data) => visible::hex(data),
-                };
+                let content = shown(&message.content);
                 let from = visible::line(&message.from);
                 self.print(&format!("{time} {title} {from}: {content}"));
             }
@@ -283,9 +288,12 @@ impl Front for Plain<'_> {
                 }
             }
             News::Connection(text) => self.say("connection", text)?,
-            // It was printed with its reason; there is no line to put it into.
-            News::Returned { .. } => {
+            // There is no line to put it back into.
+            News::Returned { content, is_shown, .. } => {
                 self.refused.get_or_insert(Exit::Refused);
+                if !is_shown {
+                    self.print(&format!("-- it was: {}", shown(content)));
+                }
             }
             News::Mention(_) => {}
         }

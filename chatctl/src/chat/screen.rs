@@ -18,6 +18,7 @@ mod tty;
 mod words;
 
 use super::front::Front;
+use super::model::entry::Content;
 use super::model::{Model, Moment, News};
 use crate::clock;
 use crate::failure::{Exit, Failure};
@@ -247,12 +248,18 @@ fn is_utf8() -> bool {
 impl Front for Screen<'_> {
     fn news(&mut self, model: &Model, news: &News) -> Result<(), Failure> {
         match news {
-            News::Returned { view, text } => self.sight.give_back(view, text),
+            News::Returned { view, content: Content::Text(text), .. } => {
+                self.sight.give_back(view, text);
+            }
             News::Mention(view) => {
                 let is_seen = view == model.views().focus();
                 self.is_called |= rings(is_seen, self.typed, clock::now());
             }
-            News::Entry { .. } | News::Mark { .. } | News::Older { .. } | News::Connection(_) => {}
+            News::Returned { content: Content::Data(_), .. }
+            | News::Entry { .. }
+            | News::Mark { .. }
+            | News::Older { .. }
+            | News::Connection(_) => {}
         }
         Ok(())
     }

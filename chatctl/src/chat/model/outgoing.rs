@@ -204,14 +204,13 @@ impl Model {
     /// Gives back what cannot be said.
     fn refuse(&mut self, at: Moment, why: &str, content: &[u8]) {
         let view = self.views.focus().clone();
-        self.note(at, why);
-        self.give_back(&view, content);
+        self.note(at, format!("not sent: {why}"));
+        self.give_back(&view, content, false);
     }
 
-    pub(super) fn give_back(&mut self, view: &ViewName, content: &[u8]) {
-        if let Ok(text) = str::from_utf8(content) {
-            self.news(News::Returned { view: view.clone(), text: text.to_owned() });
-        }
+    pub(super) fn give_back(&mut self, view: &ViewName, content: &[u8], is_shown: bool) {
+        let content = Content::of(content.to_vec());
+        self.news(News::Returned { view: view.clone(), content, is_shown });
     }
 
     /// Sends what can be sent.

@@ -1,6 +1,7 @@
 //! What comes out of the model: wishes for the connection, requests, and news for whoever shows it.
 
 use super::ViewName;
+use super::entry::Content;
 use super::past::Past;
 use crate::client::Fields;
 use proto::Now;
@@ -64,7 +65,9 @@ pub enum News {
         /// Where it was to be said.
         view: ViewName,
         /// What.
-        text: String,
+        content: Content,
+        /// Whether a line of a view has it, too.
+        is_shown: bool,
     },
     /// Somebody means us: worth a bell.
     Mention(ViewName),

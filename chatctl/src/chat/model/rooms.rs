@@ -173,7 +173,7 @@ impl Model {
         for message in self.outgoing.take_waiting(room) {
             let text = String::from_utf8_lossy(&message.content);
             self.note(at, format!("not sent to #{room}: {text}"));
-            self.give_back(&view, &message.content);
+            self.give_back(&view, &message.content, true);
         }
     }
 

@@ -85,7 +85,7 @@ impl Model {
         if let Some(number) = known.and_then(|view| view.log.change(&message.id, failed)) {
             self.news(News::Mark { view: view.clone(), number });
         }
-        self.give_back(&view, &message.content);
+        self.give_back(&view, &message.content, true);
     }
 
     /// Somebody has a message of ours.

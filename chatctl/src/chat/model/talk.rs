@@ -171,12 +171,20 @@ impl Model {
     pub(super) fn may_say(&self) -> Result<(), String> {
         match &self.talk.state {
             TalkState::Open { turn: Turn::Theirs, peer } => {
-                Err(format!("it is {peer}'s turn; yours is kept"))
+                Err(format!("it is {peer}'s turn"))
             }
             TalkState::Open { .. } => Ok(()),
             TalkState::Ready { peer } => Err(format!("{peer} is ready: /chat opens the talk")),
             TalkState::Waiting { .. } => Err("nobody is there yet for a talk".to_owned()),
-            TalkState::Registered => Err("there is no talk: /bridge waits for one".to_owned()),
+            TalkState::Registered if self.talk.wish.is_none() => {
+                Err("there is no talk: /bridge waits for one".to_owned())
+            }
+            TalkState::Registered if self.link.is_up() => {
+                Err("nobody is there yet for a talk".to_owned())
+            }
+            TalkState::Registered => {
+                Err("the talk is waited for again when there is a connection".to_owned())
+            }
         }
     }
 

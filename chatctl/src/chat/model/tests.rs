@@ -7,7 +7,7 @@ mod sending;
 mod talking;
 mod walk;
 
-use super::entry::{Mark, What};
+use super::entry::{Content, Mark, What};
 use super::{Model, Moment, News, Output, Past, Phase, Request, Settings, View, ViewName};
 use crate::chat::command::{self, Line};
 use crate::client::{Event, Fields, Happening, Refusal};
@@ -203,8 +203,8 @@ impl Scene {
             .map(|entry| match &entry.what {
                 What::Message(message) => {
                     let content = match &message.content {
-                        super::entry::Content::Text(text) => text.clone(),
-                        super::entry::Content::Data(data) => format!("{} bytes", data.len()),
+                        Content::Text(text) => text.clone(),
+                        Content::Data(data) => format!("{} bytes", data.len()),
                     };
                     let mark = match message.mark {
                         Mark::Sending => "...",
@@ -224,7 +224,7 @@ impl Scene {
     /// What was given back.
     fn returned(&self) -> Vec<&str> {
         let returned = self.news.iter().filter_map(|news| match news {
-            News::Returned { text, .. } => Some(text.as_str()),
+            News::Returned { content: Content::Text(text), .. } => Some(text.as_str()),
             _ => None,
         });
         returned.collect()

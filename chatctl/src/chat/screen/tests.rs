@@ -11,6 +11,7 @@ use super::flow::width;
 use super::keys::Keys;
 use super::sight::{Deed, Sheet, Sight};
 use super::theme::Theme;
+use crate::chat::model::entry::Content;
 use crate::chat::model::{Model, Moment, News, Output, Request, Settings};
 use crate::client::{Event, Fields, Happening};
 use jiff::Timestamp;
@@ -76,7 +77,9 @@ impl Stage {
         while let Some(output) = self.model.take() {
             match output {
                 Output::Ask(request) => self.asked.push(request),
-                Output::News(News::Returned { view, text }) => self.sight.give_back(&view, &text),
+                Output::News(News::Returned { view, content: Content::Text(text), .. }) => {
+                    self.sight.give_back(&view, &text);
+                }
                 Output::HangUp => self.asked.clear(),
                 Output::Call | Output::News(_) | Output::Past(_) => {}
             }

@@ -102,6 +102,10 @@ fn a_lost_connection_ends_the_talk_and_keeps_the_wish() {
     scene.is_lost();
     assert_eq!(*scene.model.talk().state(), TalkState::Registered);
     assert_eq!(scene.returned(), ["under way"]);
+    scene.types("are you there?");
+    assert_eq!(scene.returned(), ["under way", "are you there?"]);
+    let last = scene.lines(&ViewName::Talk).pop().expect("a line");
+    assert_eq!(last, "-- not sent: the talk is waited for again when there is a connection");
     scene.calls_again();
     scene.connects("h1");
     scene.joins("lobby", 0);
