@@ -219,8 +219,8 @@ impl Model {
         for room in self.rooms.values_mut() {
             room.lost();
         }
-        self.outgoing.lost();
         self.talk_lost(at);
+        self.outgoing.lost();
         if was_up {
             // One that is lost again and again at once is called at growing pauses.
             if at.now.since(self.link.since) >= STEADY_SPAN {

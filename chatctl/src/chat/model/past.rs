@@ -284,16 +284,16 @@ impl Model {
 
     /// The connection that the talk went over is broken: the same peer is waited for, and the server relays then.
     fn break_way(&mut self, at: Moment, how: &str) {
-        let TalkState::Open { peer, .. } = std::mem::take(&mut self.talk.state) else { return };
+        let TalkState::Open { peer, .. } = self.talk.state.clone() else { return };
         self.close_way();
         let text = format!("{peer} {how}: you wait for them again, and the server will relay");
         self.note_in(at, &ViewName::Talk, text);
-        self.take_back_said("the connection was lost; it may have arrived");
+        self.talk_is(TalkState::Registered, "the connection was lost");
         if let Some(wish) = &mut self.talk.wish {
             wish.direct = false;
         }
         self.talk.again = Some(Again { peer, is_back: false });
-        self.ask(at, "hangup", Fields::new(), Asked::Quiet);
+        self.ask(at, "hangup", Fields::new(), Asked::HangUp);
         self.ask_bridge(at);
     }
 

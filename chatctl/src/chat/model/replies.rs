@@ -41,6 +41,8 @@ pub(super) enum Asked {
     Bridge,
     OpenTalk,
     Pass,
+    /// To be out of the talk, or not to wait for one any more.
+    HangUp,
     /// A look-up that the person asked for in this view.
     Look(Look, ViewName),
     /// What needs no answer but a refusal that is told.
@@ -103,11 +105,9 @@ impl Model {
                 self.news(News::Older { view: ViewName::Room(room), numbers });
             }
             Asked::Bridge => self.bridged(at, reply),
-            Asked::OpenTalk | Asked::Pass => {
-                self.turn_told(reply);
-            }
+            Asked::OpenTalk | Asked::Pass => self.turn_told(reply),
             Asked::Look(look, view) => self.looked_up(at, look, &view, reply),
-            Asked::Told(_) | Asked::Quiet => {}
+            Asked::HangUp | Asked::Told(_) | Asked::Quiet => {}
         }
     }
 
@@ -125,6 +125,7 @@ impl Model {
                 self.not_sent(at, id, refusal);
             }
             Asked::Bridge => self.not_bridged(at, refusal),
+            Asked::OpenTalk | Asked::Pass if self.is_leaving_talk() => {}
             Asked::OpenTalk | Asked::Pass => self.note(at, refusal.message.clone()),
             Asked::Older { view, .. } => {
                 // A room of which nothing was ever said, or nothing is left.
@@ -140,6 +141,7 @@ impl Model {
             Asked::Members { shown: None, .. }
             | Asked::TopicOf(_)
             | Asked::Fill { .. }
+            | Asked::HangUp
             | Asked::Quiet => {}
         }
     }

@@ -75,6 +75,12 @@ impl Talk {
         self.wish.as_ref()
     }
 
+    /// The one alone who is waited for.
+    pub(super) fn wanted(&self) -> Option<&str> {
+        let wished = || self.wish.as_ref().and_then(|wish| wish.peer.as_deref());
+        self.again.as_ref().map(|again| again.peer.as_str()).or_else(wished)
+    }
+
     /// How far it is.
     pub fn state(&self) -> &TalkState {
         &self.state
@@ -150,6 +156,8 @@ impl Talk {
             }
         }
         assert!(self.again.is_none() || self.wish.is_some(), "what is to be again is wished for");
+        let is_none = self.state == TalkState::Registered;
+        assert!(is_none || self.wish.is_some(), "what is had is wished for");
     }
 
     /// Whether there is a peer: a talk that can be ended.
@@ -214,9 +222,8 @@ impl Model {
     pub(super) fn ask_talk(&mut self, at: Moment, port: Option<u16>) {
         let Some(wish) = &self.talk.wish else { return };
         let mut fields = with(Fields::new(), "turns", wish.turns.word());
-        if let Some(peer) = self.talk.again.as_ref().map(|again| &again.peer).or(wish.peer.as_ref())
-        {
-            fields = with(fields, "peer", peer.as_str());
+        if let Some(peer) = self.talk.wanted() {
+            fields = with(fields, "peer", peer);
         }
         if let Some(port) = port {
             fields = with(fields, "direct", port);
@@ -226,23 +233,39 @@ impl Model {
 
     /// We wait: a peer who was there already is told of next.
     pub(super) fn bridged(&mut self, at: Moment, reply: &Fields) {
-        let Some(wish) = &self.talk.wish else { return };
-        let peer =
-            self.talk.again.as_ref().map(|again| &again.peer).or(wish.peer.as_ref()).cloned();
+        if self.is_leaving_talk() || self.talk.wish.is_none() {
+            return;
+        }
+        let peer = self.talk.wanted().map(str::to_owned);
         let since = reply.get("since").and_then(Value::as_str);
         let since = since.and_then(|since| since.parse().ok()).unwrap_or(at.wall);
-        self.talk.state = TalkState::Waiting { since, peer };
+        self.talk_is(TalkState::Waiting { since, peer }, "the talk ended");
         self.tell_talk(at);
     }
 
     pub(super) fn not_bridged(&mut self, at: Moment, refusal: &Refusal) {
+        // What was wished for since has an answer of its own.
+        if self.is_leaving_talk() || self.is_bridging() || refusal.code == "shutting_down" {
+            return;
+        }
         if let TalkState::Ready { peer } | TalkState::Open { peer, .. } = &self.talk.state {
             // A peer was found meanwhile; what is wished for is asked for when that one leaves.
             self.talk.again = Some(Again { peer: peer.clone(), is_back: true });
-        } else if refusal.code != "shutting_down" {
-            self.unwish_talk();
-            self.note(at, format!("no talk: {}", refusal.message));
+            return;
         }
+        if self.talk.state == TalkState::Registered {
+            self.unwish_talk();
+        } else {
+            // The server still waits for what was wished for before.
+            self.renounce(at);
+        }
+        self.note(at, format!("no talk: {}", refusal.message));
+    }
+
+    /// Whether it is being asked for a talk.
+    pub(super) fn is_bridging(&self) -> bool {
+        let is_asked = self.asked.values().any(|asked| matches!(asked, Asked::Bridge));
+        is_asked || self.talk.way == Way::Asked
     }
 
     /// `/chat`: the talk is opened.

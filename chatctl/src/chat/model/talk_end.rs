@@ -1,8 +1,8 @@
 //! How a talk ends: by us, by the peer, or with the connection; and what becomes of what was still to be said in it.
 
-use super::past::Way;
 use super::replies::Asked;
 use super::talk::{Again, TalkState};
+use super::views::folded;
 use super::{Model, Moment, ViewName};
 use crate::client::Fields;
 
@@ -12,17 +12,27 @@ impl Model {
         if matches!(self.talk.state, TalkState::Open { .. }) {
             return self.note(at, "the talk is open: /quit ends it");
         }
-        let wished = self.talk.wish.clone();
-        let state = std::mem::take(&mut self.talk.state);
-        self.unwish_talk();
-        if wished.is_none() && state == TalkState::Registered {
+        if self.talk.wish.is_none() {
             return self.note(at, "you wait for no talk");
         }
-        if self.link.is_up() {
-            // The other side may have opened the talk meanwhile: that one is ended, too.
-            self.ask(at, "hangup", Fields::new(), Asked::Quiet);
-        }
+        self.renounce(at);
         self.note(at, "you wait for no talk any more");
+    }
+
+    /// Ends what there is of a talk: the wish, the waiting for it, the talk.
+    pub(super) fn renounce(&mut self, at: Moment) {
+        self.unwish_talk();
+        self.talk_is(TalkState::Registered, "you ended the talk");
+        if self.link.is_up() {
+            // Whatever the other side has done meanwhile: this ends it, too.
+            self.ask(at, "hangup", Fields::new(), Asked::HangUp);
+        }
+        assert!(self.talk.wish.is_none() && !self.talk.is_on(), "nothing is left of it");
+    }
+
+    /// Whether we have left a talk and the server does not know it yet: what it says of a talk until then is said of that one.
+    pub(super) fn is_leaving_talk(&self) -> bool {
+        self.asked.values().any(|asked| matches!(asked, Asked::HangUp))
     }
 
     /// No talk is wished for any more, and none listened for.
@@ -31,55 +41,68 @@ impl Model {
         self.close_way();
     }
 
-    /// `/quit`: ends the talk, or the peer's waiting for it; whether there was one.
+    /// `/quit`: ends the talk; whether there was one.
     pub(super) fn hang_up(&mut self, at: Moment) -> bool {
         if !self.talk.is_on() {
             return false;
         }
-        self.talk.state = TalkState::Registered;
-        self.unwish_talk();
-        self.ask(at, "hangup", Fields::new(), Asked::Quiet);
-        self.take_back_said("the talk was ended before it was sent");
+        self.renounce(at);
         self.note_in(at, &ViewName::Talk, "you ended the talk");
         true
     }
 
     /// The connection is gone, and the talk with it.
     pub(super) fn talk_lost(&mut self, at: Moment) {
-        let state = std::mem::take(&mut self.talk.state);
+        let state = self.talk.state.clone();
         self.close_way();
         if let TalkState::Ready { peer } | TalkState::Open { peer, .. } = &state {
             let text = format!("the talk with {peer} is over: the connection was lost");
             self.note_in(at, &ViewName::Talk, text);
         }
         if let TalkState::Open { peer, .. } = state {
-            let again = Again { peer, is_back: false };
-            self.talk.again = Some(again).filter(|_| self.talk.wish.is_some());
+            self.talk.again = Some(Again { peer, is_back: false });
+        } else {
+            // Who was only found is not wished for by name.
+            self.talk.again.take_if(|again| again.is_back);
         }
-        self.take_back_said("the connection was lost; it may have arrived");
+        self.talk_is(TalkState::Registered, "the connection was lost");
         assert_eq!(self.talk.state, TalkState::Registered, "no talk is had without a connection");
     }
 
-    pub(super) fn take_back_said(&mut self, why: &str) {
-        let said = self.outgoing.take_said();
-        for message in said {
+    /// The talk has come so far; how it ended, where one was open. What was still to be said in that one is for nobody else.
+    pub(super) fn talk_is(&mut self, state: TalkState, ended: &str) {
+        let stays = match (&self.talk.state, &state) {
+            (TalkState::Open { peer, .. }, TalkState::Open { peer: new, .. }) => {
+                folded(peer) == folded(new)
+            }
+            _ => false,
+        };
+        let is_away = matches!(state, TalkState::Registered | TalkState::Waiting { .. });
+        self.talk.state = state;
+        if stays {
+            return;
+        }
+        if is_away {
+            self.forget_way();
+        }
+        for message in self.outgoing.take_said() {
             // What is under way may have been faster than the end.
-            let is_under_way = message.asked.is_some();
-            let why = if is_under_way { "the talk ended; it may have arrived" } else { why };
-            self.give_up(&message, "not_in_talk", why);
+            let why = match message.asked {
+                Some(_) => format!("{ended}; it may have arrived"),
+                None => format!("{ended} before it was sent"),
+            };
+            self.give_up(&message, "not_in_talk", &why);
         }
     }
 
-    fn talk_ended(&mut self, at: Moment, reason: &str) {
-        let state = std::mem::take(&mut self.talk.state);
-        let peer = match state {
-            TalkState::Ready { peer } | TalkState::Open { peer, .. } => peer,
+    /// The server says that the talk is over, or the waiting for it.
+    pub(super) fn talk_ended(&mut self, at: Moment, reason: &str) {
+        let peer = match &self.talk.state {
+            TalkState::Ready { peer } | TalkState::Open { peer, .. } => peer.clone(),
             // Nobody came in time.
             TalkState::Waiting { .. } => String::new(),
-            // It crossed our word that we do not want it any more.
             TalkState::Registered => return,
         };
-        self.forget_way();
         let text = match reason {
             "timeout" => "nobody came in time: you wait for no talk any more".to_owned(),
             "hangup" => format!("{peer} ended the talk"),
@@ -87,21 +110,23 @@ impl Model {
             "left" => format!("{peer} does not want to talk any more"),
             other => format!("the talk with {peer} is over: {other}"),
         };
-        if reason == "timeout" {
-            self.unwish_talk();
-        }
         self.views.open(&ViewName::Talk, "talk");
         self.note_in(at, &ViewName::Talk, text);
-        self.take_back_said("the talk ended before it was sent");
-        if let Some(wish) = &self.talk.wish {
-            // The server may have paired us with what it did not know yet to be gone: that was not what was wished for.
-            let found = self.talk.again.take_if(|again| again.is_back || reason != "gone");
-            let peer = self.talk.again.as_ref().map(|again| &again.peer).or(wish.peer.as_ref());
-            self.talk.state = TalkState::Waiting { since: at.wall, peer: peer.cloned() };
-            if found.is_some() {
-                // The server still waits for the one alone with whom the talk was to be open again.
-                self.ask_bridge(at);
+        self.talk_is(TalkState::Registered, "the talk ended");
+        if reason == "timeout" {
+            // What was wished for since is still to be asked for, or answered.
+            if !self.is_bridging() {
+                self.unwish_talk();
             }
+            return;
+        }
+        // The server may have paired us with what it did not know yet to be gone: that was not what was wished for.
+        let found = self.talk.again.take_if(|again| again.is_back || reason != "gone");
+        let peer = self.talk.wanted().map(str::to_owned);
+        self.talk_is(TalkState::Waiting { since: at.wall, peer }, "the talk ended");
+        if found.is_some() {
+            // The server still waits for the one alone with whom the talk was to be open again.
+            self.ask_bridge(at);
         }
     }
 }

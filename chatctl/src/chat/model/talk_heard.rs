@@ -12,15 +12,18 @@ impl Model {
     /// An event of the talk.
     pub(super) fn talk_heard(&mut self, at: Moment, event: &Event) {
         let peer = event.text("peer").map(str::to_owned);
-        let begins = ["talk_waiting", "talk_ready", "talk_started"].contains(&event.name.as_str());
-        if begins && self.talk.wish.is_none() {
-            // It crossed our word that we do not wait any more.
+        if event.name == "talk_message" {
+            return self.talk_message(at, event);
+        }
+        if self.is_leaving_talk() || self.talk.wish.is_none() {
+            // It crossed our word that we do not want it any more.
             return;
         }
         match event.name.as_str() {
             "talk_waiting" => {
                 let since = event.text("since").and_then(|since| since.parse().ok());
-                self.talk.state = TalkState::Waiting { since: since.unwrap_or(at.wall), peer };
+                let since = since.unwrap_or(at.wall);
+                self.talk_is(TalkState::Waiting { since, peer }, "the talk ended");
                 self.tell_talk(at);
             }
             "talk_ready" => {
@@ -30,7 +33,7 @@ impl Model {
                     .again
                     .as_ref()
                     .is_some_and(|again| folded(&again.peer) == folded(&peer));
-                self.talk.state = TalkState::Ready { peer: peer.clone() };
+                self.talk_is(TalkState::Ready { peer: peer.clone() }, "the talk ended");
                 self.tell_talk(at);
                 self.find_way(at, event, &peer);
                 self.news(News::Mention(ViewName::Talk));
@@ -40,7 +43,8 @@ impl Model {
             }
             "talk_started" => {
                 let turn = turn(&event.fields).unwrap_or(Turn::Free);
-                self.talk.state = TalkState::Open { peer: peer.unwrap_or_default(), turn };
+                let peer = peer.unwrap_or_default();
+                self.talk_is(TalkState::Open { peer, turn }, "the talk ended");
                 let is_direct = event.fields.get("direct").and_then(Value::as_bool) == Some(true);
                 if !self.start_way(is_direct) {
                     self.tell_talk(at);
@@ -53,7 +57,6 @@ impl Model {
                 let text = format!("{}{why}", self.talk.words());
                 self.note_in(at, &ViewName::Talk, text);
             }
-            "talk_message" => self.talk_message(at, event),
             "talk_ended" => self.talk_ended(at, event.text("reason").unwrap_or("")),
             _ => {}
         }

@@ -5,6 +5,8 @@ use crate::chat::model::entry::Mark;
 use crate::chat::model::{TalkState, Turn, ViewName};
 use serde_json::json;
 
+const SINCE: &str = "1970-01-01T00:00:00Z";
+
 fn is_open(turn: Turn) -> TalkState {
     TalkState::Open { peer: "bob".to_owned(), turn }
 }
@@ -13,7 +15,7 @@ fn is_open(turn: Turn) -> TalkState {
 fn talking(turn: Option<&str>) -> Scene {
     let mut scene = Scene::in_lobby(0);
     scene.types("/bridge --turns yes");
-    let bridge = scene.replies("bridge", json!({"since": "1970-01-01T00:00:00Z"}));
+    let bridge = scene.replies("bridge", json!({"since": SINCE}));
     assert_eq!((&bridge.fields["turns"], bridge.fields.get("peer")), (&json!("yes"), None));
     assert!(matches!(scene.model.talk().state(), TalkState::Waiting { peer: None, .. }));
     scene.event("talk_ready", json!({"peer": "bob"}));
@@ -110,7 +112,7 @@ fn a_lost_connection_ends_the_talk_and_keeps_the_wish() {
     scene.connects("h1");
     scene.joins("lobby", 0);
     assert!(scene.has_not_asked("say"), "it was for a talk that is over");
-    let bridge = scene.replies("bridge", json!({"since": "1970-01-01T00:00:00Z"}));
+    let bridge = scene.replies("bridge", json!({"since": SINCE}));
     assert_eq!((&bridge.fields["turns"], &bridge.fields["peer"]), (&json!("yes"), &json!("bob")));
     assert_eq!(scene.model.talk().words(), "waiting for bob");
     scene.event("talk_ready", json!({"peer": "Bob", "turns": true}));
@@ -118,9 +120,9 @@ fn a_lost_connection_ends_the_talk_and_keeps_the_wish() {
     scene.event("talk_started", json!({"peer": "Bob", "turn": "yours"}));
     // Once he has gone by himself anyone will do, as it was wished.
     scene.event("talk_ended", json!({"peer": "Bob", "reason": "hangup"}));
-    scene.event("talk_waiting", json!({"since": "1970-01-01T00:00:00Z", "peer": "bob"}));
+    scene.event("talk_waiting", json!({"since": SINCE, "peer": "bob"}));
     assert_eq!(
-        scene.replies("bridge", json!({"since": "1970-01-01T00:00:00Z"})).fields.get("peer"),
+        scene.replies("bridge", json!({"since": SINCE})).fields.get("peer"),
         None
     );
     assert_eq!(scene.model.talk().words(), "waiting for anyone");
@@ -130,7 +132,7 @@ fn a_lost_connection_ends_the_talk_and_keeps_the_wish() {
 fn who_was_only_found_is_not_wished_for_by_name() {
     let mut scene = Scene::in_lobby(0);
     scene.types("/bridge");
-    scene.replies("bridge", json!({"since": "1970-01-01T00:00:00Z"}));
+    scene.replies("bridge", json!({"since": SINCE}));
     scene.event("talk_ready", json!({"peer": "bob"}));
     scene.is_lost();
     scene.calls_again();
@@ -147,7 +149,7 @@ fn quit_ends_the_talk_and_then_all() {
     assert!(scene.model.talk().wish().is_none() && !scene.model.has_ended());
     scene.event("talk_message", json!({"from": "bob", "message_id": "m", "text": "crossed"}));
     scene.event("talk_ended", json!({"peer": "bob", "reason": "hangup"}));
-    scene.event("talk_waiting", json!({"since": "1970-01-01T00:00:00Z"}));
+    scene.event("talk_waiting", json!({"since": SINCE}));
     assert_eq!(*scene.model.talk().state(), TalkState::Registered, "what crosses changes nothing");
     scene.types("/quit");
     assert!(scene.model.has_ended());
@@ -158,7 +160,7 @@ fn waiting_can_be_taken_back_and_names_who_is_waited_for() {
     let mut scene = Scene::in_lobby(0);
     scene.types("/bridge Bob");
     assert_eq!(
-        scene.replies("bridge", json!({"since": "1970-01-01T00:00:00Z"})).fields["peer"],
+        scene.replies("bridge", json!({"since": SINCE})).fields["peer"],
         "Bob"
     );
     assert_eq!(scene.model.talk().words(), "waiting for Bob");
@@ -174,6 +176,45 @@ fn waiting_can_be_taken_back_and_names_who_is_waited_for() {
     assert!(scene.model.talk().wish().is_none());
     scene.types("/unbridge");
     assert!(scene.has_not_asked("hangup"));
+}
+
+#[test]
+fn what_is_said_of_a_talk_that_was_left_is_not_taken_for_the_next_one() {
+    let mut scene = talking(Some("theirs"));
+    scene.types("/quit");
+    scene.types("/bridge carol");
+    // Bob's last words were under way when he was hung up.
+    scene.event("talk_message", json!({"from": "bob", "message_id": "m", "text": "but", "turn": "yours"}));
+    scene.event("talk_turn", json!({"turn": "yours", "reason": "timeout"}));
+    scene.event("talk_ended", json!({"peer": "bob", "reason": "gone"}));
+    scene.event("talk_waiting", json!({"since": SINCE}));
+    scene.event("talk_ready", json!({"peer": "dora"}));
+    assert_eq!(*scene.model.talk().state(), TalkState::Registered);
+    assert!(scene.lines(&ViewName::Talk).contains(&"bob: but".to_owned()));
+    scene.replies("hangup", json!({}));
+    scene.replies("bridge", json!({"since": SINCE}));
+    assert_eq!(scene.model.talk().words(), "waiting for carol");
+}
+
+#[test]
+fn a_wish_that_is_refused_takes_the_one_before_with_it() {
+    let mut scene = Scene::in_lobby(0);
+    scene.types("/bridge");
+    scene.replies("bridge", json!({"since": SINCE}));
+    scene.types("/bridge ada");
+    scene.refuses("bridge", "bad_request");
+    scene.replies("hangup", json!({}));
+    assert_eq!(*scene.model.talk().state(), TalkState::Registered);
+    // Where the person wishes for something else meanwhile, that is what counts.
+    scene.types("/bridge ada");
+    scene.types("/bridge bob");
+    scene.refuses("bridge", "bad_request");
+    scene.replies("bridge", json!({"since": SINCE}));
+    assert_eq!(scene.model.talk().words(), "waiting for bob");
+    scene.types("/bridge carol");
+    scene.event("talk_ended", json!({"reason": "timeout"}));
+    scene.replies("bridge", json!({"since": SINCE}));
+    assert_eq!(scene.model.talk().words(), "waiting for carol");
 }
 
 #[test]
