@@ -304,6 +304,10 @@ fn in_plain_mode_ctrl_c_ends_the_talk_and_only_then_the_program() {
     ada.sees("Bob ended the talk");
     bob.enters("/rtt");
     bob.sees("to the reader and back: none yet");
+    // Ada waits again.
+    ada.sees("waiting for anyone");
+    ada.presses(&["C-c"]);
+    ada.sees("you wait for no talk any more");
     for pane in [&ada, &bob] {
         pane.presses(&["C-c"]);
         pane.sees(&format!("ended with 130, {AS_IT_WAS}"));

@@ -114,7 +114,7 @@ pub enum Command {
     Chat,
     /// Give the turn.
     Pass,
-    /// End the talk; where there is none, end.
+    /// End the talk, or the waiting for one; where there is neither, end.
     Quit,
     /// How long messages took.
     Rtt,

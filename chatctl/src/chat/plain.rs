@@ -2,7 +2,7 @@
 //! connection to stderr; nothing is ever drawn twice and the cursor is never moved.
 //!
 //! Lines of stdin are said or are commands. What comes from a pipe is taken at the pace at which it can be done, so that a script of
-//! lines means what it says; at its end what is still to be sent is waited for. INT ends the talk, where there is one, else all.
+//! lines means what it says; at its end what is still to be sent is waited for. INT ends the talk or the waiting for one, where there is any, else all.
 
 use super::command::{Command, Line, parse};
 use super::front::Front;
@@ -336,7 +336,7 @@ impl Front for Plain<'_> {
             return Err(Failure::quiet());
         }
         while let Some(signal) = self.signals.take()? {
-            if model.talk().is_on() {
+            if model.talk().wish().is_some() {
                 model.act(moment(), Command::Quit);
             } else {
                 self.fate = Some(signal);

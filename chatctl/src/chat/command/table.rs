@@ -158,7 +158,7 @@ pub const COMMANDS: &[Row] = &[
     row("rtt", "", &[], "how long messages took: p50 and p99", |words| words.end(Command::Rtt)),
     row("clear", "", &[], "forget what this view shows", |words| words.end(Command::Clear)),
     row("reconnect", "", &[], "call the daemon now", |words| words.end(Command::Reconnect)),
-    row("quit", "", &[], "end the talk; where there is none, end", |words| {
+    row("quit", "", &[], "end the talk, or the waiting for one; else end", |words| {
         words.end(Command::Quit)
     }),
 ];

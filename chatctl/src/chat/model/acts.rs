@@ -230,7 +230,7 @@ impl Model {
         }
     }
 
-    /// Ends the talk; where there is none, all of it. What is not sent is given up when it is said twice.
+    /// Ends the talk, or the waiting for one; where there is neither, all of it. What is not sent is given up when it is said twice.
     fn quit(&mut self, at: Moment) {
         if self.hang_up(at) {
             return;

@@ -41,13 +41,19 @@ impl Model {
         self.close_way();
     }
 
-    /// `/quit`: ends the talk; whether there was one.
+    /// `/quit`: ends the talk, or the waiting for one; whether there was any of it. Who says so when the peer has just done it waits
+    /// again, and does not mean to end all.
     pub(super) fn hang_up(&mut self, at: Moment) -> bool {
-        if !self.talk.is_on() {
+        if self.talk.wish.is_none() {
             return false;
         }
+        let text = if self.talk.is_on() {
+            "you ended the talk"
+        } else {
+            "you wait for no talk any more; /quit again ends all"
+        };
         self.renounce(at);
-        self.note_in(at, &ViewName::Talk, "you ended the talk");
+        self.note_in(at, &ViewName::Talk, text);
         true
     }
 

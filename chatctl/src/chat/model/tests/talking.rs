@@ -156,6 +156,25 @@ fn quit_ends_the_talk_and_then_all() {
 }
 
 #[test]
+fn who_quits_a_moment_after_the_peer_ends_the_waiting_and_not_all() {
+    let mut scene = talking(None);
+    scene.event("talk_ended", json!({"peer": "bob", "reason": "hangup"}));
+    scene.event("talk_waiting", json!({"since": SINCE}));
+    scene.types("/quit");
+    scene.replies("hangup", json!({}));
+    assert!(!scene.model.has_ended() && scene.model.talk().wish().is_none());
+    let last = scene.lines(&ViewName::Talk).pop().expect("a line");
+    assert_eq!(last, "-- you wait for no talk any more; /quit again ends all");
+    // Without a connection, too.
+    scene.types("/bridge");
+    scene.is_lost();
+    scene.types("/quit");
+    assert!(!scene.model.has_ended() && scene.model.talk().wish().is_none());
+    scene.types("/quit");
+    assert!(scene.model.has_ended());
+}
+
+#[test]
 fn waiting_can_be_taken_back_and_names_who_is_waited_for() {
     let mut scene = Scene::in_lobby(0);
     scene.types("/bridge Bob");
