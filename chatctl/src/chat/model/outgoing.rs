@@ -52,6 +52,8 @@ pub(super) struct Awaited {
     pub(super) id: String,
     pub(super) view: ViewName,
     pub(super) asked: Now,
+    /// No receipt has come, nor was that told at the end of a talk.
+    pub(super) is_owed: bool,
 }
 
 /// All of them, in the order of typing.
@@ -135,7 +137,16 @@ impl Outgoing {
         if self.awaited.len() == AWAITED_MAX {
             self.awaited.pop_front();
         }
-        self.awaited.push_back(Awaited { id: id.to_owned(), view, asked });
+        self.awaited.push_back(Awaited { id: id.to_owned(), view, asked, is_owed: true });
+    }
+
+    /// How many that the server took were said in the talk and have no receipt, each counted once.
+    pub(super) fn unacknowledged(&mut self) -> usize {
+        let unsent = &self.unsent;
+        let is_sent = |id: &str| unsent.iter().all(|message| message.id != id);
+        let of_talk = self.awaited.iter_mut().filter(|awaited| awaited.view == ViewName::Talk);
+        let open = of_talk.filter(|awaited| awaited.is_owed && is_sent(&awaited.id));
+        open.map(|awaited| awaited.is_owed = false).count()
     }
 
     fn is_full(&self, more: usize) -> bool {

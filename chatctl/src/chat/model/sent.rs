@@ -90,8 +90,10 @@ impl Model {
 
     /// Somebody has a message of ours.
     pub(super) fn delivered(&mut self, at: Moment, id: &str) {
-        let awaited = self.outgoing.awaited.iter().find(|awaited| awaited.id == id).cloned();
+        let awaited = self.outgoing.awaited.iter_mut().find(|awaited| awaited.id == id);
         let Some(awaited) = awaited else { return };
+        awaited.is_owed = false;
+        let awaited = awaited.clone();
         let rtt = at.now.since(awaited.asked);
         let mut is_first = false;
         let further = |message: &mut Message| {

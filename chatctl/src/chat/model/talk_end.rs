@@ -48,13 +48,21 @@ impl Model {
             return false;
         }
         let text = if self.talk.is_on() {
-            "you ended the talk"
+            format!("you ended the talk{}", self.unacknowledged())
         } else {
-            "you wait for no talk any more; /quit again ends all"
+            "you wait for no talk any more; /quit again ends all".to_owned()
         };
         self.renounce(at);
         self.note_in(at, &ViewName::Talk, text);
         true
+    }
+
+    /// What is to be told at a talk's end of those messages that the server took and the peer did not acknowledge.
+    fn unacknowledged(&mut self) -> String {
+        match self.outgoing.unacknowledged() {
+            0 => String::new(),
+            count => format!("; {count} of yours not acknowledged"),
+        }
     }
 
     /// The connection is gone, and the talk with it.
@@ -62,7 +70,8 @@ impl Model {
         let state = self.talk.state.clone();
         self.close_way();
         if let TalkState::Ready { peer } | TalkState::Open { peer, .. } = &state {
-            let text = format!("the talk with {peer} is over: the connection was lost");
+            let left = self.unacknowledged();
+            let text = format!("the talk with {peer} is over: the connection was lost{left}");
             self.note_in(at, &ViewName::Talk, text);
         }
         if let TalkState::Open { peer, .. } = state {
@@ -116,6 +125,7 @@ impl Model {
             "left" => format!("{peer} does not want to talk any more"),
             other => format!("the talk with {peer} is over: {other}"),
         };
+        let text = text + &self.unacknowledged();
         self.views.open(&ViewName::Talk, "talk");
         self.note_in(at, &ViewName::Talk, text);
         self.talk_is(TalkState::Registered, "the talk ended");

@@ -156,6 +156,32 @@ fn quit_ends_the_talk_and_then_all() {
 }
 
 #[test]
+fn what_nobody_acknowledged_is_counted_when_the_talk_ends() {
+    let mut scene = talking(None);
+    let said = |scene: &mut Scene, text: &str| {
+        scene.types(text);
+        scene.replies("say", json!({"message_id": "x"})).id
+    };
+    let first = said(&mut scene, "one");
+    said(&mut scene, "two");
+    said(&mut scene, "three");
+    scene.event("delivered", json!({"message_id": first, "by": "bob"}));
+    scene.types("under way");
+    scene.event("talk_ended", json!({"peer": "bob", "reason": "gone"}));
+    let lines = scene.lines(&ViewName::Talk);
+    assert!(lines.contains(&"-- bob is gone; 2 of yours not acknowledged".to_owned()), "{lines:?}");
+    assert_eq!(scene.returned(), ["under way"]);
+    scene.refuses("say", "not_in_talk");
+    // The next talk counts its own.
+    scene.event("talk_ready", json!({"peer": "carol"}));
+    scene.event("talk_started", json!({"peer": "carol"}));
+    said(&mut scene, "four");
+    scene.types("/quit");
+    let last = scene.lines(&ViewName::Talk).pop().expect("a line");
+    assert_eq!(last, "-- you ended the talk; 1 of yours not acknowledged");
+}
+
+#[test]
 fn who_quits_a_moment_after_the_peer_ends_the_waiting_and_not_all() {
     let mut scene = talking(None);
     scene.event("talk_ended", json!({"peer": "bob", "reason": "hangup"}));
