@@ -174,6 +174,35 @@ fn a_script_of_lines_ends_when_all_is_acknowledged() {
 }
 
 #[test]
+fn a_script_ends_with_the_status_of_the_first_line_that_could_not_be_done() {
+    let daemon = Setup::new().config("[limits]\nrooms_joined = 1").start();
+    let _holder = daemon.named("Taken");
+    let [_, tcp] = ways(&daemon);
+    let scripts = [
+        ("/nick Taken\n", 1),
+        ("/who nope\n", 7),
+        ("/whois nobody\n", 7),
+        ("/pass\n", 1),
+        ("/chat\n", 1),
+        ("/unbridge\n", 1),
+        ("/bridge Ada\n", 1),
+        ("/leave nope\n", 1),
+        ("/go nope\n", 7),
+        ("/help nope\n", 2),
+        ("/frob\n", 2),
+        ("/join ops\n", 8),
+        ("/go server\nnobody hears this\n", 1),
+        ("/whois nobody\n/frob\nsaid all the same\n", 7),
+        ("/help\n/who\n/bridge\n/unbridge\n", 0),
+    ];
+    for (lines, status) in scripts {
+        let mut command = daemon.chatctl(&["chat", &tcp, "--plain", "--as", "Ada"]);
+        let ended = program::run(&mut command, lines.as_bytes());
+        assert_eq!(ended.status.code(), Some(status), "{lines:?}: {ended:?}");
+    }
+}
+
+#[test]
 fn without_a_daemon_a_script_is_told_so() {
     let daemon = Daemon::start();
     let nowhere = daemon.folder().join("nowhere");

@@ -37,6 +37,7 @@ pub use views::{Older, View, ViewName, Views};
 
 use super::command::Names;
 use crate::client::{Fields, Happening};
+use crate::failure::Exit;
 use entry::What;
 use jiff::Timestamp;
 use proto::{Now, Span};
@@ -291,6 +292,18 @@ impl Model {
     fn note_in(&mut self, at: Moment, view: &ViewName, text: impl Into<String>) {
         let view = if self.views.view(view).is_some() { view } else { self.views.focus() };
         self.put(&view.clone(), at.wall, None, What::Note(text.into()));
+    }
+
+    /// Says where the person is why something is not done.
+    fn decline(&mut self, at: Moment, exit: Exit, text: impl Into<String>) {
+        let focus = self.views.focus().clone();
+        self.decline_in(at, &focus, exit, text);
+    }
+
+    /// The same in a view, or where the person is if that view is gone.
+    fn decline_in(&mut self, at: Moment, view: &ViewName, exit: Exit, text: impl Into<String>) {
+        self.note_in(at, view, text);
+        self.news(News::NotDone(exit));
     }
 
     /// Says something about the connection.

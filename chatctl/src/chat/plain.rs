@@ -48,7 +48,7 @@ pub struct Plain<'a> {
     /// After the end of stdin: how far all was when it last came forward, and when that was.
     left: Option<(Progress, Now)>,
     timeout: Span,
-    /// Why the first line that could not be done was refused.
+    /// What the first line that could not be done came to.
     refused: Option<Exit>,
 }
 
@@ -216,10 +216,7 @@ impl<'a> Plain<'a> {
             Ok(Line::Nothing) => {}
             Ok(Line::Say(text)) => model.say(at, text.into_bytes()),
             Ok(Line::Do(command)) => model.act(at, command),
-            Err(why) => {
-                self.refused.get_or_insert(Exit::Usage);
-                model.misunderstood(at, &why);
-            }
+            Err(why) => model.misunderstood(at, &why),
         }
     }
 
@@ -288,6 +285,9 @@ impl Front for Plain<'_> {
                 }
             }
             News::Connection(text) => self.say("connection", text)?,
+            News::NotDone(exit) => {
+                self.refused.get_or_insert(*exit);
+            }
             // There is no line to put it back into.
             News::Returned { content, is_shown, .. } => {
                 self.refused.get_or_insert(Exit::Refused);
@@ -351,6 +351,7 @@ impl Front for Plain<'_> {
             let next = self.next.take().or_else(|| match self.input.take()? {
                 Piece::Message(line) => Some(line),
                 Piece::TooLong { bytes, .. } => {
+                    self.refused.get_or_insert(Exit::LimitHit);
                     model.misunderstood(moment(), &format!("a line of {bytes} bytes is too long"));
                     Some(Vec::new())
                 }

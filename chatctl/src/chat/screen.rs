@@ -259,7 +259,8 @@ impl Front for Screen<'_> {
             | News::Entry { .. }
             | News::Mark { .. }
             | News::Older { .. }
-            | News::Connection(_) => {}
+            | News::Connection(_)
+            | News::NotDone(_) => {}
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ use super::{Model, Moment, Phase, TalkState, ViewName, with};
 use crate::ask::of_room;
 use crate::chat::command::{self, Command, Place};
 use crate::client::Fields;
+use crate::failure::Exit;
 use crate::moments;
 
 /// Said where something can only be asked over a connection.
@@ -19,7 +20,7 @@ impl Model {
         match command {
             Command::Help(name) => match command::help(name.as_deref()) {
                 Ok(lines) => self.note(at, lines.join("\n")),
-                Err(why) => self.note(at, why),
+                Err(why) => self.decline(at, Exit::Usage, why),
             },
             Command::Nick(nick, port) => self.be_called(at, nick, port),
             Command::Join(room) => self.join(at, &room),
@@ -41,7 +42,7 @@ impl Model {
             Command::Clear => self.clear(),
             Command::Reconnect => self.reconnect(at),
             Command::Quit => self.quit(at),
-            _ if !self.link.is_up() => self.note(at, AWAY),
+            _ if !self.link.is_up() => self.decline(at, Exit::NotReachable, AWAY),
             Command::Who(room) => self.who(at, room),
             Command::Whois(nick) => {
                 let fields = with(Fields::new(), "nick", nick);
@@ -59,7 +60,7 @@ impl Model {
 
     /// What was typed makes no sense, for this reason.
     pub fn misunderstood(&mut self, at: Moment, why: &str) {
-        self.note(at, why);
+        self.decline(at, Exit::Usage, why);
     }
 
     fn look(&mut self, at: Moment, name: &'static str, fields: Fields, look: Look) {
@@ -78,7 +79,8 @@ impl Model {
             return self.ask(at, "nick", fields, Asked::Nick(nick));
         }
         if self.wanted.nick.is_none() {
-            return self.note(at, "here you have the name that you logged in with");
+            let text = "here you have the name that you logged in with";
+            return self.decline(at, Exit::Refused, text);
         }
         self.note(at, format!("you will be called {nick}"));
         self.wanted.nick = Some(nick);
@@ -108,13 +110,19 @@ impl Model {
                 }
                 self.note(at, format!("you left #{room}"));
             }
-            ViewName::Room(room) => self.note(at, format!("you are not in #{room}")),
+            ViewName::Room(room) => {
+                self.decline(at, Exit::Refused, format!("you are not in #{room}"));
+            }
             ViewName::Nick(_) => self.views.close(&view),
             ViewName::Talk if *self.talk.state() == TalkState::Registered => {
                 self.views.close(&view);
             }
-            ViewName::Talk => self.note(at, "/unbridge or /quit first: you wait for a talk"),
-            ViewName::Server => self.note(at, "this view stays; /quit ends it all"),
+            ViewName::Talk => {
+                self.decline(at, Exit::Refused, "/unbridge or /quit first: you wait for a talk");
+            }
+            ViewName::Server => {
+                self.decline(at, Exit::Refused, "this view stays; /quit ends it all");
+            }
         }
     }
 
@@ -143,16 +151,16 @@ impl Model {
             self.views.see(&view);
         } else {
             let help = if view == ViewName::Talk { "/bridge waits for one" } else { "/join it" };
-            self.note(at, format!("there is no such view: {help}"));
+            self.decline(at, Exit::NotFound, format!("there is no such view: {help}"));
         }
     }
 
     fn topic(&mut self, at: Moment, text: Option<&str>) {
         let Some(room) = self.views.focus().room().map(str::to_owned) else {
-            return self.note(at, "this view is no room");
+            return self.decline(at, Exit::Refused, "this view is no room");
         };
         if !self.link.is_up() {
-            return self.note(at, AWAY);
+            return self.decline(at, Exit::NotReachable, AWAY);
         }
         let fields = of_room(&room);
         let fields = match text {
@@ -216,7 +224,7 @@ impl Model {
         let view = self.views.focus().clone();
         match room.or_else(|| view.room().map(str::to_owned)) {
             Some(room) => self.ask_members(at, &room, Some(view)),
-            None => self.note(at, "this view is no room: /who ROOM"),
+            None => self.decline(at, Exit::Refused, "this view is no room: /who ROOM"),
         }
     }
 
@@ -224,7 +232,9 @@ impl Model {
         let focus = self.views.focus().clone();
         let older = self.views.view(&focus).map(|view| view.older);
         match older {
-            _ if focus.room().is_none() => self.note(at, "this view is no room: nobody keeps it"),
+            _ if focus.room().is_none() => {
+                self.decline(at, Exit::Refused, "this view is no room: nobody keeps it");
+            }
             Some(super::Older::None) => self.note(at, "there is nothing older"),
             _ => self.ask_older(at, &focus, count),
         }

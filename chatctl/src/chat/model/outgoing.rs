@@ -9,6 +9,7 @@ use super::replies::Asked;
 use super::talk::{TalkState, Turn};
 use super::{ANSWER_SPAN_MAX, Joined, Model, Moment, News, Output, Request, ViewName, with};
 use crate::client::Fields;
+use crate::failure::Exit;
 use proto::Now;
 use std::collections::VecDeque;
 use uuid::Builder;
@@ -174,7 +175,7 @@ impl Model {
         };
         match to {
             Ok(to) => self.say_to(at, to, content),
-            Err(why) => self.refuse(at, &why, &content),
+            Err(why) => self.refuse(at, Exit::Refused, &why, &content),
         }
         self.pump(at);
         self.check_invariants();
@@ -191,10 +192,11 @@ impl Model {
         let limit = self.link.message_bytes();
         if content.len() > limit {
             let why = format!("that has {} bytes; the limit is {limit} bytes", content.len());
-            return self.refuse(at, &why, &content);
+            return self.refuse(at, Exit::LimitHit, &why, &content);
         }
         if self.outgoing.is_full(content.len()) {
-            return self.refuse(at, "too much waits to be sent already", &content);
+            let why = "too much waits to be sent already";
+            return self.refuse(at, Exit::LimitHit, why, &content);
         }
         let id = Builder::from_random_bytes(at.chance.to_be_bytes()).into_uuid();
         let id = id.hyphenated().to_string();
@@ -213,9 +215,9 @@ impl Model {
     }
 
     /// Gives back what cannot be said.
-    fn refuse(&mut self, at: Moment, why: &str, content: &[u8]) {
+    fn refuse(&mut self, at: Moment, exit: Exit, why: &str, content: &[u8]) {
         let view = self.views.focus().clone();
-        self.note(at, format!("not sent: {why}"));
+        self.decline(at, exit, format!("not sent: {why}"));
         self.give_back(&view, content, false);
     }
 

@@ -4,6 +4,7 @@ use super::ViewName;
 use super::entry::Content;
 use super::past::Past;
 use crate::client::Fields;
+use crate::failure::Exit;
 use proto::Now;
 
 /// What is to be done.
@@ -69,6 +70,8 @@ pub enum News {
         /// Whether a line of a view has it, too.
         is_shown: bool,
     },
+    /// What was asked for is not done, as a line of a view says: a script ends with this.
+    NotDone(Exit),
     /// Somebody means us: worth a bell.
     Mention(ViewName),
 }

@@ -4,6 +4,7 @@ use super::answers::time_shown;
 use super::{Joined, Member, Model, Moment, News, Older, ViewName};
 use crate::ask::has_more;
 use crate::client::{Fields, Refusal};
+use crate::failure::Exit;
 use serde_json::Value;
 
 /// What a request is for.
@@ -112,10 +113,12 @@ impl Model {
     }
 
     fn refused(&mut self, at: Moment, id: &str, asked: Asked, refusal: &Refusal) {
+        let exit = Exit::of_code(&refusal.code);
         match asked {
             Asked::Hello => self.not_greeted(at, refusal),
             Asked::Nick(nick) => {
-                self.note(at, format!("you cannot be called {nick}: {}", refusal.message));
+                let text = format!("you cannot be called {nick}: {}", refusal.message);
+                self.decline(at, exit, text);
             }
             Asked::Join(room) => self.not_joined(at, &room, refusal),
             Asked::Sent => {
@@ -126,17 +129,17 @@ impl Model {
             }
             Asked::Bridge => self.not_bridged(at, refusal),
             Asked::OpenTalk | Asked::Pass if self.is_leaving_talk() => {}
-            Asked::OpenTalk | Asked::Pass => self.note(at, refusal.message.clone()),
+            Asked::OpenTalk | Asked::Pass => self.decline(at, exit, refusal.message.clone()),
             Asked::Older { view, .. } => {
                 // A room of which nothing was ever said, or nothing is left.
                 let is_empty = refusal.code == "no_such_room";
                 self.set_older(&view, if is_empty { Older::None } else { Older::Unknown });
                 if !is_empty {
-                    self.note_in(at, &view, refusal.message.clone());
+                    self.decline_in(at, &view, exit, refusal.message.clone());
                 }
             }
             Asked::Members { shown: Some(view), .. } | Asked::Look(_, view) | Asked::Told(view) => {
-                self.note_in(at, &view, refusal.message.clone());
+                self.decline_in(at, &view, exit, refusal.message.clone());
             }
             Asked::Members { shown: None, .. }
             | Asked::TopicOf(_)
@@ -171,6 +174,6 @@ impl Model {
         if self.rooms.contains_key(room) {
             self.unwant_room(at, room);
         }
-        self.note(at, text);
+        self.decline(at, Exit::of_code(&refusal.code), text);
     }
 }

@@ -10,6 +10,7 @@ use super::replies::Asked;
 use super::{Model, Moment, ViewName, with};
 use crate::chat::command::TalkWish;
 use crate::client::{Fields, Refusal};
+use crate::failure::Exit;
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -199,7 +200,7 @@ impl Model {
     /// `/bridge`: a talk is wished for.
     pub(super) fn bridge(&mut self, at: Moment, wish: TalkWish) {
         if self.talk.is_on() {
-            return self.note(at, "there is a talk already: /quit ends it");
+            return self.decline(at, Exit::Refused, "there is a talk already: /quit ends it");
         }
         self.talk.wish = Some(wish);
         self.talk.again = None;
@@ -259,7 +260,7 @@ impl Model {
             // The server still waits for what was wished for before.
             self.renounce(at);
         }
-        self.note(at, format!("no talk: {}", refusal.message));
+        self.decline(at, Exit::of_code(&refusal.code), format!("no talk: {}", refusal.message));
     }
 
     /// Whether it is being asked for a talk.
@@ -284,7 +285,7 @@ impl Model {
             }
             TalkState::Registered | TalkState::Waiting { .. } => {
                 let why = self.may_say().err().unwrap_or_default();
-                self.note(at, why);
+                self.decline(at, Exit::Refused, why);
             }
         }
     }
@@ -298,13 +299,15 @@ impl Model {
                     self.ask(at, "pass", fields, Asked::Pass);
                 }
             }
-            TalkState::Open { turn: Turn::Theirs, .. } => self.note(at, "it is not your turn"),
+            TalkState::Open { turn: Turn::Theirs, .. } => {
+                self.decline(at, Exit::Refused, "it is not your turn");
+            }
             TalkState::Open { turn: Turn::Free, .. } => {
-                self.note(at, "in this talk both write at will");
+                self.decline(at, Exit::Refused, "in this talk both write at will");
             }
             _ => {
                 let why = self.may_say().err().unwrap_or_default();
-                self.note(at, why);
+                self.decline(at, Exit::Refused, why);
             }
         }
     }

@@ -5,15 +5,16 @@ use super::talk::{Again, TalkState};
 use super::views::folded;
 use super::{Model, Moment, ViewName};
 use crate::client::Fields;
+use crate::failure::Exit;
 
 impl Model {
     /// `/unbridge`: no talk is wished for any more.
     pub(super) fn unbridge(&mut self, at: Moment) {
         if matches!(self.talk.state, TalkState::Open { .. }) {
-            return self.note(at, "the talk is open: /quit ends it");
+            return self.decline(at, Exit::Refused, "the talk is open: /quit ends it");
         }
         if self.talk.wish.is_none() {
-            return self.note(at, "you wait for no talk");
+            return self.decline(at, Exit::Refused, "you wait for no talk");
         }
         self.renounce(at);
         self.note(at, "you wait for no talk any more");
