@@ -203,6 +203,29 @@ fn a_script_ends_with_the_status_of_the_first_line_that_could_not_be_done() {
 }
 
 #[test]
+fn what_a_script_says_behind_a_command_waits_for_it() {
+    let daemon = Setup::new().config("[limits]\nrooms_joined = 1").start();
+    let [_, tcp] = ways(&daemon);
+    let chat = |name: &str, lines: &str| {
+        let mut command = daemon.chatctl(&["chat", &tcp, "--plain", "--as", name]);
+        program::run(&mut command, lines.as_bytes())
+    };
+    let mut bob = Person::start(&daemon, &[&tcp, "--as", "Bob"]);
+    bob.types("/bridge");
+    bob.sees(&["waiting for anyone"]);
+    ended_with(0, &chat("Ada", "/bridge\n/chat\nhello\nand more\n"));
+    bob.sees(&[" talk Ada: hello"]);
+    bob.sees(&[" talk Ada: and more"]);
+    // What was for a room that cannot be joined is not said in another.
+    let (stdout, _) = ended_with(8, &chat("Eve", "/join ops\nfor ops\nthis, too\n"));
+    assert!(stdout.contains("it was: for ops") && stdout.contains("it was: this, too"), "{stdout}");
+    bob.types("/quit");
+    bob.types("/history 9");
+    assert_eq!(bob.ends(), 0);
+    assert_eq!(bob.transcript(), Vec::<String>::new());
+}
+
+#[test]
 fn without_a_daemon_a_script_is_told_so() {
     let daemon = Daemon::start();
     let nowhere = daemon.folder().join("nowhere");

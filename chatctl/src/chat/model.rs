@@ -243,6 +243,16 @@ impl Model {
         self.link.is_up() && joined && self.outgoing.is_empty() && is_quiet
     }
 
+    /// Whether a command has no answer yet.
+    pub fn is_commanded(&self) -> bool {
+        self.talk.is_moving() || self.asked.values().any(Asked::is_command)
+    }
+
+    /// Whether the talk is about to be open, as the person wished.
+    pub fn is_opening(&self) -> bool {
+        self.talk.is_moving() || self.asked.values().any(|asked| matches!(asked, Asked::OpenTalk))
+    }
+
     /// Whether the person has ended it.
     pub fn has_ended(&self) -> bool {
         self.has_ended

@@ -2,7 +2,8 @@
 //! connection to stderr; nothing is ever drawn twice and the cursor is never moved.
 //!
 //! Lines of stdin are said or are commands. What comes from a pipe is taken at the pace at which it can be done, so that a script of
-//! lines means what it says; at its end what is still to be sent is waited for. INT ends the talk or the waiting for one, where there is any, else all.
+//! lines means what it says; at its end what is still to be sent is waited for. INT ends the talk or the waiting for one, where there
+//! is any, else all.
 
 use super::command::{Command, Line, parse};
 use super::front::Front;
@@ -58,6 +59,11 @@ struct Progress {
     lines: u64,
     unsent: usize,
     is_up: bool,
+}
+
+/// Whether a line is one; two slashes say one.
+fn is_command(line: &[u8]) -> bool {
+    line.starts_with(b"/") && !line.starts_with(b"//")
 }
 
 /// What somebody said, made safe.
@@ -191,18 +197,17 @@ impl<'a> Plain<'a> {
         format!("[{lost}{away}{talk}] ")
     }
 
-    /// Whether this line can be done now. What is typed can; what comes from a pipe waits until what was before is done, so that the
-    /// order is kept.
+    /// Whether this line can be done now. What is typed can, but what is said behind `/chat` is for the talk that this opens; what comes
+    /// from a pipe waits until what was before is done, so that the order is kept.
     fn may_do(&self, model: &Model, line: &[u8]) -> bool {
         let is_held = matches!(model.link().phase(), Phase::Held { .. });
-        if self.is_typed || is_held {
-            return true;
-        }
-        let is_command = line.starts_with(b"/") && !line.starts_with(b"//");
-        match (model.link().was_up(), is_command) {
-            (false, _) => false,
-            (true, true) => model.is_settled() || !model.link().is_up(),
-            (true, false) => model.outgoing().len() < WAITING_MAX,
+        match (self.is_typed, is_command(line)) {
+            (true, false) => !model.is_opening(),
+            (true, true) => true,
+            (false, _) if is_held => true,
+            (false, _) if !model.link().was_up() => false,
+            (false, true) => model.is_settled() || !model.link().is_up(),
+            (false, false) => !model.is_commanded() && model.outgoing().len() < WAITING_MAX,
         }
     }
 
@@ -361,6 +366,8 @@ impl Front for Plain<'_> {
                 self.next = Some(line);
                 break;
             }
+            // A line that has waited may stand behind a prompt that it makes untrue.
+            self.begin_line();
             self.do_line(model, moment(), line);
         }
         Ok(())

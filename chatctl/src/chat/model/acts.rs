@@ -110,10 +110,10 @@ impl Model {
                 }
                 self.note(at, format!("you left #{room}"));
             }
-            ViewName::Room(room) => {
+            ViewName::Room(room) if self.views.view(&view).is_none() => {
                 self.decline(at, Exit::Refused, format!("you are not in #{room}"));
             }
-            ViewName::Nick(_) => self.views.close(&view),
+            ViewName::Room(_) | ViewName::Nick(_) => self.views.close(&view),
             ViewName::Talk if *self.talk.state() == TalkState::Registered => {
                 self.views.close(&view);
             }

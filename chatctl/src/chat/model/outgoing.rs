@@ -166,7 +166,10 @@ impl Model {
     /// Says something in the view that is seen.
     pub fn say(&mut self, at: Moment, content: Vec<u8>) {
         let to = match self.views.focus() {
-            ViewName::Room(room) => Ok(To::Room(room.clone())),
+            ViewName::Room(room) if self.rooms.contains_key(room) => Ok(To::Room(room.clone())),
+            ViewName::Room(room) => {
+                Err(format!("you are not in #{room}: /join {room} tries again"))
+            }
             ViewName::Nick(_) => Ok(To::Nick(self.title_nick())),
             ViewName::Talk => self.may_say().map(|()| To::Talk),
             ViewName::Server => {

@@ -65,6 +65,28 @@ impl Asked {
     pub(super) fn takes_its_time(&self) -> bool {
         matches!(self, Self::Join(_) | Self::Older { .. } | Self::Fill { .. })
     }
+
+    /// Whether a person's command waits for it, so that a line behind that may mean something else before the answer.
+    pub(super) fn is_command(&self) -> bool {
+        match self {
+            Self::Nick(_)
+            | Self::Join(_)
+            | Self::Members { shown: Some(_), .. }
+            | Self::Older { .. }
+            | Self::Bridge
+            | Self::OpenTalk
+            | Self::Pass
+            | Self::HangUp
+            | Self::Look(..)
+            | Self::Told(_) => true,
+            Self::Hello
+            | Self::Sent
+            | Self::Members { shown: None, .. }
+            | Self::TopicOf(_)
+            | Self::Fill { .. }
+            | Self::Quiet => false,
+        }
+    }
 }
 
 impl Model {
@@ -106,7 +128,8 @@ impl Model {
                 self.news(News::Older { view: ViewName::Room(room), numbers });
             }
             Asked::Bridge => self.bridged(at, reply),
-            Asked::OpenTalk | Asked::Pass => self.turn_told(reply),
+            Asked::OpenTalk => self.talk_opened(at, reply),
+            Asked::Pass => self.turn_told(reply),
             Asked::Look(look, view) => self.looked_up(at, look, &view, reply),
             Asked::HangUp | Asked::Told(_) | Asked::Quiet => {}
         }
@@ -165,15 +188,16 @@ impl Model {
         self.wanted.nick = Some(new);
     }
 
-    /// A room cannot be joined. One that may be had later stays wanted.
+    /// A room cannot be joined. Its view stays, so that what is typed on for it is not said elsewhere.
     fn not_joined(&mut self, at: Moment, room: &str, refusal: &Refusal) {
         if refusal.code == "shutting_down" {
             return;
         }
         let text = format!("#{room} cannot be joined: {}", refusal.message);
-        if self.rooms.contains_key(room) {
-            self.unwant_room(at, room);
-        }
         self.decline(at, Exit::of_code(&refusal.code), text);
+        self.rooms.remove(room);
+        for message in self.outgoing.take_waiting(room) {
+            self.give_up(&message, &refusal.code, &refusal.message);
+        }
     }
 }

@@ -158,8 +158,12 @@ impl Room {
 impl Model {
     /// A room is wanted from now on, and seen.
     pub(super) fn want_room(&mut self, room: &str) {
-        self.rooms.entry(room.to_owned()).or_insert_with(Room::new);
         let name = ViewName::Room(room.to_owned());
+        if !self.rooms.contains_key(room) {
+            // A view from before would have a hole that nobody knows of.
+            self.views.close(&name);
+            self.rooms.insert(room.to_owned(), Room::new());
+        }
         self.views.open(&name, &format!("#{room}"));
         self.views.see(&name);
     }

@@ -312,7 +312,29 @@ impl Model {
         }
     }
 
-    /// The reply to `chat`, `pass` or something said: it may tell whose turn it is.
+    /// The reply to `chat`: the talk is open, whoever has opened it.
+    pub(super) fn talk_opened(&mut self, at: Moment, reply: &Fields) {
+        match &self.talk.state {
+            TalkState::Ready { peer } if !self.is_leaving_talk() => {
+                let peer = peer.clone();
+                self.talk_starts(at, peer, reply);
+            }
+            TalkState::Open { .. } => self.turn_told(reply),
+            TalkState::Registered | TalkState::Waiting { .. } | TalkState::Ready { .. } => {}
+        }
+    }
+
+    /// The talk is open from now on.
+    pub(super) fn talk_starts(&mut self, at: Moment, peer: String, fields: &Fields) {
+        let turn = turn(fields).unwrap_or(Turn::Free);
+        self.talk_is(TalkState::Open { peer, turn }, "the talk ended");
+        let is_direct = fields.get("direct").and_then(Value::as_bool) == Some(true);
+        if !self.start_way(is_direct) {
+            self.tell_talk(at);
+        }
+    }
+
+    /// The reply to `pass` or something said, or to `chat` again: it may tell whose turn it is.
     pub(super) fn turn_told(&mut self, reply: &Fields) {
         self.talk.set_turn(turn(reply));
     }

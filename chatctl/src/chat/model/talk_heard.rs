@@ -2,11 +2,10 @@
 
 use super::entry::{Content, Mark, Message, What};
 use super::replies::Asked;
-use super::talk::{TalkState, Turn, turn};
+use super::talk::{TalkState, turn};
 use super::views::folded;
 use super::{Model, Moment, News, ViewName, time_of, with};
 use crate::client::{Event, Fields};
-use serde_json::Value;
 
 impl Model {
     /// An event of the talk.
@@ -41,14 +40,10 @@ impl Model {
                     self.open_talk(at);
                 }
             }
+            // The reply to our `chat` has said so.
+            "talk_started" if matches!(self.talk.state, TalkState::Open { .. }) => {}
             "talk_started" => {
-                let turn = turn(&event.fields).unwrap_or(Turn::Free);
-                let peer = peer.unwrap_or_default();
-                self.talk_is(TalkState::Open { peer, turn }, "the talk ended");
-                let is_direct = event.fields.get("direct").and_then(Value::as_bool) == Some(true);
-                if !self.start_way(is_direct) {
-                    self.tell_talk(at);
-                }
+                self.talk_starts(at, peer.unwrap_or_default(), &event.fields);
                 self.news(News::Mention(ViewName::Talk));
             }
             "talk_turn" => {

@@ -110,6 +110,8 @@ fn a_room_that_is_left_is_not_joined_again() {
     scene.types("/join ops");
     scene.refuses("join", "limit_reached");
     assert!(!scene.model.rooms().contains_key("ops"));
+    scene.types("/leave");
+    assert_eq!(*scene.model.views().focus(), lobby());
     scene.types("/leave lobby");
     scene.take("leave");
     scene.is_lost();
@@ -127,9 +129,17 @@ fn what_was_for_a_room_that_cannot_be_joined_is_told_and_given_back() {
     scene.types("for those in ops");
     scene.refuses("join", "limit_reached");
     assert_eq!(scene.returned(), ["for those in ops"]);
-    let lines = scene.lines(scene.model.views().focus());
-    assert!(lines.contains(&"-- not sent to #ops: for those in ops".to_owned()), "{lines:?}");
+    // Nor is what is typed on said where the person was before.
+    scene.types("them, too");
+    assert_eq!(scene.returned(), ["for those in ops", "them, too"]);
+    let lines = scene.lines(&ViewName::Room("ops".to_owned()));
+    assert!(lines.contains(&"ada: for those in ops (not sent)".to_owned()), "{lines:?}");
+    assert_eq!(lines.last().map(String::as_str), Some("-- not sent: you are not in #ops: /join ops tries again"));
     assert!(scene.has_not_asked("post") && scene.model.is_settled());
+    scene.types("/join ops");
+    scene.joins("ops", 0);
+    scene.types("at last");
+    assert_eq!(scene.take("post").fields["room"], "ops");
 }
 
 #[test]

@@ -156,6 +156,24 @@ fn quit_ends_the_talk_and_then_all() {
 }
 
 #[test]
+fn the_reply_to_chat_opens_the_talk_and_what_is_said_then_is_in_it() {
+    let mut scene = Scene::in_lobby(0);
+    scene.types("/bridge");
+    scene.replies("bridge", json!({"since": SINCE}));
+    scene.event("talk_ready", json!({"peer": "bob"}));
+    scene.types("/chat");
+    assert!(scene.model.is_opening() && scene.model.is_commanded());
+    scene.replies("chat", json!({"peer": "bob", "turn": "yours", "direct": false}));
+    assert!(!scene.model.is_opening() && !scene.model.is_commanded());
+    scene.types("hello");
+    scene.event("talk_started", json!({"peer": "bob", "turn": "yours"}));
+    assert_eq!(*scene.model.talk().state(), is_open(Turn::Theirs), "the message gave it away");
+    assert_eq!(scene.take("say").fields["text"], "hello");
+    let told = |line: &&String| line.contains("your turn, with bob");
+    assert_eq!(scene.lines(&ViewName::Talk).iter().filter(told).count(), 1);
+}
+
+#[test]
 fn what_nobody_acknowledged_is_counted_when_the_talk_ends() {
     let mut scene = talking(None);
     let said = |scene: &mut Scene, text: &str| {
