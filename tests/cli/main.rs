@@ -37,10 +37,11 @@ pub(crate) fn shown(output: &Output) -> (Option<i32>, String, String) {
     (output.status.code(), text(&output.stdout), text(&output.stderr))
 }
 
-/// The same command, started so that INT ends it: what is started in the background of a shell ignores that.
+/// The same command, started so that signals end it: what is started in the background of a shell ignores INT, and what `nohup`
+/// starts HUP.
 pub(crate) fn interruptible(command: &Command) -> Command {
     let mut other = Command::new("env");
-    other.arg("--default-signal=INT").arg(command.get_program()).args(command.get_args());
+    other.arg("--default-signal=INT,TERM,HUP").arg(command.get_program()).args(command.get_args());
     for (name, value) in command.get_envs() {
         match value {
             Some(value) => other.env(name, value),

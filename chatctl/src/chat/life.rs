@@ -4,16 +4,19 @@
 //! the person types on.
 
 use super::front::Front;
-use super::model::{Model, Moment, Output};
+use super::model::{Model, Moment, Output, Request};
 use super::straight::Straight;
 use crate::background::Background;
-use crate::client::{Client, poll};
+use crate::client::{Client, Happening, poll};
 use crate::failure::{Exit, Failure};
 use crate::server::Server;
 use crate::{chance, clock};
 use nix::poll::{PollFd, PollFlags};
 use proto::Span;
 use std::os::fd::BorrowedFd;
+
+/// So long the server has at the end to hear that the talk is over.
+const PARTING_SPAN_MAX: Span = Span::from_secs(1);
 
 /// The present, and a throw of the dice.
 pub(super) fn moment() -> Moment {
@@ -29,24 +32,9 @@ pub(super) fn live(
 ) -> Result<Exit, Failure> {
     let straight = Straight::default();
     let mut life = Life { server, timeout, client: None, calling: None, straight };
-    loop {
-        model.tick(moment());
-        life.carry_out(model, front)?;
-        let now = clock::now();
-        if let Some(exit) = front.ended(model, now)? {
-            front.show(model, now)?;
-            life.straight.close(now);
-            life.leave();
-            return Ok(exit);
-        }
-        front.show(model, now)?;
-        let (ready, past) = life.wait(model, front)?;
-        front.look(model, &ready, &mut moment)?;
-        life.carry_out(model, front)?;
-        life.answered(model)?;
-        life.hear(&past, model, front)?;
-        life.listen(model, front)?;
-    }
+    let ended = life.run(model, front);
+    life.part(model);
+    ended
 }
 
 /// The connection, or the call for one, and what there is past the server.
@@ -62,6 +50,70 @@ struct Life {
 type Calling = Background<(Server, Result<Client, Failure>)>;
 
 impl Life {
+    fn run(&mut self, model: &mut Model, front: &mut dyn Front) -> Result<Exit, Failure> {
+        loop {
+            model.tick(moment());
+            self.carry_out(model, front)?;
+            let now = clock::now();
+            let ended = front.ended(model, now)?;
+            front.show(model, now)?;
+            if let Some(exit) = ended {
+                return Ok(exit);
+            }
+            let (ready, past) = self.wait(model, front)?;
+            front.look(model, &ready, &mut moment)?;
+            self.carry_out(model, front)?;
+            self.answered(model)?;
+            self.hear(&past, model, front)?;
+            self.listen(model, front)?;
+        }
+    }
+
+    /// Ends the talk, where there is one, and the connection. Nobody is shown anything any more.
+    fn part(&mut self, model: &mut Model) {
+        model.part(moment());
+        let mut asked = None;
+        while let Some(output) = model.take() {
+            match output {
+                Output::Ask(request) => asked = self.ask(request),
+                Output::Past(past) => {
+                    self.straight.carry_out(past, self.client.as_ref(), model, clock::now());
+                }
+                Output::News(_) | Output::Call | Output::HangUp => {}
+            }
+        }
+        self.straight.close(clock::now());
+        if let Some(asked) = asked {
+            self.see_off(&asked);
+        }
+        self.leave();
+    }
+
+    /// Waits until the server has heard this, and not for long.
+    fn see_off(&mut self, asked: &str) {
+        let until = clock::now().after(PARTING_SPAN_MAX);
+        let is_it = |happening| match happening {
+            Happening::Replied(id, _) | Happening::TimedOut(id) => id == asked,
+            Happening::Event(_) | Happening::Complaint(_) | Happening::Lost { .. } => false,
+        };
+        while let Some(client) = self.client.as_mut().filter(|client| !client.is_lost()) {
+            let now = clock::now();
+            if now >= until || client.step(now, Some(until), &[]).is_err() {
+                return;
+            }
+            if std::iter::from_fn(|| client.take()).any(is_it) {
+                return;
+            }
+        }
+    }
+
+    /// Asks the server; under which id, where there is one to ask.
+    fn ask(&mut self, request: Request) -> Option<String> {
+        let client = self.client.as_mut()?;
+        client.ask_as(&request.id, request.name, request.fields, request.deadline);
+        Some(request.id)
+    }
+
     /// Does what the model wants done.
     fn carry_out(&mut self, model: &mut Model, front: &mut dyn Front) -> Result<(), Failure> {
         while let Some(output) = model.take() {
@@ -82,9 +134,7 @@ impl Life {
                     self.straight.carry_out(past, self.client.as_ref(), model, clock::now());
                 }
                 Output::Ask(request) => {
-                    if let Some(client) = &mut self.client {
-                        client.ask_as(&request.id, request.name, request.fields, request.deadline);
-                    }
+                    self.ask(request);
                 }
             }
         }

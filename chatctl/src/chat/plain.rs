@@ -33,7 +33,7 @@ const WAITING_MAX: usize = 64;
 pub struct Plain<'a> {
     voice: &'a mut Voice,
     input: Input,
-    /// INT, while there may be a talk to end by it.
+    /// Those that end: INT ends the talk first, and whoever is in one is told before the others end all.
     signals: Signals,
     /// The signal that is to end all.
     fate: Option<Signal>,
@@ -78,7 +78,7 @@ impl<'a> Plain<'a> {
     /// A client that reads stdin; at its end it waits so long for the daemon.
     pub fn new(voice: &'a mut Voice, timeout: Span) -> Result<Self, Failure> {
         let is_typed = std::io::stdin().is_terminal();
-        let signals = Signals::of(&[Signal::SIGINT])?;
+        let signals = Signals::new()?;
         signals.hold()?;
         Ok(Self {
             signals,
@@ -100,15 +100,14 @@ impl<'a> Plain<'a> {
     /// call.
     pub fn leave(mut self) -> Result<(), Failure> {
         self.begin_line();
-        let _ = match self.fate {
-            None => self.voice.flush(),
-            // Who sends a signal does not wait for a reader of stdout.
-            Some(_) => self.voice.hand_out().map(drop),
-        };
+        // Who sends a signal does not wait for a reader of stdout.
+        let _ = self.voice.hand_out();
         match self.fate {
-            None => self.signals.let_go(),
-            Some(signal) => self.signals.obey(signal),
+            None => self.signals.let_go()?,
+            Some(signal) => self.signals.obey(signal)?,
         }
+        let _ = self.voice.flush();
+        Ok(())
     }
 
     /// Prints a line, whoever said what is in it.
@@ -341,7 +340,7 @@ impl Front for Plain<'_> {
             return Err(Failure::quiet());
         }
         while let Some(signal) = self.signals.take()? {
-            if model.talk().wish().is_some() {
+            if signal == Signal::SIGINT && model.talk().wish().is_some() {
                 model.act(moment(), Command::Quit);
             } else {
                 self.fate = Some(signal);

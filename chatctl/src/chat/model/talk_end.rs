@@ -66,6 +66,14 @@ impl Model {
         }
     }
 
+    /// All is about to end: the peer is told that it was meant so.
+    pub fn part(&mut self, at: Moment) {
+        if self.talk.state != TalkState::Registered {
+            self.renounce(at);
+        }
+        self.check_invariants();
+    }
+
     /// The connection is gone, and the talk with it.
     pub(super) fn talk_lost(&mut self, at: Moment) {
         let state = self.talk.state.clone();
