@@ -83,6 +83,11 @@ impl Voice {
         self.color
     }
 
+    /// Whether what only a curious person wants to know is said, too.
+    pub fn is_verbose(&self) -> bool {
+        self.volume == Volume::Verbose
+    }
+
     /// The descriptor on which a reader's going away can be seen.
     pub fn descriptor(&self) -> BorrowedFd<'_> {
         self.out.as_fd()
@@ -244,7 +249,7 @@ impl Voice {
 
     /// Says on stderr what only a curious person wants to know.
     pub fn whisper(&self, code: &str, text: &str) {
-        if self.volume == Volume::Verbose {
+        if self.is_verbose() {
             self.tell(code, text);
         }
     }

@@ -123,13 +123,15 @@ impl<'a> Plain<'a> {
     }
 
     fn say(&mut self, code: &str, text: &str) -> Result<(), Failure> {
-        if self.has_prompt {
-            self.begin_line();
-            // stderr is the same terminal: what was printed before comes before.
-            self.voice.hand_out()?;
-        }
+        self.make_way()?;
         self.voice.say(code, text);
         Ok(())
+    }
+
+    /// stderr is the same terminal: what was printed before comes before.
+    fn make_way(&mut self) -> Result<(), Failure> {
+        self.begin_line();
+        self.voice.hand_out().map(drop)
     }
 
     /// A line of a view as it is printed.
@@ -169,7 +171,8 @@ impl<'a> Plain<'a> {
                 let text = format!("received after {}", moments::span_shown(rtt.as_micros()));
                 if *view == ViewName::Talk {
                     self.say("delivered", &text)?;
-                } else {
+                } else if self.voice.is_verbose() {
+                    self.make_way()?;
                     self.voice.whisper("delivered", &text);
                 }
             }

@@ -219,8 +219,6 @@ impl Model {
         for room in self.rooms.values_mut() {
             room.lost();
         }
-        self.talk_lost(at);
-        self.outgoing.lost();
         if was_up {
             // One that is lost again and again at once is called at growing pauses.
             if at.now.since(self.link.since) >= STEADY_SPAN {
@@ -229,6 +227,9 @@ impl Model {
             self.link.since = at.now;
         }
         self.stay_away(at, why);
+        // First why, and then what came of it.
+        self.talk_lost(at);
+        self.outgoing.lost();
         assert!(!self.link.is_connected() && self.asked.is_empty(), "nothing is had");
     }
 

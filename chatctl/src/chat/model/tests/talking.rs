@@ -2,7 +2,7 @@
 
 use super::Scene;
 use crate::chat::model::entry::Mark;
-use crate::chat::model::{TalkState, Turn, ViewName};
+use crate::chat::model::{News, TalkState, Turn, ViewName};
 use serde_json::json;
 
 const SINCE: &str = "1970-01-01T00:00:00Z";
@@ -104,6 +104,10 @@ fn a_lost_connection_ends_the_talk_and_keeps_the_wish() {
     scene.is_lost();
     assert_eq!(*scene.model.talk().state(), TalkState::Registered);
     assert_eq!(scene.returned(), ["under way"]);
+    let is_told = |news: &News| matches!(news, News::Connection(text) if text.contains("lost the daemon"));
+    let told = scene.news.iter().position(is_told).expect("it is told");
+    let is_note = |news: &News| matches!(news, News::Entry { view: ViewName::Talk, .. });
+    assert!(scene.news[told..].iter().any(is_note), "first the reason, then what came of it");
     scene.types("are you there?");
     assert_eq!(scene.returned(), ["under way", "are you there?"]);
     let last = scene.lines(&ViewName::Talk).pop().expect("a line");
