@@ -279,6 +279,21 @@ fn a_nickname_that_is_held_is_waited_for_and_said() {
 }
 
 #[test]
+fn a_nickname_that_can_never_be_had_ends_a_script_at_once() {
+    let daemon = Daemon::start();
+    let [_, tcp] = ways(&daemon);
+    let chat = |lines: &[u8]| {
+        let mut command = daemon.chatctl(&["chat", &tcp, "--plain", "--as", "\u{e4}"]);
+        // Whoever waited for that long would not be done by the test's own deadline.
+        program::run(command.args(["--timeout", "1h"]), lines)
+    };
+    ended_with(1, &chat(b"hello\n"));
+    ended_with(1, &chat(b""));
+    let (stdout, _) = ended_with(0, &chat(b"/nick ada\nhello\n"));
+    assert!(stdout.contains("ada: hello"), "{stdout}");
+}
+
+#[test]
 fn two_people_talk_in_turn_and_whoever_is_left_waits_again() {
     let daemon = Daemon::start();
     let [_, tcp] = ways(&daemon);
