@@ -8,7 +8,7 @@
 use super::command::{Command, Line, parse};
 use super::front::Front;
 use super::model::entry::{Content, Entry, Mark, What};
-use super::model::{Model, Moment, News, Phase, ViewName};
+use super::model::{Model, Moment, News, Phase, TalkState, ViewName};
 use crate::clock;
 use crate::failure::{Exit, Failure};
 use crate::input::{Cut, Input, Piece};
@@ -59,6 +59,17 @@ struct Progress {
     lines: u64,
     unsent: usize,
     is_up: bool,
+}
+
+/// How far the talk is.
+fn talk_shown(model: &Model) -> String {
+    let words = model.talk().words();
+    match model.talk().state() {
+        TalkState::Waiting { since, .. } => {
+            format!("{words} since {}", moments::shown(&since.to_string(), &clock::wall(), true))
+        }
+        TalkState::Registered | TalkState::Ready { .. } | TalkState::Open { .. } => words,
+    }
 }
 
 /// Whether a line is one; two slashes say one.
@@ -195,7 +206,11 @@ impl<'a> Plain<'a> {
         let title = model.views().view(focus).map_or("", |view| view.title.as_str());
         let away = if model.away().is_some() { "away, " } else { "" };
         let lost = if model.link().is_up() { "" } else { "not connected, " };
-        let talk = if *focus == ViewName::Talk { model.talk().words() } else { title.to_owned() };
+        let talk = match (focus, model.talk().wish()) {
+            (ViewName::Talk, _) => talk_shown(model),
+            (_, Some(_)) => format!("{title}, {}", talk_shown(model)),
+            (_, None) => title.to_owned(),
+        };
         format!("[{lost}{away}{talk}] ")
     }
 

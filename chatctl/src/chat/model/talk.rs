@@ -90,6 +90,9 @@ impl Talk {
     /// The state in a few words.
     pub fn words(&self) -> String {
         match &self.state {
+            TalkState::Registered if self.wish.is_some() => {
+                format!("will wait for {}", self.wanted().unwrap_or("anyone"))
+            }
             TalkState::Registered => "no talk".to_owned(),
             TalkState::Waiting { peer: None, .. } => "waiting for anyone".to_owned(),
             TalkState::Waiting { peer: Some(peer), .. } => format!("waiting for {peer}"),

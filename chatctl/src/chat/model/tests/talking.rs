@@ -108,6 +108,7 @@ fn a_lost_connection_ends_the_talk_and_keeps_the_wish() {
     let told = scene.news.iter().position(is_told).expect("it is told");
     let is_note = |news: &News| matches!(news, News::Entry { view: ViewName::Talk, .. });
     assert!(scene.news[told..].iter().any(is_note), "first the reason, then what came of it");
+    assert_eq!(scene.model.talk().words(), "will wait for bob");
     scene.types("are you there?");
     assert_eq!(scene.returned(), ["under way", "are you there?"]);
     let last = scene.lines(&ViewName::Talk).pop().expect("a line");
