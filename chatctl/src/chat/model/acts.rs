@@ -194,6 +194,7 @@ impl Model {
             self.ignore(&nick);
         }
         self.note(at, text);
+        self.shun(at);
     }
 
     fn show_times(&mut self, at: Moment) {

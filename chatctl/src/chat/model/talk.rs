@@ -205,6 +205,10 @@ impl Model {
         if self.talk.is_on() {
             return self.decline(at, Exit::Refused, "there is a talk already: /quit ends it");
         }
+        if let Some(peer) = wish.peer.as_ref().filter(|peer| self.is_ignored(peer)) {
+            let text = format!("you ignore {peer}: /unignore {peer} first");
+            return self.decline(at, Exit::Refused, text);
+        }
         self.talk.wish = Some(wish);
         self.talk.again = None;
         self.views.open(&ViewName::Talk, "talk");

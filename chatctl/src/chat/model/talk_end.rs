@@ -66,6 +66,21 @@ impl Model {
         }
     }
 
+    /// Ends the talk with somebody who is ignored, before it is open and after. The next one would be the same who waits again, so that
+    /// nobody is waited for then.
+    pub(super) fn shun(&mut self, at: Moment) {
+        let (TalkState::Ready { peer } | TalkState::Open { peer, .. }) = &self.talk.state else {
+            return;
+        };
+        let peer = peer.clone();
+        if self.is_ignored(&peer) {
+            let text = format!("you ignore {peer}: there is no talk, and you wait for none");
+            let text = text + &self.unacknowledged();
+            self.renounce(at);
+            self.note_in(at, &ViewName::Talk, text);
+        }
+    }
+
     /// All is about to end: the peer is told that it was meant so.
     pub fn part(&mut self, at: Moment) {
         if self.talk.state != TalkState::Registered {

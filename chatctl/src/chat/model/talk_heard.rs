@@ -33,6 +33,10 @@ impl Model {
                     .as_ref()
                     .is_some_and(|again| folded(&again.peer) == folded(&peer));
                 self.talk_is(TalkState::Ready { peer: peer.clone() }, "the talk ended");
+                self.shun(at);
+                if !self.talk.is_on() {
+                    return;
+                }
                 self.tell_talk(at);
                 self.find_way(at, event, &peer);
                 self.news(News::Mention(ViewName::Talk));
@@ -86,6 +90,7 @@ impl Model {
             new.clone_into(peer);
             self.rename_way();
             self.note_in(at, &ViewName::Talk, format!("{nick} is now {new}"));
+            self.shun(at);
         }
     }
 }

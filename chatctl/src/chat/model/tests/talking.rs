@@ -286,6 +286,37 @@ fn a_wish_that_is_refused_takes_the_one_before_with_it() {
 }
 
 #[test]
+fn nobody_talks_with_whom_they_ignore() {
+    let mut scene = Scene::in_lobby(0);
+    scene.types("/ignore Bob");
+    scene.types("/bridge bob");
+    assert!(scene.has_not_asked("bridge") && scene.model.talk().wish().is_none());
+    scene.types("/bridge");
+    scene.replies("bridge", json!({"since": SINCE}));
+    scene.event("talk_ready", json!({"peer": "bob"}));
+    scene.replies("hangup", json!({}));
+    assert!(scene.model.talk().wish().is_none());
+    // Whoever is ignored in the midst of a talk, or takes such a name, is hung up on as well.
+    scene.types("/unignore bob");
+    for is_renamed in [false, true] {
+        scene.types("/bridge");
+        scene.replies("bridge", json!({"since": SINCE}));
+        scene.event("talk_ready", json!({"peer": "bob"}));
+        scene.event("talk_started", json!({"peer": "bob"}));
+        if is_renamed {
+            scene.event("renamed", json!({"nick": "bob", "new_nick": "Eve"}));
+        } else {
+            scene.types("/ignore eve");
+            assert!(scene.model.talk().is_on(), "somebody else is");
+            scene.types("/ignore bob");
+            scene.types("/unignore bob");
+        }
+        scene.replies("hangup", json!({}));
+        assert_eq!(*scene.model.talk().state(), TalkState::Registered);
+    }
+}
+
+#[test]
 fn a_peer_may_take_another_name() {
     let mut scene = talking(Some("theirs"));
     scene.event("renamed", json!({"nick": "Bob", "new_nick": "Rob"}));
