@@ -218,6 +218,7 @@ impl Model {
             view.log.clear();
             view.first_unread = None;
             view.older = super::Older::Unknown;
+            view.came_from = None;
         }
     }
 

@@ -101,8 +101,12 @@ impl Model {
     fn past_message(&mut self, at: Moment, view: &ViewName, seq: u64, event: &Event) {
         let id = event.text("message_id").unwrap_or_default();
         let request = event.text("history").unwrap_or_default();
-        if let Some(Asked::Fill { last, .. }) = self.asked.get_mut(request) {
-            *last = Some(seq);
+        match self.asked.get_mut(request) {
+            Some(Asked::Fill { last, .. }) => *last = Some(seq),
+            Some(Asked::Older { first, .. }) => {
+                *first = Some(first.map_or(seq, |first| first.min(seq)));
+            }
+            _ => {}
         }
         let Some(message) = self.message(&event.fields, false) else { return };
         let time = time_of(&event.fields, at);

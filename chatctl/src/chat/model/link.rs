@@ -215,7 +215,9 @@ impl Model {
         }
         let was_up = self.link.is_up();
         self.link.bye = None;
-        self.asked.clear();
+        for asked in std::mem::take(&mut self.asked).values() {
+            self.older_lost(asked);
+        }
         for room in self.rooms.values_mut() {
             room.lost();
         }

@@ -26,10 +26,11 @@ pub(super) enum Asked {
     },
     /// What a room is about, for its view's head.
     TopicOf(String),
-    /// Messages of before.
+    /// Messages of before; the lines that came, and the first place, whether or not that one is shown.
     Older {
         view: ViewName,
         numbers: Vec<u64>,
+        first: Option<u64>,
     },
     /// Messages that were left out; the last of them that came.
     Fill {
@@ -116,7 +117,12 @@ impl Model {
                     room.set_topic(topic);
                 }
             }
-            Asked::Older { view, numbers } => self.older_came(view, numbers, reply),
+            Asked::Older { view, numbers, first } => {
+                if let (Some(known), Some(_)) = (self.views.view_mut(&view), first) {
+                    known.came_from = first;
+                }
+                self.older_came(view, numbers, reply);
+            }
             Asked::Fill { room, to, last, mut numbers } => {
                 let leads_on = last.filter(|last| has_more(reply) && *last < to);
                 if let Some(last) = leads_on {

@@ -262,7 +262,7 @@ impl Model {
         if known.older != Older::Unknown {
             return;
         }
-        let before = known.log.oldest_place();
+        let before = known.oldest();
         let mut fields = with(of_room(room), "limit", limit);
         // Where nothing is here yet, what comes next is not to come twice.
         let next = self.rooms.get(room).and_then(|room| Some(room.last?.saturating_add(1)));
@@ -270,7 +270,18 @@ impl Model {
             fields = with(fields, "before", before);
         }
         self.set_older(view, Older::Asked);
-        self.ask(at, "history", fields, Asked::Older { view: view.clone(), numbers: Vec::new() });
+        let asked = Asked::Older { view: view.clone(), numbers: Vec::new(), first: None };
+        self.ask(at, "history", fields, asked);
+    }
+
+    /// The connection is gone in the midst of an answer: what came of it goes, too, since a hole would be behind it.
+    pub(super) fn older_lost(&mut self, asked: &Asked) {
+        let Asked::Older { view, numbers, .. } = asked else { return };
+        let Some(known) = self.views.view_mut(view) else { return };
+        known.older = Older::Unknown;
+        for number in numbers {
+            known.log.remove(*number);
+        }
     }
 
     pub(super) fn set_older(&mut self, view: &ViewName, older: Older) {
@@ -336,6 +347,7 @@ impl Model {
             }
             if let Some(view) = self.views.view_mut(&view) {
                 view.log.forget_places();
+                view.came_from = None;
                 view.older = Older::None;
             }
             let text =

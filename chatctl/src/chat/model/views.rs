@@ -45,6 +45,8 @@ pub struct View {
     pub first_unread: Option<u64>,
     /// Whether there are older messages.
     pub older: Older,
+    /// So far back they have come, also where nobody wants to hear them and none is here.
+    pub(super) came_from: Option<u64>,
     /// Whether somebody reads far back.
     pub is_back: bool,
 }
@@ -92,6 +94,7 @@ impl View {
             mentions: 0,
             first_unread: None,
             older: Older::Unknown,
+            came_from: None,
             is_back: false,
         }
     }
@@ -198,9 +201,17 @@ impl View {
     /// Forgets the oldest lines past the limit; they can be asked for again.
     pub(super) fn trim(&mut self) {
         let most = if self.is_back { ENTRIES_BACK_MAX } else { ENTRIES_MAX };
-        if self.log.trim(most) && self.older == Older::None {
-            self.older = Older::Unknown;
+        if self.log.trim(most) {
+            self.came_from = None;
+            if self.older == Older::None {
+                self.older = Older::Unknown;
+            }
         }
+    }
+
+    /// Before which place older messages are to be asked for; none where nothing of the room is here.
+    pub(super) fn oldest(&self) -> Option<u64> {
+        [self.log.oldest_place(), self.came_from].into_iter().flatten().min()
     }
 
     /// The last line that is a message.

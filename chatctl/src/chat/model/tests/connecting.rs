@@ -223,6 +223,49 @@ fn older_messages_come_when_somebody_scrolls() {
     assert!(!matches!(scene.model.take(), Some(Output::Ask(_))), "there is nothing older");
 }
 
+impl Scene {
+    /// Somebody scrolls up; the request for what is older.
+    fn scrolls(&mut self) -> crate::chat::model::Request {
+        let at = self.at();
+        self.model.want_older(at);
+        self.drain();
+        self.asked.iter().find(|request| request.name == "history").cloned().expect("it asks")
+    }
+}
+
+#[test]
+fn older_messages_can_be_asked_for_again_when_the_connection_was_lost_meanwhile() {
+    let mut scene = Scene::in_lobby(9);
+    scene.hears(10, "bob", "ten");
+    let ask = scene.scrolls();
+    // In the midst of the answer: what lies between would not be missed.
+    scene.event("message", json!({"room": "lobby", "seq": 7, "from": "bob", "text": "seven", "message_id": "id-7", "history": ask.id}));
+    scene.is_lost();
+    scene.calls_again();
+    scene.connects("h1");
+    scene.joins("lobby", 10);
+    assert_eq!(scene.scrolls().fields["before"], 10);
+}
+
+#[test]
+fn messages_of_somebody_ignored_are_not_asked_for_again_and_again() {
+    let mut scene = Scene::in_lobby(9);
+    scene.hears(10, "bob", "ten");
+    scene.types("/ignore eve");
+    for before in [10, 8, 6] {
+        let ask = scene.scrolls();
+        assert_eq!(ask.fields["before"], before);
+        for seq in [before - 2, before - 1] {
+            scene.event("message", json!({"room": "lobby", "seq": seq, "from": "eve", "text": "spam", "message_id": format!("id-{seq}"), "history": ask.id}));
+        }
+        scene.replies("history", json!({"room": "lobby", "count": 2, "more": true}));
+    }
+    assert_eq!(scene.lines(&lobby()), ["bob: ten", "-- you hear nothing of eve any more"]);
+    // What this view has forgotten is asked for all the same.
+    scene.types("/clear");
+    assert_eq!(scene.scrolls().fields["before"], 11);
+}
+
 #[test]
 fn a_view_is_bounded_and_can_be_scrolled_all_the_same() {
     let mut scene = Scene::in_lobby(0);
