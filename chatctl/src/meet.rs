@@ -42,8 +42,8 @@ pub fn meet(context: &mut Context, args: &Meet) -> Result<(), Failure> {
     if let Some(peer) = &wanted {
         fields.insert("peer".to_owned(), Value::from(peer.as_str()));
     }
-    if args.turns {
-        fields.insert("turns".to_owned(), Value::from("yes"));
+    if let Some(turns) = args.turns {
+        fields.insert("turns".to_owned(), Value::from(turns.word()));
     }
     if let Some(port) = opening.port() {
         fields.insert("direct".to_owned(), Value::from(port));
@@ -96,6 +96,11 @@ fn greet(context: &Context, client: &mut Client) -> Result<String, Failure> {
     })?;
     let nick = reply.get("nick").and_then(Value::as_str).map(str::to_owned);
     nick.ok_or_else(|| Failure::strange("the server does not say which name one has there"))
+}
+
+/// The reader of stdout is gone before all was exchanged: here that is no end like others, since what it was to take is nowhere.
+fn not_taken() -> Failure {
+    Failure::new(Exit::Refused, "stdout", "stdout was closed before all was exchanged")
 }
 
 /// A talk that is open.
@@ -154,7 +159,7 @@ impl Meeting<'_> {
             self.signals.obey(signal)?;
         }
         self.signals.let_go()?;
-        outcome?;
+        outcome.map_err(|failure| if failure.silent { not_taken() } else { failure })?;
         self.context.voice.flush()
     }
 
@@ -315,7 +320,13 @@ impl Meeting<'_> {
             Happening::Lost { reason, .. } => match &self.talk {
                 // The two need no server any more.
                 Some(open) if open.way.is_direct() => Ok(()),
-                _ => Err(self.context.lost(&self.client, &reason)),
+                open => {
+                    let mut failure = self.context.lost(&self.client, &reason);
+                    if let Some(open) = open {
+                        failure.message = format!("{}; {}", failure.message, open.exchange.counts());
+                    }
+                    Err(failure)
+                }
             },
         }
     }
@@ -391,11 +402,8 @@ impl Meeting<'_> {
             Heard::Refused(refusal) => return Err(refusal.into()),
             Heard::Over(_) if open.exchange.is_done() => self.fate = Some(Fate::Done),
             Heard::Over(how) if self.fate.is_none() => {
-                let (given, taken) = (open.exchange.given, open.exchange.taken);
-                let message = format!(
-                    "{} {how} before all was exchanged: {given} bytes of ours have come, {taken} of theirs",
-                    open.peer
-                );
+                let counts = open.exchange.counts();
+                let message = format!("{} {how} before all was exchanged: {counts}", open.peer);
                 return Err(Failure::new(Exit::Refused, "talk_ended", message));
             }
             Heard::Over(_) => {}

@@ -139,7 +139,8 @@ fn the_limits_of_a_connection_only_make_it_slow() {
 fn any_bytes_and_none_are_exchanged_with_turns_and_without() {
     let daemon = Daemon::start();
     let odd = || (0..=255).chain([10, 10]).collect::<Vec<u8>>();
-    for arguments in [&[][..], &["--turns"], &["--direct"], &["--direct", "--turns"]] {
+    let all = [&[][..], &["--turns"], &["--turns=no"], &["--direct"], &["--direct", "--turns"]];
+    for arguments in all {
         exchange(&daemon, [arguments, &["--direct"]], &[odd(), Vec::new()], SOON);
         exchange(&daemon, [&["bob", "--direct"], arguments], &[Vec::new(), odd()], SOON);
         exchange(&daemon, [arguments, arguments], &[noise(7, 100_000), noise(8, 60_000)], SOON);
@@ -186,6 +187,32 @@ fn a_peer_that_vanishes_is_status_1_and_said() {
         bob.stderr.line_with(&["Ada is gone", "before all was exchanged"]);
         drop(ada);
     }
+}
+
+#[test]
+fn whose_daemon_or_reader_is_gone_is_told_what_was_not_exchanged() {
+    let mut daemon = Daemon::start();
+    let mut zoe = V1Client::connect(daemon.address(), "Zoe");
+    zoe.asks("bridge", json!({}));
+    let mut child = meet(&daemon, "Ada", &[]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let ended = child.wait_with_output().unwrap();
+    let (_, stderr) = ended_with(1, &ended);
+    assert!(stderr.contains("stdout was closed before all was exchanged"), "{stderr}");
+    let mut bob = Program::start(&mut meet(&daemon, "Bob", &[]));
+    let mut keys = bob.stdin().unwrap();
+    bob.stderr.line_with(&["talking with Zoe"]);
+    keys.write_all(b"hello").unwrap();
+    // Ada may have said that she has nothing to say.
+    let message = std::iter::repeat_with(|| zoe.event_called("talk_message"));
+    let message = message.into_iter().find(|message| message["text"] == "hello").unwrap();
+    zoe.asks("receipt", json!({"message_id": message["message_id"]}));
+    zoe.asks("say", json!({"id": "7b0c3a52-52a5-4a6f-9a0e-0a7a3f4c1d2e", "text": "yes?"}));
+    zoe.event_called("delivered");
+    daemon.signal(Signal::SIGKILL);
+    daemon.ends();
+    assert_eq!(bob.exit_code(), 3);
+    bob.stderr.line_with(&["5 bytes of ours have come, 4 of theirs"]);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The command line of those who talk one to one.
 
+use crate::chat::command::Turns;
 use clap::Args;
 
 /// `chatctl talk`.
@@ -48,9 +49,9 @@ pub struct Meet {
     /// With this one only; with whoever waits, or comes next, where nobody is named
     #[arg(value_name = "NICK")]
     pub peer: Option<String>,
-    /// By turns: a message gives the turn. Otherwise as the other side wants it
-    #[arg(long)]
-    pub turns: bool,
+    /// By turns: a message gives the turn. Without this, and with `any`, as the other side wants it; with `no`, never
+    #[arg(long, value_name = "yes|no|any", num_args = 0..=1, require_equals = true, default_missing_value = "yes", hide_possible_values = true, value_enum)]
+    pub turns: Option<Turns>,
     /// Over a connection of your own, if the other side wants that, too: listen on this port, or on any. If it cannot be made in 3 s the server relays
     #[arg(long, value_name = "PORT", num_args = 0..=1, require_equals = true, default_missing_value = "0")]
     pub direct: Option<u16>,

@@ -33,7 +33,7 @@ pub enum Line {
 }
 
 /// Whether one writes in turn in a talk.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Turns {
     /// As the other likes.
     #[default]

@@ -80,9 +80,16 @@ fn is_command(line: &[u8]) -> bool {
 /// What somebody said, made safe.
 fn shown(content: &Content) -> String {
     match content {
-        Content::Text(text) => visible::paragraph(text),
+        // What ends with a line's end has no empty line behind that.
+        Content::Text(text) => visible::paragraph(text.strip_suffix('\n').unwrap_or(text)),
         Content::Data(data) => visible::hex(data),
     }
+}
+
+/// Words with a full stop, so that others can stand behind them.
+fn sentence(words: &str) -> String {
+    let is_one = words.ends_with(['.', '!', '?']);
+    format!("{words}{}", if is_one { "" } else { "." })
 }
 
 impl<'a> Plain<'a> {
@@ -165,7 +172,7 @@ impl<'a> Plain<'a> {
             }
             What::Note(text) => {
                 let is_here = view == model.views().focus();
-                let head = if is_here { String::new() } else { format!("{title} ") };
+                let head = if is_here { String::new() } else { format!("{title}: ") };
                 for line in text.lines() {
                     self.print(&format!("-- {head}{}", visible::line(line)));
                 }
@@ -193,7 +200,7 @@ impl<'a> Plain<'a> {
                     Content::Data(data) => visible::hex(data),
                 };
                 self.refused.get_or_insert(Exit::of_code(code));
-                self.say("not_sent", &format!("not sent: {why} It was: {content}"))?;
+                self.say("not_sent", &format!("not sent: {} It was: {content}", sentence(why)))?;
             }
             Mark::None | Mark::Sending | Mark::Stored | Mark::Delivered { .. } => {}
         }
@@ -266,15 +273,18 @@ impl<'a> Plain<'a> {
         }
         let waited = moments::span_shown(self.timeout.as_micros());
         let unsent = progress.unsent + usize::from(self.next.is_some());
-        let unsent = if unsent > 0 { "; not all was sent" } else { "" };
+        let with_rest = |why: &str| match unsent {
+            0 => why.to_owned(),
+            _ => format!("{}; not all was sent", why.trim_end_matches('.')),
+        };
         Err(match model.link().phase() {
             Phase::Held { why, .. } => {
-                Failure::new(Exit::Refused, "nickname_in_use", format!("{why}{unsent}"))
+                Failure::new(Exit::Refused, "nickname_in_use", with_rest(why))
             }
-            Phase::Away { why, .. } => Failure::unreachable(format!("{why}{unsent}")),
-            Phase::Calling => Failure::unreachable(format!("no daemon within {waited}{unsent}")),
+            Phase::Away { why, .. } => Failure::unreachable(with_rest(why)),
+            Phase::Calling => Failure::unreachable(with_rest(&format!("no daemon within {waited}"))),
             Phase::Greeting | Phase::Up => {
-                Failure::timed_out(format!("no answer within {waited}{unsent}"))
+                Failure::timed_out(with_rest(&format!("no answer within {waited}")))
             }
         })
     }

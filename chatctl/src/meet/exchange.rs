@@ -83,6 +83,11 @@ impl Exchange {
         self.said_end && self.heard_end && self.unacknowledged.is_empty() && self.owed == 0
     }
 
+    /// How much was exchanged, in words.
+    pub(super) fn counts(&self) -> String {
+        format!("{} bytes of ours have come, {} of theirs", self.given, self.taken)
+    }
+
     /// Whose turn it is, where there are turns.
     pub(super) fn turn(&self) -> Option<Turn> {
         self.turn

@@ -3,7 +3,6 @@
 //! The model decides when to listen, to call and to give it up; whoever has the sockets does so, and tells what came of it. The server's
 //! word that the talk goes this way is what counts. Where there is no such way the server relays, and the person is told so.
 
-use super::entry::{Content, Mark, Message, What};
 use super::replies::Asked;
 use super::talk::{Again, TalkState, Turn};
 use super::{Model, Moment, Output, ViewName, with};
@@ -276,10 +275,7 @@ impl Model {
         }
         self.talk.heard();
         self.past(Past::Acknowledge(id.clone()));
-        let content = Content::of(content);
-        let (is_own, is_mention, mark) = (false, true, Mark::None);
-        let message = Message { id, from, content, is_own, is_mention, mark };
-        self.put(&ViewName::Talk, at.wall, None, What::Message(message));
+        self.put_said(at.wall, id, from, content);
     }
 
     /// The connection that the talk went over is broken: the same peer is waited for, and the server relays then.

@@ -6,6 +6,7 @@ use super::talk::{TalkState, turn};
 use super::views::folded;
 use super::{Model, Moment, News, ViewName, time_of, with};
 use crate::client::{Event, Fields};
+use jiff::Timestamp;
 
 impl Model {
     /// An event of the talk.
@@ -66,18 +67,22 @@ impl Model {
         let id = event.text("message_id").unwrap_or_default().to_owned();
         self.talk.set_turn(turn(&event.fields));
         self.talk.heard();
-        self.views.open(&ViewName::Talk, "talk");
         let content = proto::client::content(&event.fields).unwrap_or_default();
-        let message = Message {
-            id: id.clone(),
-            from,
-            content: Content::of(content),
-            is_own: false,
-            is_mention: true,
-            mark: Mark::None,
-        };
-        self.put(&ViewName::Talk, time_of(&event.fields, at), None, What::Message(message));
+        self.put_said(time_of(&event.fields, at), id.clone(), from, content);
         self.ask(at, "receipt", with(Fields::new(), "message_id", id), Asked::Quiet);
+    }
+
+    /// Shows what the peer said. By an empty message a program says that this was all.
+    pub(super) fn put_said(&mut self, time: Timestamp, id: String, from: String, content: Vec<u8>) {
+        self.views.open(&ViewName::Talk, "talk");
+        let what = if content.is_empty() {
+            What::Note(format!("{from} has no more to say"))
+        } else {
+            let (content, mark) = (Content::of(content), Mark::None);
+            let (is_own, is_mention) = (false, true);
+            What::Message(Message { id, from, content, is_own, is_mention, mark })
+        };
+        self.put(&ViewName::Talk, time, None, what);
     }
 
     /// The peer is called otherwise.

@@ -218,7 +218,10 @@ fn put_message(flow: &mut Flow, message: &Message) {
     flow.put(&visible::line(&message.from), ink);
     flow.put(": ", ink);
     match &message.content {
-        Content::Text(text) => flow.put(&safe(text), Ink::Plain),
+        // What ends with a line's end has no empty line behind that.
+        Content::Text(text) => {
+            flow.put(&safe(text.strip_suffix('\n').unwrap_or(text)), Ink::Plain);
+        }
         Content::Data(data) => flow.put(&visible::hex(data), Ink::Event),
     }
     let (mark, ink) = match &message.mark {

@@ -286,6 +286,15 @@ fn a_wish_that_is_refused_takes_the_one_before_with_it() {
 }
 
 #[test]
+fn a_program_that_has_said_all_is_not_shown_as_saying_nothing() {
+    let mut scene = talking(None);
+    scene.event("talk_message", json!({"from": "bob", "message_id": "m", "text": ""}));
+    scene.replies("receipt", json!({"message_id": "m"}));
+    let last = scene.lines(&ViewName::Talk).pop().expect("a line");
+    assert_eq!(last, "-- bob has no more to say");
+}
+
+#[test]
 fn nobody_talks_with_whom_they_ignore() {
     let mut scene = Scene::in_lobby(0);
     scene.types("/ignore Bob");
