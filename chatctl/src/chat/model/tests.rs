@@ -1,6 +1,7 @@
 //! The model without a terminal and without a socket: a test plays the person, the server and the clock.
 
 mod connecting;
+mod pairs;
 mod past;
 mod people;
 mod sending;
