@@ -323,7 +323,8 @@ impl Meeting<'_> {
                 open => {
                     let mut failure = self.context.lost(&self.client, &reason);
                     if let Some(open) = open {
-                        failure.message = format!("{}; {}", failure.message, open.exchange.counts());
+                        failure.message =
+                            format!("{}; {}", failure.message, open.exchange.counts());
                     }
                     Err(failure)
                 }

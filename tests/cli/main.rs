@@ -9,6 +9,7 @@
 mod chat;
 mod completion;
 mod cursor;
+mod keyboard;
 mod looks;
 mod meet;
 mod network;

@@ -194,7 +194,8 @@ fn whose_daemon_or_reader_is_gone_is_told_what_was_not_exchanged() {
     let mut daemon = Daemon::start();
     let mut zoe = V1Client::connect(daemon.address(), "Zoe");
     zoe.asks("bridge", json!({}));
-    let mut child = meet(&daemon, "Ada", &[]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child =
+        meet(&daemon, "Ada", &[]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
     let ended = child.wait_with_output().unwrap();
     let (_, stderr) = ended_with(1, &ended);

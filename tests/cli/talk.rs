@@ -2,7 +2,6 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::os::fd::OwnedFd;
 use std::process::{ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -11,6 +10,7 @@ use serde_json::Value;
 use tests::network::{self, Elsewhere};
 use tests::{DEADLINE, Program, binaries, native, program};
 
+use crate::keyboard::Typist;
 use crate::{ended_with, interruptible};
 
 /// `chatctl talk` with these arguments, and a pipe to type into.
@@ -283,58 +283,9 @@ fn who_looks_for_a_daemon_takes_no_listener_for_one() {
     }
 }
 
-/// A program whose keyboard is a terminal, and that prints there, too.
-struct Person {
-    program: std::process::Child,
-    terminal: OwnedFd,
-    seen: String,
-}
-
-impl Person {
-    fn start(command: &mut Command) -> Self {
-        let pair = nix::pty::openpty(None, None).unwrap();
-        let end = || Stdio::from(pair.slave.try_clone().unwrap());
-        let program = command.stdin(end()).stdout(end()).stderr(end()).spawn().unwrap();
-        Self { program, terminal: pair.master, seen: String::new() }
-    }
-
-    fn types(&self, keys: &[u8]) {
-        nix::unistd::write(&self.terminal, keys).unwrap();
-    }
-
-    /// Waits until the terminal shows this behind what was waited for before.
-    fn sees(&mut self, text: &str) {
-        let begun = Instant::now();
-        loop {
-            if let Some(at) = self.seen.find(text) {
-                self.seen.drain(..at + text.len());
-                return;
-            }
-            assert!(begun.elapsed() < DEADLINE, "never {text:?}: {:?}", self.seen);
-            let mut fds = [nix::poll::PollFd::new(
-                std::os::fd::AsFd::as_fd(&self.terminal),
-                nix::poll::PollFlags::POLLIN,
-            )];
-            nix::poll::poll(&mut fds, nix::poll::PollTimeout::from(100_u8)).unwrap();
-            if fds[0].any() == Some(true) {
-                let mut bytes = [0; 4096];
-                let count = nix::unistd::read(&self.terminal, &mut bytes).unwrap_or(0);
-                self.seen.push_str(&String::from_utf8_lossy(&bytes[..count]));
-            }
-        }
-    }
-}
-
-impl Drop for Person {
-    fn drop(&mut self) {
-        let _ = self.program.kill();
-        let _ = self.program.wait();
-    }
-}
-
 #[test]
 fn a_person_types_lines_and_commands_and_no_stranger_drives_the_terminal() {
-    let mut bob = Person::start(&mut talk("bob", &["--listen", "127.0.0.1:0", "--color", "never"]));
+    let mut bob = Typist::start(&mut talk("bob", &["--listen", "127.0.0.1:0", "--color", "never"]));
     bob.sees("listening at ");
     bob.sees("\r\n");
     bob.types(b"too early\n");
@@ -365,7 +316,7 @@ fn a_person_types_lines_and_commands_and_no_stranger_drives_the_terminal() {
 }
 
 /// Where the program of a person listens.
-fn listening(person: &Person) -> String {
+fn listening(person: &Typist) -> String {
     let pid = person.program.id();
     let tcp = std::fs::read_to_string(format!("/proc/{pid}/net/tcp")).unwrap();
     let mut own = Vec::new();
@@ -385,7 +336,7 @@ fn listening(person: &Person) -> String {
 #[test]
 fn several_lines_ended_by_ctrl_d_are_one_message_and_an_empty_one_ends_the_talk() {
     let bob = Listener::start(&["--json"]);
-    let mut ada = Person::start(&mut talk("ada", &[&bob.address, "--message-at-eof"]));
+    let mut ada = Typist::start(&mut talk("ada", &[&bob.address, "--message-at-eof"]));
     ada.sees("talking with bob");
     ada.types(b"one\n/two\n\n\x04");
     ada.sees("bob has it: ");
@@ -404,7 +355,7 @@ fn several_lines_ended_by_ctrl_d_are_one_message_and_an_empty_one_ends_the_talk(
 #[test]
 fn ctrl_c_at_a_terminal_ends_the_talk() {
     let bob = Listener::start(&[]);
-    let mut ada = Person::start(talk("ada", &[&bob.address]).env("TERM", "dumb"));
+    let mut ada = Typist::start(talk("ada", &[&bob.address]).env("TERM", "dumb"));
     ada.sees("talking with bob");
     // Not its controlling terminal: what Ctrl-C would send is sent.
     let pid = nix::unistd::Pid::from_raw(i32::try_from(ada.program.id()).unwrap());

@@ -282,7 +282,9 @@ impl<'a> Plain<'a> {
                 Failure::new(Exit::Refused, "nickname_in_use", with_rest(why))
             }
             Phase::Away { why, .. } => Failure::unreachable(with_rest(why)),
-            Phase::Calling => Failure::unreachable(with_rest(&format!("no daemon within {waited}"))),
+            Phase::Calling => {
+                Failure::unreachable(with_rest(&format!("no daemon within {waited}")))
+            }
             Phase::Greeting | Phase::Up => {
                 Failure::timed_out(with_rest(&format!("no answer within {waited}")))
             }

@@ -182,9 +182,7 @@ impl Model {
     /// Whether something can be said in the talk now; if not, why.
     pub(super) fn may_say(&self) -> Result<(), String> {
         match &self.talk.state {
-            TalkState::Open { turn: Turn::Theirs, peer } => {
-                Err(format!("it is {peer}'s turn"))
-            }
+            TalkState::Open { turn: Turn::Theirs, peer } => Err(format!("it is {peer}'s turn")),
             TalkState::Open { .. } => Ok(()),
             TalkState::Ready { peer } => Err(format!("{peer} is ready: /chat opens the talk")),
             TalkState::Waiting { .. } => Err("nobody is there yet for a talk".to_owned()),

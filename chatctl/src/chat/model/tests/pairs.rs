@@ -193,7 +193,11 @@ impl Server {
             "hello" => {
                 let nick = text("nick").expect("a name").to_owned();
                 self.sides[who].name.clone_from(&nick);
-                self.agrees(who, id, json!({"nick": nick, "server": "s", "history": "h", "limits": {"message": 99}}));
+                self.agrees(
+                    who,
+                    id,
+                    json!({"nick": nick, "server": "s", "history": "h", "limits": {"message": 99}}),
+                );
             }
             "join" => self.agrees(who, id, json!({"room": "lobby", "seq": 0, "members": 2})),
             "members" => {
@@ -337,8 +341,7 @@ struct Walk {
 
 impl Walk {
     fn new() -> Self {
-        let mut walk =
-            Self { people: [0, 1, 2].map(Person::new), server: Server::default() };
+        let mut walk = Self { people: [0, 1, 2].map(Person::new), server: Server::default() };
         walk.heals();
         walk
     }

@@ -134,7 +134,10 @@ fn what_was_for_a_room_that_cannot_be_joined_is_told_and_given_back() {
     assert_eq!(scene.returned(), ["for those in ops", "them, too"]);
     let lines = scene.lines(&ViewName::Room("ops".to_owned()));
     assert!(lines.contains(&"ada: for those in ops (not sent)".to_owned()), "{lines:?}");
-    assert_eq!(lines.last().map(String::as_str), Some("-- not sent: you are not in #ops: /join ops tries again"));
+    assert_eq!(
+        lines.last().map(String::as_str),
+        Some("-- not sent: you are not in #ops: /join ops tries again")
+    );
     assert!(scene.has_not_asked("post") && scene.model.is_settled());
     scene.types("/join ops");
     scene.joins("ops", 0);

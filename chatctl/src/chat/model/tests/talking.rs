@@ -104,7 +104,8 @@ fn a_lost_connection_ends_the_talk_and_keeps_the_wish() {
     scene.is_lost();
     assert_eq!(*scene.model.talk().state(), TalkState::Registered);
     assert_eq!(scene.returned(), ["under way"]);
-    let is_told = |news: &News| matches!(news, News::Connection(text) if text.contains("lost the daemon"));
+    let is_told =
+        |news: &News| matches!(news, News::Connection(text) if text.contains("lost the daemon"));
     let told = scene.news.iter().position(is_told).expect("it is told");
     let is_note = |news: &News| matches!(news, News::Entry { view: ViewName::Talk, .. });
     assert!(scene.news[told..].iter().any(is_note), "first the reason, then what came of it");
@@ -126,10 +127,7 @@ fn a_lost_connection_ends_the_talk_and_keeps_the_wish() {
     // Once he has gone by himself anyone will do, as it was wished.
     scene.event("talk_ended", json!({"peer": "Bob", "reason": "hangup"}));
     scene.event("talk_waiting", json!({"since": SINCE, "peer": "bob"}));
-    assert_eq!(
-        scene.replies("bridge", json!({"since": SINCE})).fields.get("peer"),
-        None
-    );
+    assert_eq!(scene.replies("bridge", json!({"since": SINCE})).fields.get("peer"), None);
     assert_eq!(scene.model.talk().words(), "waiting for anyone");
 }
 
@@ -227,10 +225,7 @@ fn who_quits_a_moment_after_the_peer_ends_the_waiting_and_not_all() {
 fn waiting_can_be_taken_back_and_names_who_is_waited_for() {
     let mut scene = Scene::in_lobby(0);
     scene.types("/bridge Bob");
-    assert_eq!(
-        scene.replies("bridge", json!({"since": SINCE})).fields["peer"],
-        "Bob"
-    );
+    assert_eq!(scene.replies("bridge", json!({"since": SINCE})).fields["peer"], "Bob");
     assert_eq!(scene.model.talk().words(), "waiting for Bob");
     scene.types("/chat");
     assert!(scene.has_not_asked("chat"));
@@ -252,7 +247,10 @@ fn what_is_said_of_a_talk_that_was_left_is_not_taken_for_the_next_one() {
     scene.types("/quit");
     scene.types("/bridge carol");
     // Bob's last words were under way when he was hung up.
-    scene.event("talk_message", json!({"from": "bob", "message_id": "m", "text": "but", "turn": "yours"}));
+    scene.event(
+        "talk_message",
+        json!({"from": "bob", "message_id": "m", "text": "but", "turn": "yours"}),
+    );
     scene.event("talk_turn", json!({"turn": "yours", "reason": "timeout"}));
     scene.event("talk_ended", json!({"peer": "bob", "reason": "gone"}));
     scene.event("talk_waiting", json!({"since": SINCE}));
