@@ -6,7 +6,7 @@ use std::process::{ChildStdin, Command, Stdio};
 use nix::sys::signal::Signal;
 use tests::{Daemon, Folder, Program, Setup, program};
 
-use crate::{ended_with, interruptible, ways};
+use crate::{ended_with, ways};
 
 /// Somebody at a line client.
 pub(crate) struct Person {
@@ -200,56 +200,6 @@ fn a_script_ends_with_the_status_of_the_first_line_that_could_not_be_done() {
         let ended = program::run(&mut command, lines.as_bytes());
         assert_eq!(ended.status.code(), Some(status), "{lines:?}: {ended:?}");
     }
-}
-
-#[test]
-fn however_chat_ends_the_peer_reads_that_the_talk_was_ended() {
-    let daemon = Daemon::start();
-    let [_, tcp] = ways(&daemon);
-    let mut bob = Person::start(&daemon, &[&tcp, "--as", "Bob"]);
-    bob.types("/bridge");
-    for signal in [None, Some(Signal::SIGTERM), Some(Signal::SIGHUP)] {
-        let chat = daemon.chatctl(&["chat", "--plain", &tcp, "--as", "Ada"]);
-        let mut ada = Person::begin(interruptible(&chat));
-        let seen = bob.seen();
-        ada.types("/bridge");
-        ada.types("/chat");
-        bob.sees_behind(seen, &["in a talk with Ada"]);
-        ada.sees(&["in a talk with Bob"]);
-        match signal {
-            None => assert_eq!(ada.ends(), 0),
-            Some(signal) => {
-                ada.program.signal(signal);
-                assert_eq!(ada.program.exit_code(), 128 + signal as i32);
-            }
-        }
-        bob.sees_behind(seen, &["Ada ended the talk"]);
-        bob.sees_behind(seen, &["waiting for anyone"]);
-    }
-}
-
-#[test]
-fn what_a_script_says_behind_a_command_waits_for_it() {
-    let daemon = Setup::new().config("[limits]\nrooms_joined = 1").start();
-    let [_, tcp] = ways(&daemon);
-    let chat = |name: &str, lines: &str| {
-        let mut command = daemon.chatctl(&["chat", &tcp, "--plain", "--as", name]);
-        program::run(&mut command, lines.as_bytes())
-    };
-    let mut bob = Person::start(&daemon, &[&tcp, "--as", "Bob"]);
-    bob.types("/bridge");
-    bob.sees(&["waiting for anyone"]);
-    ended_with(0, &chat("Ada", "/bridge\n/chat\nhello\nand more\n"));
-    bob.sees(&[" talk Ada: hello"]);
-    bob.sees(&[" talk Ada: and more"]);
-    bob.sees(&["Ada ended the talk"]);
-    // What was for a room that cannot be joined is not said in another.
-    let (stdout, _) = ended_with(8, &chat("Eve", "/join ops\nfor ops\nthis, too\n"));
-    assert!(stdout.contains("it was: for ops") && stdout.contains("it was: this, too"), "{stdout}");
-    bob.types("/quit");
-    bob.types("/history 9");
-    assert_eq!(bob.ends(), 0);
-    assert_eq!(bob.transcript(), Vec::<String>::new());
 }
 
 #[test]

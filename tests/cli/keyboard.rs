@@ -11,7 +11,9 @@ use tests::DEADLINE;
 pub(crate) struct Typist {
     pub(crate) program: Child,
     terminal: OwnedFd,
-    seen: String,
+    shown: String,
+    /// Up to where that was looked at.
+    seen: usize,
 }
 
 impl Typist {
@@ -19,28 +21,34 @@ impl Typist {
         let pair = nix::pty::openpty(None, None).unwrap();
         let end = || Stdio::from(pair.slave.try_clone().unwrap());
         let program = command.stdin(end()).stdout(end()).stderr(end()).spawn().unwrap();
-        Self { program, terminal: pair.master, seen: String::new() }
+        Self { program, terminal: pair.master, shown: String::new(), seen: 0 }
     }
 
     pub(crate) fn types(&self, keys: &[u8]) {
         nix::unistd::write(&self.terminal, keys).unwrap();
     }
 
+    /// All that the terminal has shown so far, as far as it was looked at.
+    pub(crate) fn all(&self) -> &str {
+        &self.shown
+    }
+
     /// Waits until the terminal shows this behind what was waited for before.
     pub(crate) fn sees(&mut self, text: &str) {
         let begun = Instant::now();
         loop {
-            if let Some(at) = self.seen.find(text) {
-                self.seen.drain(..at + text.len());
+            let unseen = &self.shown[self.seen..];
+            if let Some(at) = unseen.find(text) {
+                self.seen += at + text.len();
                 return;
             }
-            assert!(begun.elapsed() < DEADLINE, "never {text:?}: {:?}", self.seen);
+            assert!(begun.elapsed() < DEADLINE, "never {text:?}: {unseen:?}");
             let mut fds = [PollFd::new(self.terminal.as_fd(), PollFlags::POLLIN)];
             poll(&mut fds, PollTimeout::from(100_u8)).unwrap();
             if fds[0].any() == Some(true) {
                 let mut bytes = [0; 4096];
                 let count = nix::unistd::read(&self.terminal, &mut bytes).unwrap_or(0);
-                self.seen.push_str(&String::from_utf8_lossy(&bytes[..count]));
+                self.shown.push_str(&String::from_utf8_lossy(&bytes[..count]));
             }
         }
     }

@@ -13,6 +13,7 @@ mod keyboard;
 mod looks;
 mod meet;
 mod network;
+mod one_to_one;
 mod operate;
 mod outage;
 mod past;
