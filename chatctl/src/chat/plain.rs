@@ -5,10 +5,12 @@
 //! lines means what it says; at its end what is still to be sent is waited for. INT ends the talk or the waiting for one, where there
 //! is any, else all.
 
+mod words;
+
 use super::command::{Command, Line, parse};
 use super::front::Front;
 use super::model::entry::{Content, Entry, Mark, What};
-use super::model::{Model, Moment, News, Phase, TalkState, ViewName};
+use super::model::{Model, Moment, News, Phase, ViewName};
 use crate::clock;
 use crate::failure::{Exit, Failure};
 use crate::input::{Cut, Input, Piece};
@@ -59,37 +61,6 @@ struct Progress {
     lines: u64,
     unsent: usize,
     is_up: bool,
-}
-
-/// How far the talk is.
-fn talk_shown(model: &Model) -> String {
-    let words = model.talk().words();
-    match model.talk().state() {
-        TalkState::Waiting { since, .. } => {
-            format!("{words} since {}", moments::shown(&since.to_string(), &clock::wall(), true))
-        }
-        TalkState::Registered | TalkState::Ready { .. } | TalkState::Open { .. } => words,
-    }
-}
-
-/// Whether a line is one; two slashes say one.
-fn is_command(line: &[u8]) -> bool {
-    line.starts_with(b"/") && !line.starts_with(b"//")
-}
-
-/// What somebody said, made safe.
-fn shown(content: &Content) -> String {
-    match content {
-        // What ends with a line's end has no empty line behind that.
-        Content::Text(text) => visible::paragraph(text.strip_suffix('\n').unwrap_or(text)),
-        Content::Data(data) => visible::hex(data),
-    }
-}
-
-/// Words with a full stop, so that others can stand behind them.
-fn sentence(words: &str) -> String {
-    let is_one = words.ends_with(['.', '!', '?']);
-    format!("{words}{}", if is_one { "" } else { "." })
 }
 
 impl<'a> Plain<'a> {
@@ -160,7 +131,7 @@ impl<'a> Plain<'a> {
             moments::shown(&entry.time.to_string(), &clock::wall(), self.voice.is_terminal());
         match &entry.what {
             What::Message(message) => {
-                let content = shown(&message.content);
+                let content = words::shown(&message.content);
                 let from = visible::line(&message.from);
                 self.print(&format!("{time} {title} {from}: {content}"));
             }
@@ -200,32 +171,19 @@ impl<'a> Plain<'a> {
                     Content::Data(data) => visible::hex(data),
                 };
                 self.refused.get_or_insert(Exit::of_code(code));
-                self.say("not_sent", &format!("not sent: {} It was: {content}", sentence(why)))?;
+                let why = words::sentence(why);
+                self.say("not_sent", &format!("not sent: {why} It was: {content}"))?;
             }
             Mark::None | Mark::Sending | Mark::Stored | Mark::Delivered { .. } => {}
         }
         Ok(())
     }
 
-    /// What is to the left of what is typed.
-    fn prompt(model: &Model) -> String {
-        let focus = model.views().focus();
-        let title = model.views().view(focus).map_or("", |view| view.title.as_str());
-        let away = if model.away().is_some() { "away, " } else { "" };
-        let lost = if model.link().is_up() { "" } else { "not connected, " };
-        let talk = match (focus, model.talk().wish()) {
-            (ViewName::Talk, _) => talk_shown(model),
-            (_, Some(_)) => format!("{title}, {}", talk_shown(model)),
-            (_, None) => title.to_owned(),
-        };
-        format!("[{lost}{away}{talk}] ")
-    }
-
     /// Whether this line can be done now. What is typed can, but what is said behind `/chat` is for the talk that this opens; what comes
     /// from a pipe waits until what was before is done, so that the order is kept.
     fn may_do(&self, model: &Model, line: &[u8]) -> bool {
         let is_held = matches!(model.link().phase(), Phase::Held { .. });
-        match (self.is_typed, is_command(line)) {
+        match (self.is_typed, words::is_command(line)) {
             (true, false) => !model.is_opening(),
             (true, true) => true,
             (false, _) if is_held => true,
@@ -326,7 +284,7 @@ impl Front for Plain<'_> {
             News::Returned { content, is_shown, .. } => {
                 self.refused.get_or_insert(Exit::Refused);
                 if !is_shown {
-                    self.print(&format!("-- it was: {}", shown(content)));
+                    self.print(&format!("-- it was: {}", words::shown(content)));
                 }
             }
             News::Mention(_) => {}
@@ -340,7 +298,7 @@ impl Front for Plain<'_> {
             && !self.has_prompt
             && self.input.descriptor().is_some()
         {
-            self.voice.prompt(&Self::prompt(model));
+            self.voice.prompt(&words::prompt(model));
             self.has_prompt = true;
         }
         self.is_behind = !self.voice.hand_out()?;
@@ -415,7 +373,7 @@ impl Front for Plain<'_> {
         }
         // A name that can never be had is waited for in vain, unless the next line takes another.
         if let (Phase::Held { next: None, why }, false) = (model.link().phase(), self.is_typed)
-            && self.next.as_ref().is_none_or(|line| !is_command(line))
+            && self.next.as_ref().is_none_or(|line| !words::is_command(line))
         {
             return Err(Failure::new(Exit::Refused, "bad_nickname", why.clone()));
         }
