@@ -14,7 +14,10 @@ fn administrators_see_where_it_listens_and_what_it_does() {
     let listens = format!("{:22} {}", "listens on", daemon.address());
     assert!(status.lines().any(|line| line == listens), "{status}");
     assert!(status.contains(&format!("process {}", daemon.pid())), "{status}");
-    assert!(status.contains(": 1 v0.5, 0 v1, 1 control, 0 undecided\n"), "{status}");
+    assert!(
+        status.contains(": 1 v0.5, 0 v1, 1 control, 0 websocket, 0 http, 0 events, 0 undecided\n"),
+        "{status}"
+    );
     let over_tcp = format!("tcp://{}", daemon.address());
     let (json, _) =
         ended_with(0, &daemon.chatctl(&["-s", &over_tcp, "status", "--json"]).output().unwrap());
