@@ -91,7 +91,7 @@ impl OutQueue {
 
     /// How many chunks are still to be written.
     pub(crate) fn len(&self) -> usize {
-        usize::from(self.front.is_some()) + self.rest.len()
+        usize::from(self.front.is_some()) + self.rest.as_ref().map_or(0, |rest| rest.len())
     }
 
     /// Whether everything is written.
@@ -130,8 +130,7 @@ impl OutQueue {
         assert!(chunk.len() > 0, "nothing is not queued");
         self.bytes += chunk.len();
         if self.front.is_none() {
-            let has_rest = self.rest.as_ref().is_some_and(|rest| !rest.is_empty());
-            assert!(!has_rest && self.offset == 0, "an empty queue has no rest");
+            assert!(self.len() == 0 && self.offset == 0, "an empty queue has no rest");
             self.front = Some(chunk);
         } else {
             let rest = self.rest.get_or_insert_default();
@@ -151,24 +150,23 @@ impl OutQueue {
         is_outdated: impl FnOnce(&[u8]) -> bool,
     ) -> Result<usize, Box<[u8]>> {
         assert!(!bytes.is_empty(), "nothing is not queued");
-        let has_begun = self.rest.is_empty() && self.offset > 0;
-        let last = self.rest.back_mut().or(self.front.as_mut());
-        let Some(Chunk::Private(before)) = last.filter(|_| !has_begun) else { return Err(bytes) };
+        let has_begun = self.len() == 1 && self.offset > 0;
+        let Some(Chunk::Private(before)) = self.last_mut().filter(|_| !has_begun) else {
+            return Err(bytes);
+        };
         if !is_outdated(before) {
             return Err(bytes);
         }
-        let length = before.len();
-        self.bytes = self.bytes - length + bytes.len();
+        let (is, was) = (bytes.len(), before.len());
         *before = bytes;
-        Ok(length)
+        self.bytes = self.bytes - was + is;
+        Ok(was)
     }
 
     /// Appends a piece of a block; true where it became a chunk, false where the last one grew by it.
     pub(crate) fn push_run(&mut self, block: BlockNo, range: &Range<u32>) -> bool {
         assert!(range.start < range.end, "nothing is not queued");
-        let rest = self.rest.as_mut().and_then(|rest| rest.back_mut());
-        let last = rest.or(self.front.as_mut());
-        if let Some(Chunk::Run(run)) = last
+        if let Some(Chunk::Run(run)) = self.last_mut()
             && run.block == block
             && run.to == range.start
         {
@@ -203,6 +201,11 @@ impl OutQueue {
         }
         self.offset = u32::try_from(left).expect("a chunk is shorter than 4 GiB");
         assert!(self.front.is_some() || self.offset == 0, "an empty queue has no offset");
+    }
+
+    fn last_mut(&mut self) -> Option<&mut Chunk> {
+        let rest = self.rest.as_mut().and_then(|rest| rest.back_mut());
+        rest.or(self.front.as_mut())
     }
 
     fn pop_rest(&mut self) -> Option<Chunk> {
