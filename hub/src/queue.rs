@@ -130,7 +130,7 @@ impl OutQueue {
         assert!(chunk.len() > 0, "nothing is not queued");
         self.bytes += chunk.len();
         if self.front.is_none() {
-            assert!(self.len() == 0 && self.offset == 0, "an empty queue has no rest");
+            assert_eq!((self.len(), self.offset), (0, 0), "an empty queue has no rest");
             self.front = Some(chunk);
         } else {
             let rest = self.rest.get_or_insert_default();
