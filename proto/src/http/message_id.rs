@@ -1,6 +1,6 @@
 //! The id that makes a repeated POST safe: `X-Message-Id`, or `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header).
 //!
-//! `X-Message-Id` is the message's id: a UUID. A key that is a UUID is taken as it is, too. Any other key is the client's own word,
+//! `X-Message-Id` is the message's id: a UUID. A key that is a UUID with hyphens is taken as it is, too. Any other key is the client's own word,
 //! such as `backup-2026-11-21`: the id is made from it and the room, so that the same word in another room is another message. It is a
 //! UUID of version 5 (RFC 9562, section 5.5), so that whoever knows the rule finds the message by its id.
 
@@ -16,6 +16,8 @@ use crate::names::RoomName;
 
 /// The longest key in bytes: what other servers take.
 const KEY_BYTES_MAX: usize = 255;
+/// A UUID with its hyphens. Other forms of one are words like any other: a hash in hexadecimal digits names no message in every room.
+const UUID_BYTES: usize = 36;
 /// The namespace of keys: a UUID that nobody else uses so.
 const NAMESPACE: [u8; 16] = *b"chatd retry key\0";
 
@@ -52,7 +54,7 @@ fn from_key(key: &str, room: &RoomName) -> Option<MessageId> {
     if bare.is_empty() || bare.len() > KEY_BYTES_MAX {
         return None;
     }
-    if let Some(id) = MessageId::parse(&bare) {
+    if let Some(id) = MessageId::parse(&bare).filter(|_| bare.len() == UUID_BYTES) {
         return Some(id);
     }
     let mut hash = Sha1::new();
@@ -119,6 +121,15 @@ mod tests {
         assert_ne!(key("op", "sbackup-2026-11-21"), one);
         assert_ne!(key("lobby", "backup-2026-11-21"), one);
         assert_eq!(key("a", "\"x\\\"y\\\\\""), key("a", "x\"y\\"));
+    }
+
+    #[test]
+    fn a_hash_is_a_word_and_no_uuid() {
+        for key in [UUID.replace('-', ""), format!("{{{UUID}}}"), format!("urn:uuid:{UUID}")] {
+            let id = |room| id(room, &format!("Idempotency-Key: {key}")).unwrap().unwrap();
+            assert_ne!(id("a"), id("b"), "{key}");
+            assert_ne!(id("a"), UUID, "{key}");
+        }
     }
 
     #[test]
