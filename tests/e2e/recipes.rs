@@ -1,26 +1,34 @@
-//! The recipes of docs/http.md, as they stand there, with curl and with nginx.
+//! The recipes of README.md and docs/http.md, as they stand there: with curl, a scrape, nginx and Caddy.
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tests::binaries::checkout;
 use tests::{Daemon, Folder, Http, Program, Setup, left_out, program};
 use tungstenite::client::IntoClientRequest;
 
+const MESSAGES: &str = "/api/rooms/lobby/messages";
+const EVENTS: &str = "/api/rooms/lobby/events";
+
+/// What a document says, of this daemon.
+fn for_daemon(text: &str, daemon: &Daemon) -> String {
+    let address = daemon.address().to_string();
+    text.replace("localhost:33333", &address).replace("127.0.0.1:33333", &address)
+}
+
 /// The blocks of a kind that the document has, in their order, for this daemon.
 fn blocks_for(kind: &str, daemon: &Daemon) -> Vec<String> {
-    let address = daemon.address().to_string();
-    let blocks = blocks(kind).into_iter();
-    blocks
-        .map(|block| {
-            block.replace("localhost:33333", &address).replace("127.0.0.1:33333", &address)
-        })
-        .collect()
+    blocks(kind).iter().map(|block| for_daemon(block, daemon)).collect()
+}
+
+fn page() -> String {
+    fs::read_to_string(checkout().join("docs/http.md")).unwrap()
 }
 
 fn blocks(kind: &str) -> Vec<String> {
-    let page = fs::read_to_string(checkout().join("docs/http.md")).unwrap();
+    let page = page();
     let fence = format!("```{kind}\n");
     let blocks = page.split(&fence).skip(1).map(|rest| rest.split("```").next().unwrap());
     blocks.map(str::to_owned).collect()
@@ -37,6 +45,7 @@ fn what_the_document_says_works_with_curl() {
     if Command::new("curl").arg("--version").output().is_err() {
         return left_out("the recipes of docs/http.md: needs curl (Debian package curl)");
     }
+    assert!(page().contains("`POST` fails with curl's status 22 under `--fail-with-body`"));
     let (daemon, folder) = (Daemon::start(), Folder::new());
     let blocks = blocks_for("sh", &daemon);
     let (streams, others): (Vec<&String>, Vec<&String>) =
@@ -51,67 +60,258 @@ fn what_the_document_says_works_with_curl() {
     let texts: Vec<&str> = said.iter().map(|line| line["text"].as_str().unwrap()).collect();
     assert_eq!(texts, ["backup done", "backup done"]);
     assert_eq!(fs::read_to_string(folder.join("report.png")).unwrap(), "backup done");
-    let follower = Program::start(&mut shell(streams[0], &folder));
+    hears_what_is_posted(shell(streams[0], &folder), &daemon);
+    let refused =
+        format!("curl --fail-with-body -d x http://{}/api/rooms/%20/messages", daemon.address());
+    let output = program::run(&mut shell(&refused, &folder), &[]);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(22), "{said}");
+    assert!(said.contains("\"error\":\"bad_request\""), "{said}");
+}
+
+#[test]
+fn what_the_readme_says_works_with_curl() {
+    if Command::new("curl").arg("--version").output().is_err() {
+        return left_out("the recipes of README.md: needs curl (Debian package curl)");
+    }
+    let (daemon, folder) = (Daemon::start(), Folder::new());
+    let readme = for_daemon(&fs::read_to_string(checkout().join("README.md")).unwrap(), &daemon);
+    let lines: Vec<&str> = readme.lines().filter_map(|line| line.strip_prefix("    ")).collect();
+    let recipes: Vec<&str> = lines.into_iter().filter(|line| line.starts_with("curl ")).collect();
+    let [post, stream] = recipes[..] else { panic!("{recipes:?}") };
+    let output = program::run(&mut shell(post, &folder), &[]);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success() && said.contains("\"ok\":true"), "{said}");
+    hears_what_is_posted(shell(stream, &folder), &daemon);
+}
+
+/// A program that follows the room `ops` prints what comes.
+fn hears_what_is_posted(mut command: Command, daemon: &Daemon) {
+    let follower = Program::start(&mut command);
     follower.stdout.line_with(&["retry:"]);
     Http::connect(daemon.address()).posts("/api/rooms/ops/messages", "", "it goes on");
     follower.stdout.line_with(&["data: ", "it goes on"]);
 }
 
-/// Starts an nginx with this block in its one server; none where a port was taken meanwhile.
-fn nginx(block: &str, folder: &Folder) -> Option<(Program, SocketAddr)> {
-    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let kept = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
+#[test]
+fn a_scrape_gets_what_the_document_says() {
+    let daemon = Daemon::start();
+    let job = blocks_for("yaml", &daemon).remove(0);
+    assert!(!job.contains("metrics_path") && !job.contains("scheme"), "the defaults: {job}");
+    let target = job.split('"').nth(1).unwrap();
+    let mut scraper = Http::connect(target.parse().unwrap());
+    scraper.sends(format!(
+        "GET /metrics HTTP/1.1\r\nHost: {target}\r\nAccept: text/plain;version=0.0.4\r\n\r\n"
+    ));
+    let answer = scraper.hears(false);
+    assert_eq!(answer.status, 200);
+    for line in answer.text().lines().filter(|line| !line.starts_with("# ")) {
+        let (series, value) = line.rsplit_once(' ').unwrap();
+        assert!(series.starts_with("chatd_"), "{line}");
+        assert!(value.parse::<f64>().is_ok(), "{line}");
+    }
+    let page = page();
+    let named: Vec<&str> = page.split('`').filter(|word| word.starts_with("chatd_")).collect();
+    assert!(named.len() > 10, "{named:?}");
+    for name in named {
+        assert!(answer.text().contains(&format!("# TYPE {name} ")), "{name} is not there");
+    }
+}
+
+/// What the document has `chatd.toml` say where a proxy is in front.
+fn config() -> String {
+    blocks("toml").into_iter().find(|block| block.contains("base_path")).unwrap()
+}
+
+/// A proxy that runs, started anew where a port that was free a moment ago is taken; `start` is given a port.
+fn proxy(mut start: impl FnMut(u16) -> Program) -> (Program, SocketAddr) {
+    let found = (0..10).find_map(|_| {
+        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let mut program = start(address.port());
+        let listens = tests::eventually("the proxy listens", || {
+            let is_there = TcpStream::connect(address).is_ok();
+            (is_there || !program.runs()).then_some(is_there)
+        });
+        listens.then_some((program, address))
+    });
+    found.expect("a free port")
+}
+
+/// Starts an nginx with this block in its one server, with TLS where there is a certificate and its key.
+fn nginx(block: &str, folder: &Folder, keys: Option<(&Path, &Path)>) -> (Program, SocketAddr) {
     let place = folder.path().display();
+    let kept = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
     let kept = kept.map(|what| format!("{what}_temp_path {place}/{what};\n")).concat();
-    let config = format!(
-        "daemon off;\nmaster_process off;\npid {place}/pid;\nerror_log stderr notice;\nevents {{}}\n\
-         http {{\naccess_log off;\n{kept}server {{\nlisten {address};\n{block}}}\n}}\n"
-    );
-    let config = folder.write("nginx.conf", config);
-    let mut command = Command::new("nginx");
-    command.args(["-e", "stderr", "-p"]).arg(folder.path()).arg("-c").arg(config);
-    let mut nginx = Program::start(&mut command);
-    tests::eventually("nginx listens", || {
-        let is_there = TcpStream::connect(address).is_ok();
-        (is_there || !nginx.runs()).then_some(is_there)
+    let tls = keys.map(|(certificate, key)| {
+        let (certificate, key) = (certificate.display(), key.display());
+        format!("ssl_certificate {certificate};\nssl_certificate_key {key};\n")
+    });
+    let ssl = if tls.is_some() { " ssl" } else { "" };
+    let tls = tls.unwrap_or_default();
+    proxy(|port| {
+        let config = format!(
+            "daemon off;\nmaster_process off;\npid {place}/pid;\nerror_log stderr notice;\nevents {{}}\n\
+             http {{\naccess_log off;\n{kept}server {{\nlisten 127.0.0.1:{port}{ssl};\n\
+             server_name chat.example;\n{tls}{block}}}\n}}\n"
+        );
+        let config = folder.write("nginx.conf", config);
+        let mut command = Command::new("nginx");
+        command.args(["-e", "stderr", "-p"]).arg(folder.path()).arg("-c").arg(config);
+        Program::start(&mut command)
     })
-    .then_some((nginx, address))
+}
+
+/// Whether there is an nginx; else it is said that the test is left out.
+fn has_nginx() -> bool {
+    let is_there = Command::new("nginx").arg("-v").output().is_ok();
+    if !is_there {
+        left_out("the proxy in front of docs/http.md: needs nginx (Debian package nginx-light)");
+    }
+    is_there
 }
 
 #[test]
 fn nginx_in_front_hands_on_everything_below_its_path() {
-    if Command::new("nginx").arg("-v").output().is_err() {
-        return left_out(
-            "the proxy in front of docs/http.md: needs nginx (Debian package nginx-light)",
-        );
+    if !has_nginx() {
+        return;
     }
-    let config = blocks("toml").into_iter().find(|block| block.contains("base_path")).unwrap();
-    let daemon = Setup::new().config(&config).start();
-    let block = blocks_for("nginx", &daemon).remove(0);
-    let folder = Folder::new();
-    let (_nginx, address) = (0..10).find_map(|_| nginx(&block, &folder)).expect("a free port");
+    let (daemon, folder) = (Setup::new().config(&config()).start(), Folder::new());
+    let (_nginx, address) = nginx(&blocks_for("nginx", &daemon).remove(0), &folder, None);
     let mut browser = Http::connect(address);
     let page = browser.gets("/chat/");
     assert!(page.text().starts_with("<!doctype html>"), "{page:?}");
-    let messages = "/chat/api/rooms/lobby/messages";
     let mut reader = Http::connect(address);
-    reader.sends("GET /chat/api/rooms/lobby/events HTTP/1.0\r\nHost: chat.example\r\n\r\n");
+    reader.sends(format!("GET /chat{EVENTS} HTTP/1.0\r\nHost: chat.example\r\n\r\n"));
     assert!(reader.head().starts_with("HTTP/1.1 200 "));
-    let origin = "Origin: https://chat.example\r\nSec-Fetch-Site: same-origin\r\n";
-    browser.sends(format!(
-        "POST {messages} HTTP/1.1\r\nHost: chat.example\r\n{origin}X-Forwarded-For: 203.0.113.9\r\nContent-Length: 5\r\n\r\nhello"
-    ));
-    assert_eq!(browser.hears(false).json()["ok"], true);
+    // The page of another server of that name is a foreign one: it has another port.
+    for (host, origin, status) in [
+        ("chat.example", "https://chat.example", 200),
+        ("chat.example:8443", "https://chat.example:8443", 200),
+        ("chat.example:8443", "https://chat.example", 403),
+        ("chat.example", "https://chat.example:8443", 403),
+    ] {
+        let fields = format!(
+            "Host: {host}\r\nOrigin: {origin}\r\nX-Forwarded-For: 203.0.113.9\r\nContent-Length: 5\r\n"
+        );
+        browser.sends(format!("POST /chat{MESSAGES} HTTP/1.1\r\n{fields}\r\nhello"));
+        assert_eq!(browser.hears(false).status, status, "{host} {origin}");
+    }
     // It is heard at once: nothing in between keeps the stream.
     assert_eq!(reader.event_called("message").1["text"], "hello");
     let mut request = format!("ws://{address}/chat/ws").into_client_request().unwrap();
     request.headers_mut().insert("Sec-WebSocket-Protocol", "chat.v1".parse().unwrap());
-    request.headers_mut().insert("Host", "chat.example".parse().unwrap());
-    request.headers_mut().insert("Origin", "https://chat.example".parse().unwrap());
+    request.headers_mut().insert("Host", "chat.example:8443".parse().unwrap());
+    request.headers_mut().insert("Origin", "https://chat.example:8443".parse().unwrap());
     let stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(tests::DEADLINE)).unwrap();
     let (mut socket, _) = tungstenite::client(request, stream).unwrap();
     socket.send(tungstenite::Message::text(r#"{"request":"ping","id":"1"}"#)).unwrap();
     let reply = socket.read().unwrap();
     assert!(reply.to_text().unwrap().contains("\"ok\":true"), "{reply}");
+}
+
+#[test]
+fn nginx_in_front_encrypts() {
+    if !has_nginx() {
+        return;
+    }
+    let folder = Folder::new();
+    let (certificate, key) = (folder.path().join("certificate.pem"), folder.path().join("key.pem"));
+    let mut openssl = Command::new("openssl");
+    openssl.args([
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+    ]);
+    openssl.args(["-subj", "/CN=chat.example", "-addext", "subjectAltName=DNS:chat.example"]);
+    openssl.arg("-keyout").arg(&key).arg("-out").arg(&certificate);
+    let Ok(made) = openssl.output() else {
+        return left_out("TLS in front of docs/http.md: needs openssl (Debian package openssl)");
+    };
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let daemon = Setup::new().config(&config()).start();
+    let block = blocks_for("nginx", &daemon).remove(0);
+    let (_nginx, address) = nginx(&block, &folder, Some((&certificate, &key)));
+    Site { base: "/chat", port: address.port(), authority: certificate }.is_served(&folder);
+}
+
+#[test]
+fn caddy_in_front_encrypts() {
+    if Command::new("caddy").arg("version").output().is_err() {
+        return left_out("the other proxy of docs/http.md: needs caddy (Debian package caddy)");
+    }
+    let folder = Folder::new();
+    // The whole site is chatd's, as the document says.
+    let config = config().replace("base_path = \"/chat/\"\n", "");
+    let daemon = Setup::new().config(&config).start();
+    let block = blocks_for("caddyfile", &daemon).remove(0);
+    let (_caddy, address) = proxy(|port| {
+        // What a test cannot have: a name that the world knows, and port 443.
+        let place = folder.path().display();
+        let test = format!(
+            "{{\nadmin off\nauto_https disable_redirects\nlocal_certs\nskip_install_trust\nhttps_port {port}\n\
+             default_bind 127.0.0.1\nstorage file_system {place}/caddy\n}}\n"
+        );
+        let config = folder.write("Caddyfile", format!("{test}{block}"));
+        let mut command = Command::new("caddy");
+        tests::daemon::at_home(&mut command, &folder);
+        Program::start(command.args(["run", "--adapter", "caddyfile", "--config"]).arg(config))
+    });
+    let authority = folder.path().join("caddy/pki/authorities/local/root.crt");
+    Site { base: "", port: address.port(), authority }.is_served(&folder);
+}
+
+/// chatd behind a proxy that encrypts, below a path, as those see it who trust this authority.
+struct Site {
+    base: &'static str,
+    port: u16,
+    authority: PathBuf,
+}
+
+impl Site {
+    fn is_served(&self, folder: &Folder) {
+        let page = self.curl(folder, &["/"]);
+        assert!(page.starts_with("<!doctype html>"), "{page}");
+        let reader = Program::start(&mut self.command(folder, &["-N", EVENTS]));
+        reader.stdout.line_with(&["retry:"]);
+        let own = format!("Origin: https://chat.example:{}", self.port);
+        let said = self.curl(folder, &["-H", &own, "-d", "over TLS", MESSAGES]);
+        assert!(said.contains("\"ok\":true"), "{said}");
+        reader.stdout.line_with(&["data: ", "over TLS"]);
+        let said = self.curl(folder, &["-H", "Origin: https://chat.example", "-d", "x", MESSAGES]);
+        assert!(said.contains("\"ok\":false"), "{said}");
+        let upgrade = ["-i", "--http1.1", "-H", "Connection: Upgrade", "-H", "Upgrade: websocket"];
+        let version = [
+            "-H",
+            "Sec-WebSocket-Version: 13",
+            "-H",
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+        ];
+        let socket = Program::start(
+            &mut self.command(folder, &[&upgrade[..], &version[..], &["-N", "/ws"]].concat()),
+        );
+        socket.stdout.line_with(&["HTTP/1.1 101 "]);
+    }
+
+    /// curl with these arguments, the last of which is a path.
+    fn command(&self, folder: &Folder, arguments: &[&str]) -> Command {
+        let (path, arguments) = arguments.split_last().unwrap();
+        let mut command = Command::new("curl");
+        command.args(["--silent", "--show-error", "--resolve"]);
+        command.arg(format!("chat.example:{}:127.0.0.1", self.port));
+        command.arg("--cacert").arg(&self.authority).args(arguments);
+        command.arg(format!("https://chat.example:{}{}{path}", self.port, self.base));
+        command.current_dir(folder.path());
+        command
+    }
+
+    fn curl(&self, folder: &Folder, arguments: &[&str]) -> String {
+        let output = program::run(&mut self.command(folder, arguments), &[]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
 }
