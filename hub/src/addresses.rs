@@ -1,7 +1,8 @@
 //! Who connects from where: how many connections each address has, and how often it connected lately.
 //!
 //! An address is remembered while it has a connection, and afterwards until its share is whole again; of those that have none
-//! only so many are kept. It decides about addresses only; who is exempt, and what a refusal is called, is not its business.
+//! only so many are kept. It decides about addresses only; who is exempt, who is behind which proxy, and what a refusal is called, is
+//! not its business.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use core::fmt;
@@ -9,7 +10,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use proto::Now;
 
-use crate::bucket::{Bucket, Rate};
+use crate::bucket::{Bucket, Rate, Share};
 use crate::settings::IDLE_ADDRESSES_MAX;
 
 /// What shares a quota: an IPv4 address, or the first half of an IPv6 one, since a subscriber has all of the rest.
@@ -46,6 +47,15 @@ impl fmt::Display for Prefix {
 struct Place {
     connections: u32,
     accepts: Bucket,
+    /// What was used by all for whom proxies asked.
+    share: Share,
+}
+
+impl Place {
+    /// When it is no other than one that nobody knows.
+    fn full_at(&self) -> Now {
+        self.accepts.full_at().max(self.share.full_at())
+    }
 }
 
 /// Why an address may not have one connection more.
@@ -83,7 +93,7 @@ impl Addresses {
         }
         if place.connections == 0 {
             let was_known = self.places.contains_key(&prefix);
-            let was_idle = self.idle.remove(&(place.accepts.full_at(), prefix));
+            let was_idle = self.idle.remove(&(place.full_at(), prefix));
             assert_eq!(was_known, was_idle, "who is known and has no connection is idle");
         }
         place.connections += 1;
@@ -94,6 +104,30 @@ impl Addresses {
         Ok(())
     }
 
+    /// One of its connections counts as one that came just now, if it may.
+    ///
+    /// # Errors
+    /// It connects too often; when it may again.
+    pub(crate) fn enter_again(&mut self, prefix: Prefix, rate: Rate, now: Now) -> Result<(), Now> {
+        let accepts = &mut self.here(prefix).accepts;
+        if let Some(until) = accepts.waits_until(rate, 1, now) {
+            return Err(until);
+        }
+        accepts.take(rate, 1, now);
+        Ok(())
+    }
+
+    /// What an address that has a connection shares with all for whom proxies ask from there.
+    pub(crate) fn share(&mut self, prefix: Prefix) -> &mut Share {
+        &mut self.here(prefix).share
+    }
+
+    fn here(&mut self, prefix: Prefix) -> &mut Place {
+        let place = self.places.get_mut(&prefix).expect("who is counted came");
+        assert!(place.connections > 0, "what changes is not on its way to be forgotten");
+        place
+    }
+
     /// One of its connections is gone.
     pub(crate) fn leave(&mut self, prefix: Prefix, now: Now) {
         let place = self.places.get_mut(&prefix).expect("who leaves came");
@@ -102,7 +136,7 @@ impl Addresses {
         if place.connections > 0 {
             return;
         }
-        let full_at = place.accepts.full_at();
+        let full_at = place.full_at();
         let fresh = self.idle.insert((full_at, prefix));
         assert!(fresh, "who had a connection was not idle");
         if full_at <= now || self.idle.len() > IDLE_ADDRESSES_MAX {
@@ -145,7 +179,7 @@ impl Addresses {
             sum += place.connections as usize;
             if place.connections == 0 {
                 idle += 1;
-                let known = self.idle.contains(&(place.accepts.full_at(), *prefix));
+                let known = self.idle.contains(&(place.full_at(), *prefix));
                 assert!(known, "an address without connections is on its way to be forgotten");
             }
         }

@@ -115,6 +115,12 @@ pub(crate) struct Share {
 }
 
 impl Share {
+    /// When all of it is there again; it is no other than a fresh one then.
+    pub(crate) fn full_at(&self) -> Now {
+        let all = [self.messages, self.bytes, self.fanout, self.nick_changes];
+        all.map(Bucket::full_at).into_iter().max().expect("a share has parts")
+    }
+
     /// It said something that costs as much as so many messages.
     pub(crate) fn take_messages(&mut self, rates: &Rates, count: u64, now: Now) {
         if let Some(rate) = rates.messages {

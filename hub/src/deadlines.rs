@@ -7,12 +7,13 @@
 use proto::{Dialect, Fault, Now, Span};
 
 use crate::Hub;
-use crate::bucket::Rates;
+use crate::bucket::{Rates, Share};
 use crate::close::CloseReason;
 use crate::connection::{ConnId, Connection, Pause, Phase};
 use crate::outbox::{Effect, Outbox};
 use crate::rooms::RoomNo;
 use crate::settings::{FRAME_BYTES_PER_SECOND, FRAME_TIMEOUT_MAX, Settings};
+use crate::web::share_of;
 use crate::wheel::Wheel;
 
 /// A leaving connection takes what waits for it in this time, and has as long again to end its side where that is waited for: long enough
@@ -65,9 +66,11 @@ impl Deadlines {
     }
 }
 
-/// The deadlines of a connection as things stand. No peer's silence counts while this machine slept, until `woke`.
+/// The deadlines of a connection as things stand, which has used this of its share. No peer's silence counts while this machine slept,
+/// until `woke`.
 fn deadlines(
     connection: &Connection,
+    share: Option<Share>,
     (settings, rates): (&Settings, &Rates),
     woke: Now,
 ) -> Deadlines {
@@ -97,7 +100,7 @@ fn deadlines(
     match connection.pause {
         Pause::Bucket { since } => {
             // What it said before may still be handed out, and then it waits for longer.
-            let share = connection.share.unwrap_or_default();
+            let share = share.unwrap_or_default();
             due.resume = Some(share.waits_until(rates, since).map_or(since, |(until, _)| until));
         }
         Pause::Store { .. } | Pause::Answer { .. } | Pause::Written { .. } => {}
@@ -180,7 +183,8 @@ impl Hub {
     fn fired(&mut self, id: ConnId, out: &mut Outbox) {
         let now = self.now;
         let connection = self.connections.known(id);
-        let due = deadlines(connection, (&self.settings, &self.rates), self.woke);
+        let share = share_of(connection, &self.proxies, &mut self.addresses).copied();
+        let due = deadlines(connection, share, (&self.settings, &self.rates), self.woke);
         let is_due = |deadline: Option<Now>| deadline.is_some_and(|deadline| deadline <= now);
         if is_due(due.left) {
             let (Phase::Leaving(reason) | Phase::Lingering { reason, .. }) = &connection.phase
@@ -244,7 +248,8 @@ impl Hub {
     pub(crate) fn rearm(&mut self, id: ConnId) {
         let connection = self.connections.known(id);
         let settings = (&self.settings, &self.rates);
-        if let Some(at) = deadlines(connection, settings, self.woke).first() {
+        let share = share_of(connection, &self.proxies, &mut self.addresses).copied();
+        if let Some(at) = deadlines(connection, share, settings, self.woke).first() {
             arm_by(connection, &mut self.wheel, at);
         }
     }

@@ -176,6 +176,9 @@ impl Hub {
 
     /// What was held of the lobby is let through, in order.
     pub(crate) fn release_backlog(&mut self, id: ConnId, next: Phase, out: &mut Outbox) {
+        if !self.may_speak_for_itself(id, out) {
+            return;
+        }
         let (now, home) = (self.now, self.rooms.home);
         let reverses = self.settings.plants(Planted::BacklogOrder);
         let connection = self.connections.known(id);

@@ -20,6 +20,7 @@ use crate::settings::{
     CONTROL_CONNECTIONS_BY_USER_MAX, CONTROL_CONNECTIONS_KEPT, CONTROL_CONNECTIONS_MAX,
     REPLAY_COST_MESSAGES,
 };
+use crate::web::share_of;
 
 /// The most idle addresses that are forgotten in a turn.
 const FORGETS_MAX: usize = 64;
@@ -156,10 +157,20 @@ impl Hub {
         }
     }
 
+    /// So many bytes of a connection are read.
+    pub(crate) fn charge_bytes(&mut self, id: ConnId, count: usize) {
+        let connection = self.connections.known(id);
+        if let Some(share) = share_of(connection, &self.proxies, &mut self.addresses) {
+            share.take_bytes(&self.rates, count, self.now);
+        }
+    }
+
     /// A command costs its connection one message, unless it says nothing; one that asks for past messages costs more.
     pub(crate) fn charge(&mut self, id: ConnId, command: &Command<'_>) {
         let (now, rates) = (self.now, &self.rates);
-        let Some(share) = &mut self.connections.known(id).share else { return };
+        let connection = self.connections.known(id);
+        let share = share_of(connection, &self.proxies, &mut self.addresses);
+        let Some(share) = share else { return };
         share.take_bytes(rates, growth(command), now);
         match command {
             Command::Request { request, .. } => {
@@ -175,8 +186,8 @@ impl Hub {
     /// What a command did costs its connection so many messages more.
     pub(crate) fn charge_messages(&mut self, id: ConnId, count: u32) {
         let (now, rates) = (self.now, &self.rates);
-        let share = self.connections.get_mut(id).and_then(|connection| connection.share.as_mut());
-        if let Some(share) = share {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        if let Some(share) = share_of(connection, &self.proxies, &mut self.addresses) {
             share.take_messages(rates, u64::from(count), now);
         }
     }
@@ -185,8 +196,8 @@ impl Hub {
     /// its share is waited off before the connection is read again: nobody makes the server an amplifier.
     pub(crate) fn charge_fanout(&mut self, id: ConnId, bytes: usize, receivers: u32) {
         let (now, rates) = (self.now, &self.rates);
-        let share = self.connections.get_mut(id).and_then(|connection| connection.share.as_mut());
-        if let Some(share) = share {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        if let Some(share) = share_of(connection, &self.proxies, &mut self.addresses) {
             let cost = (bytes as u64).saturating_mul(u64::from(receivers));
             share.take_fanout(rates, cost, now);
         }

@@ -16,6 +16,7 @@ use crate::hits::Limit;
 use crate::kept::Kept;
 use crate::outbox::{Notice, Outbox};
 use crate::settings::{STORE_QUEUE_BYTES_MAX, STORE_QUEUE_MESSAGES_MAX};
+use crate::web::share_of;
 use crate::work::looks_something_up;
 
 /// So much memory is kept for messages of a WebSocket that come whole: what most reads have.
@@ -162,7 +163,9 @@ impl Hub {
             let connection = self.connections.known(id);
             let step = connection.session.feed(rest, message, self.settings.wire);
             progress.consumed += step.consumed;
-            if let Some(share) = &mut connection.share {
+            let share = share_of(connection, &self.proxies, &mut self.addresses);
+            // Whose a head is, it says itself.
+            if let Some(share) = share.filter(|_| !matches!(step.item, Item::Head(_))) {
                 share.take_bytes(&self.rates, step.consumed, self.now);
             }
             match step.item {
@@ -194,7 +197,12 @@ impl Hub {
                 Item::Head(head) => {
                     progress.ended_a_frame |= head.body == BodyLength::None;
                     let is_here = bytes.len() > progress.consumed;
-                    let done = self.hear_head(id, &head, is_here, out);
+                    let Some(done) = self.hear_head(id, &head, (step.consumed, is_here), out)
+                    else {
+                        self.connections.known(id).session.read_again();
+                        progress.consumed -= step.consumed;
+                        return progress;
+                    };
                     *work = work.saturating_sub(done);
                 }
                 Item::Body { bytes, last } => {
@@ -228,29 +236,39 @@ impl Hub {
     /// Stops reading a connection that has used up its share, or everybody while the store has too much to do.
     fn must_pause(&mut self, id: ConnId, out: &mut Outbox) -> bool {
         let connection = self.connections.known(id);
-        let now = self.now;
         if connection.pause != Pause::No {
             return true;
         }
-        let waits = connection.share.and_then(|share| share.waits_until(&self.rates, now));
-        if let Some((_, limit)) = waits {
-            connection.pause = Pause::Bucket { since: now };
-            connection.pauses = connection.pauses.saturating_add(1);
-            if connection.pauses == 1 {
-                out.notice(Notice::Paused { id });
-            }
-            self.hit(limit, id);
-            self.rearm(id);
+        // What comes next over a proxy's connection may be somebody else's, who does not wait for this one.
+        let is_nobodys = connection.phase == Phase::Http && self.is_between_clients(id);
+        if !is_nobodys && self.waits_for_share(id, out) {
             return true;
         }
         let queue = &self.store_queue;
         if queue.messages >= STORE_QUEUE_MESSAGES_MAX || queue.bytes >= STORE_QUEUE_BYTES_MAX {
-            connection.pause = Pause::Store { since: now };
+            self.connections.known(id).pause = Pause::Store { since: self.now };
             self.behind_store.push_back(id);
             self.hit(Limit::StoreQueue, id);
             return true;
         }
         false
+    }
+
+    /// Stops reading a connection that has used up its share, until there is some of it again.
+    pub(crate) fn waits_for_share(&mut self, id: ConnId, out: &mut Outbox) -> bool {
+        let now = self.now;
+        let connection = self.connections.known(id);
+        let share = share_of(connection, &self.proxies, &mut self.addresses);
+        let waits = share.and_then(|share| share.waits_until(&self.rates, now));
+        let Some((_, limit)) = waits else { return false };
+        connection.pause = Pause::Bucket { since: now };
+        connection.pauses = connection.pauses.saturating_add(1);
+        if connection.pauses == 1 {
+            out.notice(Notice::Paused { id });
+        }
+        self.hit(limit, id);
+        self.rearm(id);
+        true
     }
 
     /// Keeps what was not consumed, and notes since when a frame is unfinished.

@@ -13,6 +13,7 @@ mod socket;
 mod stream;
 
 pub(crate) use answer::Answer;
+pub(crate) use behind::share_of;
 pub use site::Website;
 
 use alloc::borrow::Cow;
@@ -124,15 +125,20 @@ impl Hub {
         self.rearm(id);
     }
 
-    /// A request begins. `is_here` says that something of its body came with it. Returns how much work that was.
+    /// A request begins, with a head of so many bytes; `is_here` says that something of its body came with it. Returns how much work
+    /// that was; nothing where it is to be heard again later, since whose it is is known from it, and they have used up their share.
     pub(crate) fn hear_head(
         &mut self,
         id: ConnId,
         head: &Head<'_>,
-        is_here: bool,
+        (bytes, is_here): (usize, bool),
         out: &mut Outbox,
-    ) -> u32 {
+    ) -> Option<u32> {
         let whose = self.is_whose(id, &head.fields);
+        if whose.is_ok() && self.is_between_clients(id) && self.waits_for_share(id, out) {
+            return None;
+        }
+        self.charge_bytes(id, bytes);
         let (deed, origin) = match whose {
             Ok(()) => self.asked(head),
             Err(answer) => (Deed::Answer(answer), None),
@@ -148,12 +154,12 @@ impl Hub {
         assert!(connection.exchange.is_none(), "a request has its answer before the next is read");
         connection.exchange = Some(Box::new(Exchange { deed, head_only, close, origin }));
         if !has_body || (waits && refuses) {
-            return self.request_is_whole(id, out);
+            return Some(self.request_is_whole(id, out));
         }
         if waits {
             self.push_private(id, CONTINUE.to_vec(), out);
         }
-        1
+        Some(1)
     }
 
     /// A piece of a request's body came; nothing of it is kept where nobody wants it. Returns how much work that was.
@@ -202,7 +208,13 @@ impl Hub {
             Deed::Message { room, seq } => self.ask_for_message(id, room, seq, out),
             Deed::Events { room, after } => self.open_stream(id, &room, after, out),
             Deed::Upgrade(accepted, echoes) => {
-                self.open_socket(id, &accepted, echoes, out);
+                match self.is_for_one(id) {
+                    Ok(()) => self.open_socket(id, &accepted, echoes, out),
+                    Err(answer) => {
+                        self.charge_messages(id, 1);
+                        self.answer(id, &answer, out);
+                    }
+                }
                 1
             }
             Deed::Owed(_) => unreachable!("a request is carried out once"),

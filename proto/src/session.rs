@@ -198,6 +198,13 @@ impl Session {
         self.state = if echoes { State::Echo(reader) } else { State::Socket(reader) };
     }
 
+    /// The head of an HTTP request that was read is not taken yet: its bytes are to be offered again.
+    pub fn read_again(&mut self) {
+        if let State::Http(reader) = &mut self.state {
+            reader.read_again();
+        }
+    }
+
     /// The answer to the HTTP request that was read is the last: nothing behind it is read.
     pub fn last_request(&mut self) {
         if let State::Http(reader) = &mut self.state {

@@ -94,6 +94,11 @@ impl Reader {
         }
     }
 
+    /// The head that was read last is not taken yet: its bytes are to be offered again.
+    pub const fn read_again(&mut self) {
+        *self = Self::new();
+    }
+
     /// Looks at the beginning of `bytes`: everything offered before and not consumed, and what came since. A body has at most
     /// `message` bytes.
     pub fn feed<'a>(&mut self, bytes: &'a [u8], message: usize) -> Step<'a> {
