@@ -81,6 +81,24 @@ fn a_foreign_page_can_neither_post_nor_read() {
     assert_eq!(witness.0.hears_message().1, "own");
 }
 
+/// Over plain HTTP a browser says nothing of who shows an image, and lets the answer decide.
+#[test]
+fn no_answer_is_embedded_in_a_foreign_page() {
+    let daemon = Daemon::start();
+    let mut image = Http::connect(daemon.address());
+    assert_eq!(image.posts(LOBBY, "Content-Type: image/png\r\n", "an image").status, 200);
+    let message = format!("{LOBBY}/1");
+    for path in [LOBBY, &*message, "/", "/api/rooms", "/api/stats", "/metrics", "/healthz", "/none"]
+    {
+        let answer = image.gets(path);
+        let policy = answer.field("cross-origin-resource-policy");
+        assert_eq!(policy, Some("same-origin"), "{path}: {answer:?}");
+    }
+    image.sends("GET /api/rooms/lobby/events HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let head = image.head();
+    assert!(head.contains("\r\nCross-Origin-Resource-Policy: same-origin"), "{head}");
+}
+
 #[test]
 fn a_listed_page_reads_its_answers_and_is_told_what_it_may_send() {
     let daemon = Setup::new().config("[http]\norigins = [\"https://app.example\"]").start();

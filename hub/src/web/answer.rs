@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 
 use proto::ErrorCode;
 use proto::encode;
+use proto::http::origin::NOT_EMBEDDED;
 use proto::http::response::{self, JSON, JSON_LINES};
 use proto::http::{Asset, Content, DOWNLOAD_FIELDS, Manner, Refusal, Response, Status};
 use proto::reply::Reply;
@@ -17,9 +18,9 @@ use crate::Hub;
 use crate::connection::{ConnId, Phase};
 use crate::outbox::Outbox;
 
-/// What every answer of the API says: it is true now, and is what it says it is.
-const API_FIELDS: [(&str, &str); 2] =
-    [("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff")];
+/// What every answer of the API says: it is true now, is what it says it is, and is no part of a foreign page.
+const API_FIELDS: [(&str, &str); 3] =
+    [("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"), NOT_EMBEDDED];
 
 /// What the page and its files say: a browser asks each time whether it has the latest, runs what comes from here and nothing else, and
 /// shows it in no foreign frame.
@@ -27,7 +28,7 @@ const PAGE_FIELDS: [(&str, &str); 5] = [
     ("Cache-Control", "no-cache"),
     ("X-Content-Type-Options", "nosniff"),
     ("Referrer-Policy", "no-referrer"),
-    ("Cross-Origin-Resource-Policy", "same-origin"),
+    NOT_EMBEDDED,
     (
         "Content-Security-Policy",
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; \

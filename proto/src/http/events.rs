@@ -8,6 +8,7 @@ use alloc::format;
 use alloc::vec::Vec;
 
 use super::head::Fields;
+use super::origin::NOT_EMBEDDED;
 use super::routes::Refusal;
 use super::status::Status;
 use crate::command::Seq;
@@ -15,8 +16,8 @@ use crate::command::Seq;
 /// What the stream is.
 pub const EVENT_STREAM: &str = "text/event-stream";
 /// Fields of the answer: nothing in between keeps the stream, or waits for its end (nginx).
-pub const STREAM_FIELDS: [(&str, &str); 2] =
-    [("Cache-Control", "no-store"), ("X-Accel-Buffering", "no")];
+pub const STREAM_FIELDS: [(&str, &str); 3] =
+    [("Cache-Control", "no-store"), ("X-Accel-Buffering", "no"), NOT_EMBEDDED];
 /// What the stream begins with: how long a browser waits before it comes back.
 pub const HELLO: &[u8] = b"retry: 1000\n\n";
 /// A line that means nothing, so that everybody in between knows that the stream lives.

@@ -4,6 +4,7 @@
 
 use super::head::Fields;
 use super::lines::is_token;
+use super::origin::NOT_EMBEDDED;
 use super::routes::Refusal;
 use super::status::Status;
 
@@ -14,9 +15,10 @@ pub const MEDIA_TYPE_BYTES_MAX: usize = 128;
 const FORM: &str = "application/x-www-form-urlencoded";
 
 /// What the answer says that carries what somebody posted: it is saved, never shown or run.
-pub const DOWNLOAD_FIELDS: [(&str, &str); 3] = [
+pub const DOWNLOAD_FIELDS: [(&str, &str); 4] = [
     ("Content-Disposition", "attachment"),
     ("X-Content-Type-Options", "nosniff"),
+    NOT_EMBEDDED,
     ("Content-Security-Policy", "default-src 'none'; sandbox"),
 ];
 

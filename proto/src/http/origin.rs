@@ -75,6 +75,10 @@ pub fn check<'a>(
     }
 }
 
+/// The field that keeps an answer out of foreign pages (Fetch standard, "Cross-Origin-Resource-Policy header"). An image or a script is
+/// asked for without an Origin, and over plain HTTP without Sec-Fetch-Site, too; only a request that says who asks is checked here.
+pub const NOT_EMBEDDED: (&str, &str) = ("Cross-Origin-Resource-Policy", "same-origin");
+
 /// Names of the machine itself, which nobody else's page has.
 const LOOPBACK: &[&str] = &["localhost"];
 

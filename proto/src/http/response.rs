@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 use serde::Serialize;
 
 use super::fault::HttpFault;
+use super::origin::NOT_EMBEDDED;
 use super::status::Status;
 use crate::time::WallTime;
 use crate::vocabulary::Error;
@@ -152,7 +153,7 @@ pub fn error(error: &Error, fields: &[(&str, &str)], manner: Manner, out: &mut V
 /// Appends the answer to a fault, after which the connection is closed.
 pub fn fault(fault: HttpFault, date: WallTime, out: &mut Vec<u8>) {
     let manner = Manner { date, head_only: false, close: true };
-    refusal(fault.status(), fault.message(), &[], manner, out);
+    refusal(fault.status(), fault.message(), &[NOT_EMBEDDED], manner, out);
 }
 
 /// A time as HTTP writes it: `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110, section 5.6.7).
