@@ -114,6 +114,17 @@ fn a_listed_page_reads_its_answers_and_is_told_what_it_may_send() {
     assert_eq!(posted.status, 200);
     assert_eq!(posted.field("access-control-allow-origin"), Some("https://app.example"));
     assert_eq!(posted.field("vary"), Some("Origin"));
+    let read = page.asks(&format!("GET {LOBBY}"), origin);
+    let exposed = read.field("access-control-expose-headers").unwrap().to_ascii_lowercase();
+    let exposed: Vec<&str> = exposed.split(", ").collect();
+    let own = |name: &str| name == "x-more" || name == "x-forgotten";
+    let told = read.fields.iter().map(|(name, _)| &**name).filter(|name| own(name));
+    assert_eq!(told.filter(|name| exposed.contains(name)).count(), 2, "{read:?}");
+    assert!(exposed.contains(&"retry-after"), "{exposed:?}");
+    page.sends("GET /api/rooms/lobby/events HTTP/1.1\r\nHost: localhost\r\n");
+    page.sends(format!("{origin}\r\n"));
+    let head = page.head();
+    assert!(head.contains("\r\nAccess-Control-Allow-Origin: https://app.example\r\n"), "{head}");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 
 use proto::ErrorCode;
 use proto::encode;
-use proto::http::origin::NOT_EMBEDDED;
+use proto::http::origin::{NOT_EMBEDDED, readable_by};
 use proto::http::response::{self, JSON, JSON_LINES};
 use proto::http::{Asset, Content, DOWNLOAD_FIELDS, Manner, Refusal, Response, Status};
 use proto::reply::Reply;
@@ -208,9 +208,8 @@ impl Hub {
         let connection = self.connections.get(id);
         let exchange = connection.and_then(|connection| connection.exchange.as_ref());
         let manner = self.manner(id);
-        let origin = exchange.and_then(|exchange| exchange.origin.as_deref());
-        let origin = origin.map(|page| [("Access-Control-Allow-Origin", page), ("Vary", "Origin")]);
-        answer.write(manner, origin.as_ref().map_or(&[], |fields| fields), out);
+        let listed = exchange.and_then(|exchange| exchange.origin.as_deref()).map(readable_by);
+        answer.write(manner, listed.as_ref().map_or(&[], |fields| fields), out);
     }
 
     /// How the last answer of a connection is written that is closed for something else than its request.

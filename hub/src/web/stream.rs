@@ -7,6 +7,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use proto::http::events::{self, EVENT_STREAM, HELLO, STREAM_FIELDS};
+use proto::http::origin::readable_by;
 use proto::http::{Content, Response, Status};
 use proto::vocabulary::Error;
 use proto::{Dialect, Request, RoomName, Seq};
@@ -70,8 +71,7 @@ impl Hub {
     fn stream_head(&self, id: ConnId) -> Vec<u8> {
         let connection = self.connections.get(id);
         let exchange = connection.and_then(|connection| connection.exchange.as_ref());
-        let page = exchange.and_then(|exchange| exchange.origin.as_deref());
-        let listed = page.map(|page| [("Access-Control-Allow-Origin", page), ("Vary", "Origin")]);
+        let listed = exchange.and_then(|exchange| exchange.origin.as_deref()).map(readable_by);
         let mut fields = STREAM_FIELDS.to_vec();
         fields.extend(listed.iter().flatten());
         let response = Response {
