@@ -4,7 +4,7 @@
 //! What a connection says and hears only moves the moments that its deadlines are counted from. When its timer fires, the
 //! deadlines are looked at, and it is armed again for the first of them: a message costs the wheel nothing.
 
-use proto::{Dialect, Fault, Now, Span};
+use proto::{Fault, Now, Span};
 
 use crate::Hub;
 use crate::bucket::{Rates, Share};
@@ -200,7 +200,7 @@ impl Hub {
         } else if is_due(due.frame) {
             self.frame_is_late(id, out);
         } else if is_due(due.idle) {
-            self.close(id, CloseReason::Idle, out);
+            self.is_silent(id, out);
         } else if is_due(due.detect) && connection.session.is_nobodys() {
             self.close(id, CloseReason::Fault(Fault::NoProxy), out);
         } else if is_due(due.detect) {
@@ -213,24 +213,25 @@ impl Hub {
         }
     }
 
-    /// A frame or a request was not complete in time. Only who asked over HTTP understands that it is told so.
+    /// A frame or a request was not complete in time. Only who came over HTTP understands that it is told so.
     fn frame_is_late(&mut self, id: ConnId, out: &mut Outbox) {
-        let connection = self.connections.known(id);
-        match connection.phase {
-            Phase::Http => self.request_is_late(id, out),
-            Phase::Echo => self.message_is_late(id, out),
-            Phase::V1 if connection.dialect == Dialect::WebSocket => {
-                self.message_is_late(id, out);
-            }
-            Phase::Undecided
-            | Phase::Listening
-            | Phase::Native
-            | Phase::V1
-            | Phase::Control
-            | Phase::Events
-            | Phase::Leaving(_)
-            | Phase::Lingering { .. }
-            | Phase::Closing => self.close(id, CloseReason::FrameTimeout, out),
+        let (connection, reason) = (self.connections.known(id), CloseReason::FrameTimeout);
+        if connection.phase == Phase::Http {
+            self.request_is_late(id, out);
+        } else if connection.session.is_socket() {
+            self.close_socket(id, reason, "The message was not complete in time.", out);
+        } else {
+            self.close(id, reason, out);
+        }
+    }
+
+    /// Nothing came from a connection for too long. One that is there all the same is told so over a WebSocket.
+    fn is_silent(&mut self, id: ConnId, out: &mut Outbox) {
+        let reason = CloseReason::Idle;
+        if self.connections.known(id).session.is_socket() {
+            self.close_socket(id, reason, "Nothing came for too long.", out);
+        } else {
+            self.close(id, reason, out);
         }
     }
 

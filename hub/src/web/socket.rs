@@ -105,10 +105,16 @@ impl Hub {
         }
     }
 
-    /// A message was not complete in time.
-    pub(crate) fn message_is_late(&mut self, id: ConnId, out: &mut Outbox) {
-        let (reason, mut words) = (CloseReason::FrameTimeout, Vec::new());
-        ws::close(reason.close_code(), "The message was not complete in time.", &mut words);
+    /// A WebSocket is closed for something that its peer is told.
+    pub(crate) fn close_socket(
+        &mut self,
+        id: ConnId,
+        reason: CloseReason,
+        why: &str,
+        out: &mut Outbox,
+    ) {
+        let mut words = Vec::new();
+        ws::close(reason.close_code(), why, &mut words);
         self.leave(id, reason, words, out);
     }
 }
