@@ -93,26 +93,9 @@ impl CloseReason {
         }
     }
 
-    /// The code with which a WebSocket is closed for it.
+    /// The code with which a WebSocket is closed, where its peer is told that it is.
     pub(crate) const fn close_code(&self) -> CloseCode {
-        match self {
-            Self::PeerClosed | Self::Answered | Self::SocketClosed | Self::Reset => {
-                CloseCode::NORMAL
-            }
-            Self::Drain => CloseCode::GOING_AWAY,
-            Self::StoreUnavailable | Self::StoreBroke => CloseCode::TRY_AGAIN_LATER,
-            Self::TooLarge => CloseCode::TOO_BIG,
-            Self::Fault(_) => CloseCode::PROTOCOL_ERROR,
-            Self::Idle
-            | Self::FrameTimeout
-            | Self::Stall
-            | Self::OutboxFull
-            | Self::MemoryBudget
-            | Self::InputBudget
-            | Self::TooMany
-            | Self::Kicked
-            | Self::Banned => CloseCode::POLICY,
-        }
+        if matches!(self, Self::Drain) { CloseCode::GOING_AWAY } else { CloseCode::POLICY }
     }
 
     /// Whether the peer was cut for not taking what waited for it.

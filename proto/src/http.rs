@@ -19,7 +19,6 @@ pub mod routes;
 mod status;
 mod target;
 
-pub use chunked::{LAST_CHUNK, chunk};
 pub use fault::HttpFault;
 pub use head::{BodyLength, Fields, Head, Method, Version};
 pub use media::{DOWNLOAD_FIELDS, MEDIA_TYPE_BYTES_MAX, is_media_type, media_type};

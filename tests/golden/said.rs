@@ -90,7 +90,8 @@ impl Said {
                 ws::Item::Pong(pong) => format!("pong {pong:?}"),
                 ws::Item::Close(close) => {
                     let code = close.code.map_or(0, ws::CloseCode::number);
-                    format!("closes {code} \"{}\"", close.reason())
+                    let reason = close.payload.bytes().get(2..).unwrap_or_default();
+                    format!("closes {code} \"{}\"", std::str::from_utf8(reason).unwrap())
                 }
                 ws::Item::Fault(fault) => panic!("the daemon wrote {fault:?}"),
             });

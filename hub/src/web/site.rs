@@ -45,6 +45,6 @@ impl Website {
 
     /// Which names and pages are ours.
     pub(crate) fn allowed(&self) -> Allowed<'_> {
-        Allowed { hosts: &self.hosts, origins: &self.origins, tls: false }
+        Allowed { hosts: &self.hosts, origins: &self.origins }
     }
 }

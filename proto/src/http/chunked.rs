@@ -152,22 +152,6 @@ impl Chunked {
     }
 }
 
-/// Appends a chunk of a response's body, made of such parts. An empty one is left out: it would be the last.
-pub fn chunk(parts: &[&[u8]], out: &mut alloc::vec::Vec<u8>) {
-    let length = parts.iter().fold(0_usize, |sum, part| sum.saturating_add(part.len()));
-    if length == 0 {
-        return;
-    }
-    out.extend_from_slice(alloc::format!("{length:x}\r\n").as_bytes());
-    for part in parts {
-        out.extend_from_slice(part);
-    }
-    out.extend_from_slice(b"\r\n");
-}
-
-/// The end of a response's chunked body.
-pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
-
 #[cfg(test)]
 mod tests {
     use alloc::vec;
@@ -253,15 +237,5 @@ mod tests {
         assert_eq!(read(&extension), Err(HttpFault::ChunkExtra));
         let trailers = [&b"0\r\nx: "[..], &[b'y'; 2_100]].concat();
         assert_eq!(read(&trailers), Err(HttpFault::ChunkExtra));
-    }
-
-    #[test]
-    fn a_chunk_that_is_written_is_read_again() {
-        let mut out = vec![];
-        chunk(&[b"ab", b"", b"c"], &mut out);
-        chunk(&[b""], &mut out);
-        out.extend_from_slice(LAST_CHUNK);
-        assert_eq!(out, b"3\r\nabc\r\n0\r\n\r\n");
-        assert_eq!(read(&out), Ok(Some((b"abc".to_vec(), 0))));
     }
 }

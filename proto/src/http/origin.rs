@@ -20,8 +20,6 @@ pub struct Allowed<'a> {
     pub hosts: &'a [String],
     /// Foreign pages that may ask all the same, as browsers write them: `https://chat.example`.
     pub origins: &'a [String],
-    /// The connection is encrypted: a page that came without encryption is another one.
-    pub tls: bool,
 }
 
 /// A request that may be carried out.
@@ -70,7 +68,7 @@ pub fn check<'a>(
     }
     match origin {
         None => Ok(Passed::Own),
-        Some(origin) if is_own(origin, head.host.as_ref(), allowed.tls) => Ok(Passed::Own),
+        Some(origin) if is_own(origin, head.host.as_ref()) => Ok(Passed::Own),
         Some(_) => Err(foreign()),
     }
 }
@@ -83,11 +81,11 @@ pub const NOT_EMBEDDED: (&str, &str) = ("Cross-Origin-Resource-Policy", "same-or
 const LOOPBACK: &[&str] = &["localhost"];
 
 /// Whether an origin has the Host that the request is for. Without encryption here there may be some in front of us.
-fn is_own(origin: &str, host: Option<&Authority<'_>>, tls: bool) -> bool {
+fn is_own(origin: &str, host: Option<&Authority<'_>>) -> bool {
     let Some((scheme, authority)) = origin.split_once("://") else { return false };
     let default = match scheme {
         "https" => 443,
-        "http" if !tls => 80,
+        "http" => 80,
         _ => return false,
     };
     let authority = Authority::parse(authority);
@@ -127,16 +125,16 @@ mod tests {
 
     use super::*;
 
-    fn with_allowed<T>(tls: bool, then: impl FnOnce(&Allowed<'_>) -> T) -> T {
+    fn with_allowed<T>(then: impl FnOnce(&Allowed<'_>) -> T) -> T {
         let hosts = ["chat.example".to_string()];
         let origins = ["https://friend.example".to_string()];
-        then(&Allowed { hosts: &hosts, origins: &origins, tls })
+        then(&Allowed { hosts: &hosts, origins: &origins })
     }
 
     /// Own, the listed origin, or nothing.
-    fn asked(fields: &str, guarded: bool, tls: bool) -> Option<&'static str> {
+    fn asked(fields: &str, guarded: bool) -> Option<&'static str> {
         let head = format!("GET / HTTP/1.1\r\n{fields}\r\n\r\n");
-        with_allowed(tls, |allowed| seen(&Head::parse(head.as_bytes()).unwrap(), guarded, allowed))
+        with_allowed(|allowed| seen(&Head::parse(head.as_bytes()).unwrap(), guarded, allowed))
     }
 
     fn seen(head: &Head<'_>, guarded: bool, allowed: &Allowed<'_>) -> Option<&'static str> {
@@ -152,7 +150,7 @@ mod tests {
     }
 
     fn guarded(fields: &str) -> Option<&'static str> {
-        asked(fields, true, false)
+        asked(fields, true)
     }
 
     #[test]
@@ -180,7 +178,7 @@ mod tests {
             "2130706433",
         ] {
             assert_eq!(guarded(&format!("Host: {host}")), None, "{host}");
-            assert_eq!(asked(&format!("Host: {host}"), false, false), None, "the page, too");
+            assert_eq!(asked(&format!("Host: {host}"), false), None, "the page, too");
         }
     }
 
@@ -226,7 +224,7 @@ mod tests {
         ] {
             let fields = format!("Host: localhost:33333\r\n{fields}");
             assert_eq!(guarded(&fields), None, "{fields}");
-            assert_eq!(asked(&fields, false, false), Some("own"), "links are followed");
+            assert_eq!(asked(&fields, false), Some("own"), "links are followed");
         }
     }
 
@@ -235,18 +233,6 @@ mod tests {
         let fields =
             "Host: chat.example\r\nOrigin: https://friend.example\r\nSec-Fetch-Site: cross-site";
         assert_eq!(guarded(fields), Some("listed"));
-        assert_eq!(
-            asked(fields, false, false),
-            Some("listed"),
-            "before it asks, it asks for OPTIONS"
-        );
-    }
-
-    #[test]
-    fn an_encrypted_connection_is_asked_by_encrypted_pages() {
-        let fields = "Host: chat.example\r\nOrigin: http://chat.example:443";
-        assert_eq!(asked(fields, true, true), None);
-        let fields = "Host: chat.example\r\nOrigin: https://chat.example";
-        assert_eq!(asked(fields, true, true), Some("own"));
+        assert_eq!(asked(fields, false), Some("listed"), "before it asks, it asks for OPTIONS");
     }
 }

@@ -81,11 +81,6 @@ impl Reader {
         matches!(self.state, State::Head { .. } | State::Length { .. } | State::Chunked(_))
     }
 
-    /// Whether no further request is read from this connection.
-    pub const fn is_over(&self) -> bool {
-        matches!(self.state, State::Over)
-    }
-
     /// The answer to the request that was read says `Connection: close`: nothing behind it is read (RFC 9112, section 9.6).
     pub const fn close(&mut self) {
         self.keep_alive = false;

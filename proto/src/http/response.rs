@@ -12,7 +12,6 @@ use super::fault::HttpFault;
 use super::origin::NOT_EMBEDDED;
 use super::status::Status;
 use crate::time::WallTime;
-use crate::vocabulary::Error;
 
 /// What a request lets its answer be, besides what it asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,8 +31,6 @@ pub enum Content<'a> {
     Whole(&'a [u8]),
     /// So many bytes, which whoever writes the response puts behind it.
     Behind(usize),
-    /// It follows in chunks: [`super::chunk`] and [`super::LAST_CHUNK`]. Not for HTTP/1.0.
-    Chunked,
     /// It follows as it comes, and ends when the connection does.
     UntilClose,
 }
@@ -80,7 +77,6 @@ impl Response<'_> {
                 field("Content-Length", &format!("{length}"), out);
             }
             Content::Whole(body) => debug_assert!(body.is_empty(), "{status:?} has no body"),
-            Content::Chunked => field("Transfer-Encoding", "chunked", out),
             Content::UntilClose => {}
         }
         if manner.close || self.content == Content::UntilClose {
@@ -125,35 +121,13 @@ pub fn error_body(error: &str, message: &str, retry_after: Option<u64>) -> Vec<u
     body
 }
 
-/// Appends the answer to something that was refused.
-pub fn refusal(
-    status: Status,
-    message: &str,
-    fields: &[(&str, &str)],
-    manner: Manner,
-    out: &mut Vec<u8>,
-) {
-    let body = error_body(status.word(), message, None);
-    let content = Content::Whole(&body);
-    Response { status, content_type: Some(JSON), fields, content }.write(manner, out);
-}
-
-/// Appends the answer to an error of the vocabulary.
-pub fn error(error: &Error, fields: &[(&str, &str)], manner: Manner, out: &mut Vec<u8>) {
-    let status = Status::of(error.code);
-    let seconds = error.retry_after.map(|span| span.as_millis().div_ceil(1_000));
-    let body = error_body(error.code.word(), &error.message, seconds);
-    let seconds = seconds.map(|seconds| format!("{seconds}"));
-    let mut all = fields.to_vec();
-    all.extend(seconds.as_deref().map(|seconds| ("Retry-After", seconds)));
-    let content = Content::Whole(&body);
-    Response { status, content_type: Some(JSON), fields: &all, content }.write(manner, out);
-}
-
 /// Appends the answer to a fault, after which the connection is closed.
 pub fn fault(fault: HttpFault, date: WallTime, out: &mut Vec<u8>) {
     let manner = Manner { date, head_only: false, close: true };
-    refusal(fault.status(), fault.message(), &[NOT_EMBEDDED], manner, out);
+    let status = fault.status();
+    let body = error_body(status.word(), fault.message(), None);
+    let (content_type, content) = (Some(JSON), Content::Whole(&body));
+    Response { status, content_type, fields: &[NOT_EMBEDDED], content }.write(manner, out);
 }
 
 /// A time as HTTP writes it: `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110, section 5.6.7).
@@ -164,11 +138,7 @@ pub fn http_date(time: WallTime) -> String {
 
 #[cfg(test)]
 mod tests {
-    use alloc::string::ToString;
-
     use super::*;
-    use crate::time::Span;
-    use crate::vocabulary::ErrorCode;
 
     const DATE: WallTime = WallTime::from_micros(784_111_777_000_000);
     const MANNER: Manner = Manner { date: DATE, head_only: false, close: false };
@@ -212,13 +182,12 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_is_chunked_or_ends_with_the_connection() {
+    fn a_stream_ends_with_the_connection() {
         let stream = |content| {
             let response =
                 Response { status: Status::Ok, content_type: Some("a/b"), fields: &[], content };
             written(response, MANNER)
         };
-        assert!(stream(Content::Chunked).ends_with("Transfer-Encoding: chunked\r\n\r\n"));
         assert!(stream(Content::UntilClose).ends_with("a/b\r\nConnection: close\r\n\r\n"));
     }
 
@@ -241,20 +210,9 @@ mod tests {
         assert!(text.ends_with(
             "{\"ok\":false,\"error\":\"bad_request\",\"message\":\"The request has no Host.\"}\n"
         ));
-        let mut out = Vec::new();
-        let later = Some(Span::from_millis(1_200));
-        let slow = Error {
-            code: ErrorCode::RateLimited,
-            message: "Slow.".to_string(),
-            retry_after: later,
-        };
-        error(&slow, &[("Vary", "Origin")], MANNER, &mut out);
-        let text = String::from_utf8(out).unwrap();
-        assert!(text.starts_with("HTTP/1.1 429 Too Many Requests\r\n"), "{text}");
-        assert!(text.contains("Vary: Origin\r\nRetry-After: 2\r\n"), "{text}");
-        assert!(
-            text.ends_with("\"rate_limited\",\"message\":\"Slow.\",\"retry_after\":2}\n"),
-            "{text}"
-        );
+        let text = String::from_utf8(error_body("rate_limited", "Slow.", Some(2))).unwrap();
+        let body =
+            "{\"ok\":false,\"error\":\"rate_limited\",\"message\":\"Slow.\",\"retry_after\":2}\n";
+        assert_eq!(text, body);
     }
 }

@@ -46,7 +46,6 @@ statuses! {
     NotModified 304 "Not Modified" "";
     PermanentRedirect 308 "Permanent Redirect" "moved";
     BadRequest 400 "Bad Request" "bad_request";
-    Unauthorized 401 "Unauthorized" "unauthenticated";
     Forbidden 403 "Forbidden" "forbidden";
     NotFound 404 "Not Found" "not_found";
     MethodNotAllowed 405 "Method Not Allowed" "method_not_allowed";

@@ -9,8 +9,6 @@ use super::utf8::Utf8;
 pub struct CloseCode(u16);
 
 impl CloseCode {
-    /// All is said.
-    pub const NORMAL: Self = Self(1000);
     /// The server is ending, or the page is left.
     pub const GOING_AWAY: Self = Self(1001);
     /// A frame is not as it should be.
@@ -23,8 +21,6 @@ impl CloseCode {
     pub const POLICY: Self = Self(1008);
     /// A message is longer than it may be.
     pub const TOO_BIG: Self = Self(1009);
-    /// Come back later (IANA's registry of close codes).
-    pub const TRY_AGAIN_LATER: Self = Self(1013);
 
     /// The code with this number, if one may send it: those of RFC 6455 that are no mere marks, those that IANA registered since (1012
     /// to 1014), and those of libraries (3000 to 3999) and applications (4000 to 4999).
@@ -65,11 +61,5 @@ impl Close {
         let mut utf8 = Utf8::NEW;
         utf8.push(reason).map_err(|_| WsFault::NotUtf8)?;
         if utf8.is_whole() { Ok(Self { code: Some(code), payload }) } else { Err(WsFault::NotUtf8) }
-    }
-
-    /// The reason in words, perhaps none.
-    pub fn reason(&self) -> &str {
-        let reason = self.payload.bytes().get(2..).unwrap_or_default();
-        core::str::from_utf8(reason).unwrap_or_default()
     }
 }

@@ -136,7 +136,7 @@ mod tests {
         close(CloseCode::GOING_AWAY, "bye", &mut out);
         assert_eq!(out, b"\x88\x05\x03\xe9bye");
         let mut out = vec![];
-        close(CloseCode::NORMAL, &"é".repeat(100), &mut out);
+        close(CloseCode::POLICY, &"é".repeat(100), &mut out);
         assert_eq!(out.len(), 2 + 2 + 122, "cut at a character");
     }
 

@@ -99,7 +99,7 @@ pub fn http(bytes: &[u8]) {
 fn asked(head: &http::Head<'_>) -> String {
     let site = http::Site { base_path: "/", assets: chatd::web::assets(), echo: Some("/echo") };
     let (hosts, origins) = (["h".to_owned()], ["https://friend.example".to_owned()]);
-    let allowed = origin::Allowed { hosts: &hosts, origins: &origins, tls: false };
+    let allowed = origin::Allowed { hosts: &hosts, origins: &origins };
     let route = http::route(head, &site);
     let guarded = route.as_ref().is_ok_and(http::Route::is_guarded);
     let passed = origin::check(head, guarded, &allowed);

@@ -42,7 +42,10 @@ fn seen(role: Role, bytes: &[u8], step: usize) -> (Vec<String>, usize) {
                 seen.push(format!("{kind:?} {}", message.escape_ascii()));
                 message.clear();
             }
-            Item::Close(close) => seen.push(format!("Close {:?} {}", close.code, close.reason())),
+            Item::Close(close) => {
+                let reason = close.payload.bytes().get(2..).unwrap_or_default().escape_ascii();
+                seen.push(format!("Close {:?} {reason}", close.code));
+            }
             item @ (Item::Ping(_) | Item::Pong(_) | Item::Fault(_)) => {
                 seen.push(format!("{item:?}"));
             }
