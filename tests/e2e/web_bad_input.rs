@@ -1,12 +1,18 @@
 //! What bad input over HTTP gets: the right error or a close, within its deadline, and nobody else notices.
 
 use std::io::Write;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tests::native::chat;
 use tests::{Daemon, Http, Native, Setup};
 
 const LOBBY: &str = "/api/rooms/lobby/messages";
+/// What makes a request one for a WebSocket.
+const UPGRADE: &str = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+                       Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+/// Reading away a head that does not end takes no longer than this.
+const HEAD_CPU_MAX: Duration = Duration::from_millis(5);
 
 /// Two who talk with each other while somebody else misbehaves; whatever is said in between is noticed.
 struct Witness(Native, Native, u32);
@@ -60,12 +66,16 @@ fn a_foreign_page_can_neither_post_nor_read() {
             "GET /api/stats".to_owned(),
             "GET /metrics".to_owned(),
             "GET /api/rooms/lobby/events".to_owned(),
+            "GET /ws".to_owned(),
         ] {
             let mut page = Http::connect(daemon.address());
             let is_post = line.starts_with("POST");
-            let length =
-                if is_post { "Content-Type: text/plain\r\nContent-Length: 4\r\n" } else { "" };
-            page.sends(format!("{line} HTTP/1.1\r\n{fields}{length}\r\n"));
+            let more = match &*line {
+                "GET /ws" => UPGRADE,
+                _ if is_post => "Content-Type: text/plain\r\nContent-Length: 4\r\n",
+                _ => "",
+            };
+            page.sends(format!("{line} HTTP/1.1\r\n{fields}{more}\r\n"));
             page.sends(if is_post { "evil" } else { "" });
             let answer = page.hears(false);
             assert_eq!(answer.status, 403, "{line} {fields}");
@@ -203,19 +213,89 @@ fn a_body_that_looks_like_another_protocol_is_a_body() {
 }
 
 #[test]
+fn a_frame_without_a_mask_ends_its_connection() {
+    let daemon = Daemon::start();
+    let mut witness = Witness::of(&daemon);
+    let mut socket = Http::connect(daemon.address());
+    assert_eq!(socket.asks("GET /ws", UPGRADE).status, 101);
+    let request = br#"{"request":"post","id":"7b0c3a52-52a5-4a6f-9a0e-0a7a3f4c1d2e","target":"lobby","text":"x"}"#;
+    socket.sends([&[0x81, u8::try_from(request.len()).unwrap()], &request[..]].concat());
+    let heard = socket.until_closed();
+    assert_eq!((heard[0], &heard[2..4]), (0x88, &1002_u16.to_be_bytes()[..]), "{heard:?}");
+    witness.notices_nothing();
+}
+
+/// Bytes that nobody chose.
+fn noise(seed: u64) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_be_bytes()[0]
+    };
+    let length = 16 + usize::from(next()) * 8;
+    (0..length).map(|_| next()).collect()
+}
+
+#[test]
+fn garbage_is_refused_or_cut_wherever_it_comes() {
+    let daemon = Setup::new().config("[limits]\nframe_timeout = \"1s\"\ndetect = \"1s\"").start();
+    let mut witness = Witness::of(&daemon);
+    let places = [
+        ("at the beginning", String::new()),
+        ("for a path", "GET /".to_owned()),
+        ("for fields", "GET / HTTP/1.1\r\nHost: localhost\r\n".to_owned()),
+        (
+            "for chunks",
+            format!(
+                "POST {LOBBY} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+            ),
+        ),
+        ("behind a request", "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned()),
+        ("for frames", format!("GET /ws HTTP/1.1\r\nHost: localhost\r\n{UPGRADE}\r\n")),
+    ];
+    for (place, before) in &places {
+        for seed in 1..9 {
+            let mut stranger = Http::connect(daemon.address());
+            stranger.sends(before);
+            // Whoever gets an answer has asked for it.
+            let expected = match *place {
+                "behind a request" => Some(200),
+                "for frames" => Some(101),
+                _ => None,
+            };
+            if let Some(status) = expected {
+                assert_eq!(stranger.hears(false).status, status);
+            }
+            let _ = stranger.stream().write_all(&noise(seed));
+            let heard = stranger.until_closed();
+            let refused = heard.starts_with(b"HTTP/1.1 4") || heard.starts_with(b"HTTP/1.1 5");
+            let closed = *place == "for frames" && heard.first() == Some(&0x88);
+            // What is no HTTP is not told so in HTTP's words.
+            let silent = *place == "at the beginning" && heard.is_empty();
+            let shown = heard.escape_ascii();
+            assert!(refused || closed || silent, "{place}, {seed}: {shown}");
+        }
+        witness.notices_nothing();
+    }
+    let said = daemon.control().asks("history", json!({"room": "lobby"}));
+    assert_eq!(said["count"], 2 * places.len(), "{said}");
+}
+
+#[test]
 fn an_upgrade_within_another_protocol_is_none() {
     let daemon = Daemon::start();
     let mut witness = Witness::of(&daemon);
-    let upgrade = b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-                    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    let upgrade = format!("GET /ws HTTP/1.1\r\nHost: localhost\r\n{UPGRADE}\r\n");
     let mut native = daemon.named("Eve");
-    native.sends(upgrade);
+    native.sends(upgrade.as_bytes());
     assert_eq!(native.until_closed(), []);
     daemon.logs(&["Eve", "length"]);
     witness.notices_nothing();
     let mut reader = Http::connect(daemon.address());
     reader.asks("GET /api/rooms/lobby/events", "");
-    reader.sends(upgrade);
+    reader.sends(&upgrade);
     witness.notices_nothing();
     assert_eq!(reader.event_called("message").1["event"], "message", "it is not heard");
 }
@@ -229,8 +309,10 @@ fn requests_that_do_not_end_are_cut_in_time() {
         ("half a head", b"GET / HTTP/1.1\r\nHost: localhost\r\nX: "),
         ("half a body", b"POST /api/rooms/lobby/messages HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhel"),
     ] {
+        let begun = Instant::now();
         let heard = until_closed(&daemon, bytes);
         assert!(heard.starts_with("HTTP/1.1 408 "), "{what}: {heard}");
+        assert!(begun.elapsed() >= Duration::from_secs(1), "{what} has its time");
         witness.notices_nothing();
     }
     // One byte now and then is no progress.
@@ -250,10 +332,24 @@ fn a_head_without_end_costs_nothing() {
     while bytes.len() < 10 << 20 {
         bytes.extend(line.as_bytes());
     }
-    let before = daemon.cpu_ticks();
-    let heard = until_closed(&daemon, &bytes);
-    assert!(heard.is_empty() || heard.starts_with("HTTP/1.1 431 "), "{heard}");
-    assert!(daemon.cpu_ticks() - before < 100, "it is read away and not read");
+    let (first, others) = bytes.split_at(16 * 1024);
+    // What else the machine does can only make it more: the least of some counts.
+    let least = (0..5).map(|_| {
+        let before = daemon.cpu_time();
+        let mut stranger = Http::connect(daemon.address());
+        stranger.sends(first);
+        let answer = stranger.hears(false);
+        assert_eq!((answer.status, answer.field("connection")), (431, Some("close")));
+        // It may close while more comes.
+        let _ = stranger.stream().write_all(others);
+        stranger.finishes();
+        assert!(stranger.until_closed().is_empty(), "one answer, and no other");
+        let spent = daemon.cpu_time().saturating_sub(before);
+        witness.notices_nothing();
+        spent
+    });
+    let least = least.min().unwrap();
+    assert!(least <= HEAD_CPU_MAX, "it is read away and not read: {least:?}");
     let many = "X: 1\r\n".repeat(65);
     let heard = until_closed(
         &daemon,

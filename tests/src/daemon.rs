@@ -5,8 +5,10 @@ use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Output, Stdio};
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use nix::time::{clock_getcpuclockid, clock_gettime};
 use nix::unistd::Pid;
 
 use crate::program::{self, Program};
@@ -322,13 +324,9 @@ impl Daemon {
         self.program.stdout.all()
     }
 
-    /// The processor time that it took so far, in ticks of a hundredth of a second.
-    pub fn cpu_ticks(&self) -> u64 {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
-        let after_name = stat.rsplit_once(") ").unwrap().1;
-        let fields: Vec<&str> = after_name.split(' ').collect();
-        // Fields 14 and 15 of proc(5): user and system time; the name and what is before it are two fields.
-        fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+    /// The processor time that it took so far, of all its threads.
+    pub fn cpu_time(&self) -> Duration {
+        clock_gettime(clock_getcpuclockid(self.pid()).unwrap()).unwrap().into()
     }
 
     /// Its resident memory in bytes.
