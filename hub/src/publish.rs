@@ -173,12 +173,13 @@ impl Hub {
             return;
         }
         let author = except;
+        let own = except.and_then(|conn| self.rooms.known(no).member(conn));
+        let own = own.map(|member| member.dialect);
         let mut body = None;
         let mut longest = 0;
         for dialect in Dialect::ALL {
             let room = self.rooms.known(no);
-            let except = except
-                .filter(|conn| room.member(*conn).is_some_and(|member| member.dialect == dialect));
+            let except = except.filter(|_| own == Some(dialect));
             let hearers = room.audience[dialect.index()] - u32::from(except.is_some());
             if hearers == 0 || !encode::has_form(dialect, event) {
                 continue;
