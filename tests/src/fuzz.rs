@@ -2,6 +2,7 @@
 //! corpus and over seeded random bytes in every run of the tests.
 
 mod driven;
+mod heard;
 mod stored;
 mod web;
 

@@ -10,9 +10,11 @@ use hub::{
     Rights, Settings,
 };
 use proto::requests::REQUESTS;
+use proto::ws::{Opcode, masked_frame};
 use proto::{Charset, MessageId, Now, Span, Transport, WallTime};
 
 use super::LIMITS;
+use super::heard::{Framing, Heard};
 use super::stored::Stored;
 
 /// What is asked for again and again, so that it is often there.
@@ -32,12 +34,6 @@ struct Driven<'a> {
     heard: BTreeMap<ConnId, Heard>,
     switches: u8,
     rest: &'a [u8],
-}
-
-/// How a peer reads.
-struct Heard {
-    transport: Transport,
-    bytes: Vec<u8>,
 }
 
 /// Small limits; the first byte switches some.
@@ -136,7 +132,7 @@ impl<'a> Driven<'a> {
     }
 
     fn decide(&mut self, decision: u8) {
-        match decision % 12 {
+        match decision % 14 {
             0 => self.accept(Transport::Stream),
             1 => self.accept(Transport::ControlSocket),
             2 => self.chats(),
@@ -145,6 +141,7 @@ impl<'a> Driven<'a> {
                 let count = self.number();
                 let bytes = self.take(count);
                 if let Some(id) = self.some_connection() {
+                    self.heard.get_mut(&id).expect("it is there").said_anything = true;
                     self.receive(id, bytes);
                 }
             }
@@ -161,6 +158,8 @@ impl<'a> Driven<'a> {
                 self.answers(count, decision & 16 != 0);
             }
             8 => self.passes(),
+            12 => self.posts(),
+            13 => self.gets(),
             9 => {
                 let waiting = self.some_connection().filter(|id| self.hub.pending(*id) > 0);
                 if let Some(id) = waiting {
@@ -200,7 +199,8 @@ impl<'a> Driven<'a> {
         };
         if let Ok(id) = self.hub.accept(peer, self.now, &mut self.outbox) {
             self.open.push(id);
-            self.heard.insert(id, Heard { transport, bytes: Vec::new() });
+            let framing = if control { Framing::Lines } else { Framing::Frames };
+            self.heard.insert(id, Heard::new(framing));
         }
     }
 
@@ -235,13 +235,62 @@ impl<'a> Driven<'a> {
         let json = serde_json::Value::Object(object).to_string();
         let Some(id) = self.some_connection() else { return };
         let mut bytes = Vec::new();
-        match self.heard[&id].transport {
-            Transport::Stream | Transport::Proxied => {
+        match self.heard[&id].framing {
+            Framing::Lines => bytes.extend([json.as_bytes(), b"\n"].concat()),
+            Framing::Socket => {
+                masked_frame(Opcode::Text, json.as_bytes(), [7; 4], &mut bytes);
+            }
+            Framing::Frames | Framing::Answers | Framing::Events | Framing::Unknown => {
                 proto::native::v1_frame(json.as_bytes(), &mut bytes);
             }
-            Transport::ControlSocket => bytes.extend([json.as_bytes(), b"\n"].concat()),
         }
         self.receive(id, &bytes);
+    }
+
+    /// A post over HTTP, perhaps one that was there before, perhaps two at once.
+    fn posts(&mut self) {
+        let (what, count) = (self.number(), self.number());
+        let body = self.take(count);
+        let room = ROOMS[what % 6];
+        let key = if what & 64 == 0 {
+            String::new()
+        } else {
+            format!("X-Message-Id: {}\r\n", uuid(count))
+        };
+        let length = body.len();
+        let last = if what & 32 == 0 { "" } else { "Connection: close\r\n" };
+        let head = format!(
+            "POST /api/rooms/{room}/messages HTTP/1.1\r\nHost: localhost\r\n{key}{last}Content-Length: {length}\r\n\r\n"
+        );
+        let times = if what & 128 == 0 { 1 } else { 2 };
+        if let Some(id) = self.some_connection() {
+            self.receive(id, &[head.as_bytes(), body].concat().repeat(times));
+        }
+    }
+
+    /// A question over HTTP, or what makes a stream or a WebSocket of it.
+    fn gets(&mut self) {
+        let (what, number) = (self.number(), self.number() % 24);
+        let room = ROOMS[what >> 3 & 3];
+        let path = match what & 7 {
+            0 | 1 => format!("api/rooms/{room}/events"),
+            2 => format!("api/rooms/{room}/events?after={number}"),
+            3 | 4 => String::from("ws"),
+            5 => format!("api/rooms/{room}/messages?limit={number}"),
+            6 => format!("api/rooms/{room}/messages/{number}"),
+            _ => ["api/rooms", "api/stats", "metrics", "healthz"][number % 4].into(),
+        };
+        let fields = match what & 7 {
+            1 => format!("Last-Event-ID: {:032x}-{number}\r\n", u128::from_be_bytes([7; 16])),
+            3 | 4 => "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+                      Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+                .into(),
+            _ => String::new(),
+        };
+        if let Some(id) = self.some_connection() {
+            let head = format!("GET /{path} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n");
+            self.receive(id, head.as_bytes());
+        }
     }
 
     fn receive(&mut self, id: ConnId, bytes: &[u8]) {
@@ -268,37 +317,9 @@ impl<'a> Driven<'a> {
         }
     }
 
-    /// What a peer gets is whole frames or lines that make sense, one after the other.
+    /// What a peer gets is whole frames, lines or answers that make sense, one after the other.
     fn hears(&mut self, id: ConnId, bytes: &[u8]) {
-        let heard = self.heard.get_mut(&id).expect("who is written to is there");
-        heard.bytes.extend_from_slice(bytes);
-        let v1 = |json: &[u8]| proto::client::parse_line(json).expect("a reply or an event");
-        match heard.transport {
-            Transport::ControlSocket => {
-                while let Some(end) = heard.bytes.iter().position(|byte| *byte == b'\n') {
-                    let line: Vec<u8> = heard.bytes.drain(..=end).collect();
-                    v1(&line);
-                }
-            }
-            // A protocol that is not served is refused in its own words.
-            Transport::Stream | Transport::Proxied
-                if heard.bytes.first().is_some_and(|first| *first != 0) => {}
-            Transport::Stream | Transport::Proxied => loop {
-                let header = heard.bytes.first_chunk::<8>();
-                let Some([length @ .., 0, 0, 0, 16]) = header else {
-                    if crate::native::take_frame(&mut heard.bytes).expect("a frame").is_none() {
-                        break;
-                    }
-                    continue;
-                };
-                let whole = 4 + u32::from_be_bytes(*length) as usize;
-                if heard.bytes.len() < whole {
-                    break;
-                }
-                let frame: Vec<u8> = heard.bytes.drain(..whole).collect();
-                v1(&frame[8..]);
-            },
-        }
+        self.heard.get_mut(&id).expect("who is written to is there").takes(bytes);
     }
 
     fn answers(&mut self, count: usize, refused: bool) {
