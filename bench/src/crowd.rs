@@ -1,4 +1,4 @@
-//! Many v0.5 connections held by one thread: it reads in big pieces, parses in place, hands each frame to a `Sink`,
+//! Many connections held by one thread, v0.5 ones unless they are told what they speak: it reads in big pieces, parses in place, hands each frame to a `Sink`,
 //! and sends a keepalive on each connection that was quiet for five seconds. What the frames mean is the sink's business.
 
 use std::cmp::Reverse;
@@ -11,9 +11,10 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 
 use crate::clock::{Clock, seconds};
 use crate::socket::{self, Manner};
+use crate::web;
 use crate::wire::{self, Frame, Split};
 
-/// A v0.5 peer writes something at least this often.
+/// A peer writes something at least this often.
 const KEEPALIVE_MICROS: u64 = seconds(5);
 /// One read takes at most this much: far more than a server writes at once to one connection.
 const READ_BYTES_MAX: usize = 256 * 1024;
@@ -28,6 +29,43 @@ pub(crate) trait Sink {
     fn closed(&mut self, link: usize, why: &str);
 }
 
+/// What a connection hears.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Speaks {
+    /// Native frames.
+    Frames,
+    /// Text messages of a WebSocket, or first the answer that it is one.
+    Socket { begun: bool },
+    /// Server-sent events, or first the answer that they follow.
+    Events { begun: bool },
+}
+
+impl Speaks {
+    /// The first of what came. The head of an answer is as good as an Ack.
+    fn split(self, bytes: &[u8]) -> (Self, Split<'_>) {
+        let begins = |then| match web::head(bytes) {
+            Some(taken) => (then, Split::Frame(Frame::Ack, taken)),
+            None => (self, Split::More),
+        };
+        match self {
+            Self::Frames => (self, wire::split(bytes)),
+            Self::Socket { begun: false } => begins(Self::Socket { begun: true }),
+            Self::Events { begun: false } => begins(Self::Events { begun: true }),
+            Self::Socket { begun: true } => (self, web::split_socket(bytes)),
+            Self::Events { begun: true } => (self, web::split_events(bytes)),
+        }
+    }
+
+    /// What shows that somebody is there; nobody looks for it where nothing is heard.
+    fn keepalive(self, out: &mut Vec<u8>) {
+        match self {
+            Self::Frames => wire::keepalive(out),
+            Self::Socket { .. } => web::pong(out),
+            Self::Events { .. } => {}
+        }
+    }
+}
+
 /// All connections of this process, by number from 0 on.
 pub(crate) struct Crowd {
     epoll: Epoll,
@@ -40,6 +78,7 @@ pub(crate) struct Crowd {
 
 struct Link {
     stream: TcpStream,
+    speaks: Speaks,
     /// Not taken by the kernel yet.
     out: Vec<u8>,
     /// The beginning of a frame whose rest has not come.
@@ -67,9 +106,15 @@ impl Crowd {
         let written_at = self.clock.micros();
         let (out, partial) = (Vec::new(), Vec::new());
         let (reads, is_blocked, over) = (true, false, false);
-        self.links.push(Link { stream, out, partial, written_at, reads, is_blocked, over });
+        let speaks = Speaks::Frames;
+        self.links.push(Link { stream, speaks, out, partial, written_at, reads, is_blocked, over });
         self.quiet.push(Reverse((written_at + KEEPALIVE_MICROS, number)));
         Ok(number)
+    }
+
+    /// What a connection hears from now on is something else than native frames.
+    pub(crate) fn speaks(&mut self, link: usize, speaks: Speaks) {
+        self.links[link].speaks = speaks;
     }
 
     /// Where to append what a connection is to say; `flush` sends it.
@@ -166,7 +211,9 @@ impl Crowd {
         let now = self.clock.micros();
         let mut start = 0;
         loop {
-            match wire::split(&self.scratch[start..end]) {
+            let (speaks, split) = self.links[link].speaks.split(&self.scratch[start..end]);
+            self.links[link].speaks = speaks;
+            match split {
                 Split::Frame(frame, taken) => {
                     sink.frame(link, frame, now);
                     start += taken;
@@ -205,7 +252,11 @@ impl Crowd {
                 continue;
             }
             if this.written_at + KEEPALIVE_MICROS <= now && this.out.is_empty() {
-                wire::keepalive(&mut this.out);
+                this.speaks.keepalive(&mut this.out);
+                if this.out.is_empty() {
+                    // Who has nothing to say is not asked again at once.
+                    this.written_at = now;
+                }
                 self.flush(link)?;
             }
             // Where the kernel takes nothing, it is not asked again at once.

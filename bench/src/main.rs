@@ -21,11 +21,13 @@ mod ledger;
 mod load;
 mod posts;
 mod process;
+mod readers;
 mod replay;
 mod report;
 mod slow;
 mod socket;
 mod syncs;
+mod web;
 mod wire;
 
 #[derive(Parser)]
@@ -45,6 +47,8 @@ enum Command {
     },
     /// Puts load on a server and reports figures
     Load(load::Load),
+    /// Reads one room in every dialect at once
+    Readers(readers::Readers),
     /// Posts as fast as posts are acknowledged
     Posts(posts::Posts),
     /// Follows a room from its first message on
@@ -61,6 +65,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Bare { listen } => bare::serve(listen).map(|()| true),
         Command::Load(load) => load::run(load),
+        Command::Readers(readers) => readers::run(readers),
         Command::Posts(posts) => posts::run(posts),
         Command::Replay(replay) => replay::run(&replay),
         Command::Slow(slow) => slow::run(&slow),
