@@ -161,7 +161,7 @@ fn owe(client: &mut Client, value: &Value, post: (usize, usize)) {
 }
 
 /// A message carries what its author said, whoever reads it, live or later.
-fn check_message(value: &Value, oracle: &Oracle) {
+pub fn check_message(value: &Value, oracle: &Oracle) {
     let (room, seq) = (text(value, "room"), number(value, "seq"));
     let log = oracle.rooms.get(room).unwrap_or_else(|| panic!("nobody spoke in {room}"));
     let known = log.by_seq.get(&seq).unwrap_or_else(|| panic!("{room} has no seq {seq}"));
@@ -247,10 +247,10 @@ fn answered(client: &mut Client, asked: Asked, id: &str, value: &Value, oracle: 
         Asked::Bad => assert!(!ok, "#{no}: {id} was not to succeed: {value}"),
         Asked::Hello(wish, lobby) => {
             oracle.named(no, wish, name(value, code));
+            if ok && client.sort != Sort::Control {
+                oracle.sessions.insert(no, number(value, "session"));
+            }
             if client.sort == Sort::V1 {
-                if ok {
-                    oracle.sessions.insert(no, number(value, "session"));
-                }
                 greeted(client, ok, lobby, oracle);
             }
         }

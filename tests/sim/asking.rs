@@ -13,13 +13,14 @@ use crate::native::{content, frame, nickname};
 use crate::net::Net;
 use crate::oracle::{LOBBY, Oracle, Post};
 use crate::pairing;
+use crate::socket;
 use crate::talking;
 
 /// The type of a v1 frame.
 pub const V1_TYPE: u32 = 16;
 
-/// Rooms that v1 clients speak in.
-const ROOMS: [&str; 6] = [LOBBY, LOBBY, "ops", "dev", "a.b-c", "x"];
+/// Rooms that v1 clients and those over HTTP speak in.
+pub const ROOMS: [&str; 6] = [LOBBY, LOBBY, "ops", "dev", "a.b-c", "x"];
 
 /// The alphabet of base64.
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -130,7 +131,7 @@ pub fn act(client: &mut Client, net: &mut Net, oracle: &mut Oracle) {
     if client.rng.chance(client.temper.bad) && client.rng.chance(60) {
         client.bad_from = Some(client.sent);
         // More than a line or a v1 frame may have.
-        let long = wrap(client.sort, &vec![b'x'; 6 * net.plan.message_max + 4_096 + 10]);
+        let long = wrapped(client, &vec![b'x'; 6 * net.plan.message_max + 4_096 + 10]);
         client.send_frame(net, &long);
         return;
     }
@@ -173,14 +174,17 @@ pub fn one(client: &mut Client, oracle: &mut Oracle, at: u64) -> Vec<u8> {
     }
 }
 
-/// Frames the JSON of a request as this sort of client does.
+/// Frames the JSON of a request as this client does.
+fn wrapped(client: &mut Client, json: &[u8]) -> Vec<u8> {
+    if client.sort == Sort::Socket { socket::wrap(client, json) } else { wrap(client.sort, json) }
+}
+
+/// The same for those whose frames need no dice.
 pub fn wrap(sort: Sort, json: &[u8]) -> Vec<u8> {
     if sort == Sort::V1 {
         return frame(V1_TYPE, json);
     }
-    let mut line = json.to_vec();
-    line.push(b'\n');
-    line
+    [json, b"\n"].concat()
 }
 
 fn next_id(client: &mut Client) -> String {
@@ -198,23 +202,27 @@ pub fn ask(client: &mut Client, mut request: Value, asked: Asked) -> Vec<u8> {
 /// A request with the id that is in it.
 pub fn ask_under(client: &mut Client, id: &str, request: &Value, asked: Asked) -> Vec<u8> {
     client.asking.asked.entry(id.to_owned()).or_default().push(asked);
-    to_bytes(client.sort, request)
+    to_bytes(client, request)
 }
 
-fn to_bytes(sort: Sort, request: &Value) -> Vec<u8> {
-    wrap(sort, &serde_json::to_vec(request).expect("plain values"))
+fn to_bytes(client: &mut Client, request: &Value) -> Vec<u8> {
+    wrapped(client, &serde_json::to_vec(request).expect("plain values"))
 }
 
 fn bad_words(client: &mut Client) -> Vec<u8> {
-    let (words, id) = client.rng.pick(&BAD_WORDS);
+    let (mut words, id) = client.rng.pick(&BAD_WORDS);
     if id.is_none() {
         client.asking.faceless += 1;
-        return wrap(client.sort, words);
+        if client.sort == Sort::Socket && std::str::from_utf8(words).is_err() {
+            // A text message that is no text ends a WebSocket.
+            words = BAD_WORDS[0].0;
+        }
+        return wrapped(client, words);
     }
     let id = next_id(client);
     let words = String::from_utf8_lossy(words).replace("ID", &id);
     client.asking.asked.entry(id).or_default().push(Asked::Bad);
-    wrap(client.sort, words.as_bytes())
+    wrapped(client, words.as_bytes())
 }
 
 /// Says `hello`, perhaps with a nickname, perhaps with the wrong version.
@@ -370,7 +378,7 @@ pub fn post_bytes(client: &mut Client, post: &Post, asked: Asked) -> Vec<u8> {
         request["nick"] = json!(nick);
     }
     client.asking.asked.entry(id).or_default().push(asked);
-    to_bytes(client.sort, &request)
+    to_bytes(client, &request)
 }
 
 /// The bytes of `base64`'s text.

@@ -1,6 +1,6 @@
 //! What all simulated clients share: a life, a stream of bytes that goes out, bytes that come in, a
 //! manner of reading. What a client says is in `native` and, for v1, in `asking`; what it understands is
-//! in `native`, `control` and `v1`.
+//! in `native`, `control` and `v1`. Those over HTTP are in `poster`, `reader` and `socket`.
 
 use crate::asking::Greeting;
 use crate::clock::{MS, SECOND, Wake};
@@ -9,7 +9,7 @@ use crate::oracle::Oracle;
 use crate::rng::Rng;
 use crate::swarm::Temper;
 use crate::trace::Kind;
-use crate::{asking, control, native, v1};
+use crate::{asking, control, native, poster, reader, socket, v1, web};
 
 /// What a client speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +24,30 @@ pub enum Sort {
     Control,
     /// Something that is no chat protocol.
     Foreign,
+    /// Posts and questions over HTTP.
+    Poster,
+    /// A room's events over HTTP.
+    Reader,
+    /// v1 over a WebSocket.
+    Socket,
+}
+
+impl Sort {
+    /// Whether it begins with an HTTP request.
+    pub fn is_web(self) -> bool {
+        matches!(self, Self::Poster | Self::Reader | Self::Socket)
+    }
+
+    /// Whether its machine may lose its power, and the daemon see it by its silence: who only reads is noticed by the kernel alone
+    /// (`TCP_USER_TIMEOUT`), and this one has no timers of its own.
+    pub fn may_vanish(self) -> bool {
+        !matches!(self, Self::Control | Self::Reader)
+    }
+
+    /// Whether somebody comes again when the connection is lost.
+    pub fn comes_back(self) -> bool {
+        matches!(self, Self::Poster | Self::Reader)
+    }
 }
 
 /// How far a client's life has gone.
@@ -71,6 +95,7 @@ pub struct Client {
     pub sent_at: u64,
     pub count: u64,
     pub asking: asking::Memory,
+    pub web: web::Memory,
     /// It has no rate limits.
     pub exempt: bool,
 }
@@ -94,6 +119,7 @@ impl Client {
             sent_at: 0,
             count: 0,
             asking: asking::Memory::default(),
+            web: web::Memory::default(),
             exempt: false,
         }
     }
@@ -155,7 +181,7 @@ impl Client {
         }
         let pause = if calm {
             self.send_rest(net);
-            self.keep_alive(net);
+            self.keep_alive(net, oracle);
             self.temper.keepalive
         } else {
             self.live(net, oracle);
@@ -164,20 +190,23 @@ impl Client {
         net.clock.after(pause.max(MS), Wake::Act(self.no));
     }
 
-    fn keep_alive(&mut self, net: &mut Net) {
+    fn keep_alive(&mut self, net: &mut Net, oracle: &mut Oracle) {
         if self.bad_from.is_some() {
             return;
         }
         match self.sort {
             Sort::Native | Sort::V1 => self.send_frame(net, &native::KEEPALIVE),
             Sort::Control => self.send_frame(net, b"\n"),
+            Sort::Socket => socket::keep_alive(self, net),
+            Sort::Poster => poster::act(self, net, oracle, true),
+            Sort::Reader => reader::act(self, net, oracle, true),
             Sort::Mute | Sort::Foreign => {}
         }
     }
 
     fn live(&mut self, net: &mut Net, oracle: &mut Oracle) {
         self.turn_page(net);
-        if self.die(net) {
+        if self.die(net) || web::is_cut_off(self, net, oracle) {
             oracle.voices[self.no].leaving = true;
             return;
         }
@@ -194,16 +223,22 @@ impl Client {
         if net.clock.now() > self.sent_at + self.temper.keepalive
             && !self.rng.chance(self.temper.silence)
         {
-            self.keep_alive(net);
+            self.keep_alive(net, oracle);
+            if !self.rest.is_empty() {
+                return;
+            }
         }
         match self.sort {
             Sort::Native => native::act(self, net, oracle),
             Sort::V1 => v1::act(self, net, oracle),
             Sort::Control => asking::act(self, net, oracle),
             Sort::Foreign => self.greet_foreign(net),
+            Sort::Poster => poster::act(self, net, oracle, false),
+            Sort::Reader => reader::act(self, net, oracle, false),
+            Sort::Socket => socket::act(self, net, oracle),
             Sort::Mute => {}
         }
-        oracle.voices[self.no].leaving |= self.bad_from.is_some();
+        oracle.voices[self.no].leaving |= self.bad_from.is_some() || self.web.is_last;
     }
 
     /// Says the first words of another protocol.
@@ -245,6 +280,12 @@ impl Client {
         }
     }
 
+    /// Ends its direction.
+    pub fn finish(&mut self, net: &mut Net) {
+        net.finish(self.no);
+        self.life = Life::Finished;
+    }
+
     /// Now and then ends.
     fn die(&mut self, net: &mut Net) -> bool {
         let dice = self.rng.below(1_000);
@@ -253,12 +294,11 @@ impl Client {
             if self.rng.chance(500) {
                 self.send_rest(net);
             }
-            net.finish(self.no);
-            self.life = Life::Finished;
+            self.finish(net);
         } else if dice < finish + reset {
             net.abort(self.no);
             self.life = Life::Gone;
-        } else if dice < finish + reset + vanish && self.sort != Sort::Control {
+        } else if dice < finish + reset + vanish && self.sort.may_vanish() {
             net.vanish(self.no);
             self.life = Life::Gone;
         }
@@ -286,6 +326,9 @@ impl Client {
                 Sort::V1 => v1::hear(self, net, oracle),
                 Sort::Control => control::hear(self, net, oracle),
                 Sort::Foreign => self.heard.clear(),
+                Sort::Poster => poster::hear(self, net, oracle),
+                Sort::Reader => reader::hear(self, net, oracle),
+                Sort::Socket => socket::hear(self, net, oracle),
             }
         }
         let link = &net.links[no];
@@ -299,8 +342,7 @@ impl Client {
             assert!(self.asking.bye || !due, "#{no} was closed by an administrator without a bye");
             self.life = Life::Ended;
         } else if link.half_closed && link.sendq.is_empty() && self.life == Life::Living {
-            net.finish(no);
-            self.life = Life::Finished;
+            self.finish(net);
         }
         net.pump(no);
     }

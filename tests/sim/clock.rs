@@ -29,6 +29,8 @@ pub enum Wake {
     Found,
     /// The next client comes.
     Arrival,
+    /// Somebody whose connection is gone comes again.
+    Return(usize),
     /// Descriptors run out, or are there again.
     Descriptors(bool),
     /// The wall clock is set: by microseconds.

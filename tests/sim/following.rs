@@ -177,6 +177,33 @@ impl Oracle {
         follow.owed_gap = follow.owed_gap.or(hole);
     }
 
+    /// A stream of a room is open, from behind a place where one was named. `before` is what the room had released when it was asked
+    /// for: where the place is not behind that, it is certain.
+    pub fn stream_opened(&mut self, no: usize, room: &str, after: Option<u64>, before: u64) {
+        let now = self.last_released(room);
+        let (position, begins_by) = match after {
+            Some(after) if after <= before => (after, None),
+            Some(after) => (before, Some(after.max(now))),
+            None => (before, Some(now)),
+        };
+        let begin = Follow { tailing: true, position, begins_by, ..Follow::default() };
+        let known = self.ears[no].follows.insert(room.to_owned(), begin);
+        assert!(known.is_none(), "#{no} reads one stream");
+    }
+
+    /// A stream says where it stands: where it was known before, nothing is left out up to there.
+    pub fn stream_stands(&mut self, no: usize, room: &str, seq: u64) {
+        let Follow { position, begins_by, .. } = *self.ears[no].follow(room);
+        assert!(seq >= position, "#{no} stands at {seq} of {room} behind {position}");
+        let missed = self.first_of_others(no, room, position, seq + 1);
+        assert!(
+            missed.is_none() || begins_by.is_some(),
+            "#{no} stands at {seq} of {room} without {missed:?}"
+        );
+        let follow = self.ears[no].follow(room);
+        (follow.position, follow.begins_by) = (seq, None);
+    }
+
     /// `join` was granted: what the room says after `seq` comes.
     pub fn joined(&mut self, no: usize, room: &str, seq: u64) {
         self.forget_present(no, |other| other == room);
@@ -253,6 +280,7 @@ impl Oracle {
                 stored.is_none() || repeated || refused,
                 "#{no}: post {post} was answered {code} and is stored"
             );
+            self.voices[no].posts[post].denied |= !repeated;
             return;
         };
         let message =

@@ -182,7 +182,8 @@ impl Net {
     pub fn half_close(&mut self, no: usize) {
         self.cost();
         self.note(Kind::HalfClose, no, 0, 0);
-        self.links[no].half_closed = true;
+        let link = &mut self.links[no];
+        (link.half_closed, link.heard_total) = (true, link.read_total);
         // The client sees the end behind what is still to be delivered.
         self.clock.after(self.plan.delay.1, Wake::Sip(no));
         self.pump(no);

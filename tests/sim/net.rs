@@ -51,8 +51,9 @@ pub struct Link {
     pub client_closed: bool,
     /// What the daemon wrote last was lost when it closed.
     pub cut: bool,
-    /// The daemon has ended its direction.
+    /// The daemon has ended its direction; it had read so much then, and drops what it reads since.
     pub half_closed: bool,
+    pub heard_total: u64,
     pub read_armed: bool,
     pub read_total: u64,
     pub read_at: u64,
@@ -187,6 +188,7 @@ impl Net {
             client_closed: false,
             cut: false,
             half_closed: false,
+            heard_total: 0,
             read_armed: true,
             read_total: 0,
             read_at: 0,

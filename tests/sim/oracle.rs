@@ -68,6 +68,8 @@ pub struct Post {
     pub id: Option<[u8; 16]>,
     /// Where its frame ends in the client's stream.
     pub end: u64,
+    /// Over which other connections it was sent, and where it ends in their streams.
+    pub again: Vec<(usize, u64)>,
     pub message: Option<usize>,
     /// It was sent more than once.
     pub resent: bool,
@@ -75,6 +77,8 @@ pub struct Post {
     pub refused: bool,
     /// Its first reply came.
     pub replied: bool,
+    /// Its only reply was that it is not stored.
+    pub denied: bool,
     /// Who it says it is from, where that is not the client's own name.
     pub as_nick: Option<String>,
     /// It was said in v0.5, which has no answer to it.
@@ -156,6 +160,8 @@ pub struct Oracle {
     pub talks: Talks,
     /// The daemon was told to end.
     pub stopping: bool,
+    /// What is stored is never forgotten.
+    pub durable: bool,
 }
 
 /// Who said it: every content begins with the connection's number and its own count, `c3.17|`.
@@ -207,9 +213,14 @@ impl Oracle {
             repeated || count >= voice.submitted,
             "post {count} of #{author} came behind a later one"
         );
+        let is_read = |(no, end): &(usize, u64)| *end <= read(*no);
         assert!(
-            post.end <= read(author),
+            is_read(&(author, post.end)) || post.again.iter().any(is_read),
             "post {count} of #{author} was decided before it was read"
+        );
+        assert!(
+            !post.denied || repeated,
+            "post {count} of #{author} was refused, and came to the store then"
         );
         assert!(post.direct.is_none(), "post {count} of #{author} is for one nickname");
         assert_eq!(post.room, message.room, "post {count} of #{author} is in another room");
@@ -233,6 +244,10 @@ impl Oracle {
         post.message = Some(number);
         if post.as_nick.is_none() {
             voice.names.insert(message.from.clone());
+            let others: Vec<usize> = post.again.iter().map(|(no, _)| *no).collect();
+            for other in others {
+                self.voices[other].names.insert(message.from.clone());
+            }
         }
         let log = self.rooms.entry(message.room.clone()).or_default();
         assert!(
@@ -263,6 +278,17 @@ impl Oracle {
         let again = voice.posts.iter().position(empty).unwrap_or(voice.submitted);
         assert!(again < voice.posts.len(), "a post without a mark that nobody said");
         (who, again)
+    }
+
+    /// Whether a room's message is stored, released and never forgotten.
+    pub fn must_be_kept(&self, room: &str, seq: u64) -> bool {
+        let number = self.rooms.get(room).and_then(|log| log.by_seq.get(&seq));
+        let is_released = |number: &usize| {
+            let released = self.released(room);
+            released.binary_search_by_key(&seq, |number| self.messages[*number].seq).is_ok()
+                && self.messages[*number].fate == Fate::Stored
+        };
+        self.durable && number.is_some_and(is_released)
     }
 
     /// Whether a chat was refused, and is not with the store again.

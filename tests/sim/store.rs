@@ -39,11 +39,20 @@ impl Store for SimStore {
             fate: Fate::Pending,
         };
         let named = format!("{} {}", message.room, message.seq);
+        if let Some(&number) = world.store.ids.get(&message.id) {
+            let known = &world.oracle.messages[number];
+            let is_same = (&known.room, &known.content) == (&message.room, &message.content);
+            let (seq, time) = (Seq(known.seq), WallTime::from_micros(known.time));
+            let known = if is_same { Outcome::Repeated { seq, time } } else { Outcome::Conflict };
+            world.oracle.reach("store", "known");
+            world.store_submit(InStore { ticket: record.ticket, number, known: Some(known) });
+            return;
+        }
         let links = &world.net.links;
         let number = world.oracle.submit(message, |no| links[no].read_total);
         let author = world.oracle.messages[number].author;
         world.net.note_text(Kind::Submit, author, &named);
-        world.store_submit(InStore { ticket: record.ticket, number });
+        world.store_submit(InStore { ticket: record.ticket, number, known: None });
     }
 
     fn answers(&mut self, into: &mut Vec<Answer>) {
@@ -52,9 +61,11 @@ impl Store for SimStore {
             let message = &world.oracle.messages[held.number];
             let named = format!("{} {} {stored}", message.room, message.seq);
             world.net.note_text(Kind::Answer, 0, &named);
-            world.oracle.answered(held.number, stored);
-            let outcome = if stored { Outcome::Stored } else { Outcome::Refused };
-            into.push(Answer { ticket: held.ticket, outcome });
+            let plain = if stored { Outcome::Stored } else { Outcome::Refused };
+            if held.known.is_none() {
+                world.oracle.answered(held.number, stored);
+            }
+            into.push(Answer { ticket: held.ticket, outcome: held.known.unwrap_or(plain) });
         }
     }
     fn fetch(&mut self, fetch: Fetch) {

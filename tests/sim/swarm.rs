@@ -71,6 +71,10 @@ pub struct Temper {
     pub kicks: u64,
     /// See [`Quotas::talks`].
     pub talks: u64,
+    /// How often who comes over HTTP loses the connection.
+    pub drops: u64,
+    /// What was posted under a key may be posted again, however late: ids are known as long as the run lasts.
+    pub again: bool,
 }
 
 /// How the simulated store behaves.
@@ -134,6 +138,14 @@ pub struct Quotas {
     pub talks: u64,
 }
 
+/// How many per mille of those who would be v0.5 clients come over HTTP, by what they do there.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct WebPlan {
+    pub poster: u64,
+    pub reader: u64,
+    pub socket: u64,
+}
+
 /// Everything that a seed decides before its first event.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -154,6 +166,7 @@ pub struct Plan {
     pub control: u64,
     pub foreign: u64,
     pub exempt: u64,
+    pub web: WebPlan,
     /// Descriptors run out for a while.
     pub starves: bool,
     pub wall_steps: bool,
@@ -177,7 +190,9 @@ impl Plan {
         let limits = limits(rng);
         let store = StorePlan { full: full(seed), ..store(rng) };
         let quotas = quotas(seed);
-        let temper = Temper { talks: quotas.talks, ..temper(rng, &limits) };
+        let (web, drops) = web(seed);
+        let again = store.durable || (limits.recent > 1 << 20 && limits.rooms > 2);
+        let temper = Temper { talks: quotas.talks, drops, again, ..temper(rng, &limits) };
         let net = network(rng, &limits, temper.size);
         let clients = match rng.below(32) {
             // More than a room has whose members hear of each one who comes.
@@ -204,6 +219,7 @@ impl Plan {
             suspends: (rng.below(8) == 0).then(|| rng.scale(SECOND, 60 * SECOND)),
             stops_early: rng.below(5) == 0,
             empties: rng.below(4) == 0,
+            web,
             net,
             temper,
             store,
@@ -239,6 +255,17 @@ fn quotas(seed: u64) -> Quotas {
         turn_timeout: on(rng).then(|| rng.scale(SECOND / 2, 10 * SECOND)),
         talks: if rng.below(4) == 0 { rng.range(100, 700) } else { 0 },
     }
+}
+
+/// Drawn apart, too: who comes over HTTP, and how often they lose their connections.
+fn web(seed: u64) -> (WebPlan, u64) {
+    let mut rng = Rng::new(seed ^ 0x3eb5);
+    if rng.below(2) == 0 {
+        return (WebPlan::default(), 0);
+    }
+    let mut share = || rng.range(0, 330);
+    let plan = WebPlan { poster: share(), reader: share(), socket: share() };
+    (plan, sometimes(&mut rng, 2, 100))
 }
 
 fn limits(rng: &mut Rng) -> Limits {
@@ -300,6 +327,8 @@ fn temper(rng: &mut Rng, limits: &Limits) -> Temper {
         repeats: if limits.recent > 1 << 20 { sometimes(rng, 2, 400) } else { 0 },
         kicks: if rng.below(3) == 0 { rng.range(20, 150) } else { 0 },
         talks: 0,
+        drops: 0,
+        again: false,
     }
 }
 

@@ -7,12 +7,13 @@ use std::rc::Rc;
 use chatd::turn::Log;
 use hub::{CloseReason, ConnId, Hub, Level, Notice};
 
-use crate::asking::Asked;
+use crate::asking::{Asked, Greeting};
 use crate::clients::{Client, Life, Sort};
 use crate::clock::{MS, SECOND};
 use crate::driver::Shared;
 use crate::net::Link;
 use crate::pairing::TALK_BYTES_MAX;
+use crate::poster::Request;
 use crate::swarm::{Limits, Plan, Quotas};
 use crate::trace::Kind;
 use crate::world::{Phase, World};
@@ -146,8 +147,8 @@ impl Watch {
         let now = world.woke_at;
         let age = |since: u64| now.saturating_sub(since.max(world.resumed_at));
         // Who has asked over HTTP says nothing while it takes the answer.
-        let asked = client.sort == Sort::Foreign;
-        if client.sort != Sort::Control && !(asked && seen.pending > 0) {
+        let asked = asks_over_http(client);
+        if is_to_be_heard_of(client) && !(asked && seen.pending > 0) {
             let taken = if asked { link.wrote_at } else { 0 };
             let silent = age(link.read_at.max(taken));
             // Whose end was told is waited for, so that nothing is lost on the way.
@@ -155,7 +156,9 @@ impl Watch {
             let allowed = most + seen.paused + slack;
             assert!(silent <= allowed, "#{no} was silent for {silent} us and is still there");
         }
-        if let Some((since, length)) = half_frame(link, client) {
+        // Who is told its end is not waited for to say something whole.
+        let half = half_frame(link, client).filter(|_| !link.half_closed);
+        if let Some((since, length)) = half {
             let whole = self.limits.frame_timeout + (length / 1024 + 1) * SECOND;
             let allowed =
                 whole.min(FRAME_TIMEOUT_MAX.max(self.limits.frame_timeout)) + seen.paused + slack;
@@ -184,7 +187,11 @@ impl Watch {
     /// what was said or asked for since, more than its budget.
     fn pressed(&self, bytes: usize, limit: usize, world: &World) {
         assert!(bytes > limit && limit == self.limits.store, "{bytes} bytes are not over {limit}");
-        let asked = |client: &Client| client.asking.asked.len() + client.asking.faceless as usize;
+        let asked = |client: &Client| {
+            let streams = usize::from(client.web.stream.is_some());
+            let asked = client.asking.asked.len() + client.asking.faceless as usize;
+            asked + client.web.asked.len() + streams
+        };
         let pages: usize = world.clients.iter().map(asked).sum();
         let told = world.net.by_token.len() * GAP_BYTES_MAX;
         let talkers = world.clients.iter().filter(|client| client.asking.side.begun).count();
@@ -200,22 +207,29 @@ impl Watch {
         let aged = |since: u64, limit: u64| now.saturating_sub(since) + SLACK >= limit;
         let limits = &self.limits;
         let pending = self.seen.get(no).map_or(0, |seen| seen.pending);
-        let paging = client.asking.asks(|asked| matches!(asked, Asked::History)) > 0;
+        let paging = client.asking.asks(|asked| matches!(asked, Asked::History)) > 0
+            || client.web.asked.iter().any(Request::is_page);
         // What is held for an undecided connection is not yet counted as queued.
         let held = if link.wrote_total == 0 { world.oracle.native_owed(no) } else { 0 };
         let voice = &world.oracle.voices[no];
         let wishes = voice.wishes.iter().filter(|wish| wish.granted.is_none()).count();
         let looks = client.asking.asks(|asked| matches!(asked, Asked::Other | Asked::Admin));
         let asked = client.asking.asks(|_| true) + client.asking.faceless as usize;
+        let looks = looks + client.web.asked.len();
         let answers = (wishes + asked) * ANSWER_BYTES_MAX + looks * LOOK_BYTES_MAX;
         let talks = if client.asking.side.begun { world.clients.len() * TALK_BYTES_MAX } else { 0 };
         let more = world.oracle.released_now + world.oracle.directs_under_way() + held + answers;
         let more = more + talks;
         let believable = match reason {
             CloseReason::PeerClosed => link.fin_seen,
-            CloseReason::Answered => client.sort == Sort::Foreign,
+            CloseReason::Answered => {
+                let stream = client.web.stream.as_ref();
+                let is_last = client.web.is_last || stream.is_some_and(|stream| stream.is_last);
+                client.sort == Sort::Foreign || is_last
+            }
+            CloseReason::SocketClosed => client.web.said_close,
             CloseReason::Reset => link.reset,
-            CloseReason::Idle => client.sort != Sort::Control && aged(link.read_at, limits.idle),
+            CloseReason::Idle => is_to_be_heard_of(client) && aged(link.read_at, limits.idle),
             CloseReason::FrameTimeout => {
                 half_frame(link, client).is_some_and(|(since, _)| aged(since, limits.frame_timeout))
             }
@@ -224,10 +238,11 @@ impl Watch {
             CloseReason::MemoryBudget => world.oracle.memory_short,
             CloseReason::TooLarge | CloseReason::Fault(_) => {
                 client.bad_from.is_some_and(|from| link.read_total > from)
+                    || client.sort.is_web() && is_late_to_choose(link, limits.detect)
             }
             CloseReason::StoreUnavailable => world.oracle.voices[no].store_refused,
-            // Nobody comes through a proxy or by a WebSocket here, and this store never breaks.
-            CloseReason::SocketClosed | CloseReason::TooMany | CloseReason::StoreBroke => false,
+            // Nobody comes through a proxy here, and this store never breaks.
+            CloseReason::TooMany | CloseReason::StoreBroke => false,
             CloseReason::Drain => world.phase == Phase::Stopping,
             CloseReason::Kicked | CloseReason::Banned => world.oracle.may_be_expelled(no),
             CloseReason::InputBudget => {
@@ -253,9 +268,10 @@ fn read_in_all(world: &World) -> u64 {
 
 /// Since when the daemon has only a part of a frame, and how long that frame is.
 fn half_frame(link: &Link, client: &Client) -> Option<(u64, u64)> {
-    let whole = client.ends.partition_point(|end| *end <= link.read_total);
+    let read = if link.half_closed { link.heard_total } else { link.read_total };
+    let whole = client.ends.partition_point(|end| *end <= read);
     let start = if whole == 0 { 0 } else { client.ends[whole - 1] };
-    if start == link.read_total {
+    if start == read {
         return None;
     }
     let first = link.reads.partition_point(|(total, _)| *total <= start);
@@ -270,8 +286,34 @@ fn native_since(link: &Link, client: &Client, detect: u64) -> Option<u64> {
             let first = link.reads.first().map_or(u64::MAX, |(_, at)| *at);
             Some(first.min(link.registered_at + detect))
         }
-        Sort::Control | Sort::Foreign => None,
+        // A stream or a WebSocket, until its end is told.
+        Sort::Reader | Sort::Socket if client.asking.greeting == Greeting::Done => {
+            Some(link.registered_at).filter(|_| !link.half_closed)
+        }
+        Sort::Control | Sort::Foreign | Sort::Poster | Sort::Reader | Sort::Socket => None,
     }
+}
+
+/// Whether a connection has asked over HTTP, and takes the answer.
+fn asks_over_http(client: &Client) -> bool {
+    let is_open = client.asking.greeting == Greeting::Done;
+    client.sort == Sort::Foreign || client.sort.is_web() && !is_open
+}
+
+/// Whether a connection that says nothing for long is closed: not those of the control socket, nor who only reads.
+fn is_to_be_heard_of(client: &Client) -> bool {
+    match client.sort {
+        Sort::Control => false,
+        Sort::Reader => !client.web.stream.as_ref().is_some_and(|stream| stream.is_open),
+        _ => true,
+    }
+}
+
+/// Whether a connection may have been spoken to as a v0.5 one before its first bytes chose something else.
+fn is_late_to_choose(link: &Link, detect: u64) -> bool {
+    // What the shortest choice takes.
+    let chosen = link.reads.iter().find(|(total, _)| *total >= 5).map_or(u64::MAX, |(_, at)| *at);
+    chosen.saturating_add(SLACK) >= link.registered_at + detect
 }
 
 /// Whether a connection has got everything up to its end, which is an administrator's doing: then a `bye` is the last of it.

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use hub::{Fetch, Peer, Rights, Ticket};
+use hub::{Fetch, Outcome, Peer, Rights, Ticket};
 use proto::Transport;
 
 use crate::asking::Greeting;
@@ -14,8 +14,9 @@ use crate::driver::Outside;
 use crate::net::{Net, Stage};
 use crate::oracle::Oracle;
 use crate::rng::Rng;
-use crate::swarm::Plan;
+use crate::swarm::{Plan, WebPlan};
 use crate::trace::{Kind, Trace};
+use crate::web;
 
 /// What the hub lets one user have at once on the control socket.
 const CONTROL_CONNECTIONS_BY_USER_MAX: usize = 16;
@@ -40,8 +41,10 @@ pub enum Phase {
 pub struct InStore {
     /// The daemon's ticket.
     pub ticket: Ticket,
-    /// The oracle's number.
+    /// The oracle's number; of what was stored before that of the first.
     pub number: usize,
+    /// It was stored before: what it is told then.
+    pub known: Option<Outcome>,
 }
 
 /// The simulated store's inside.
@@ -53,6 +56,8 @@ pub struct StoreState {
     pub busy: bool,
     /// The numbers of the messages that a durable store keeps, by room and place.
     pub kept: BTreeMap<String, BTreeMap<u64, usize>>,
+    /// The same by their ids.
+    pub ids: BTreeMap<[u8; 16], usize>,
     /// What it was asked for and has not found, and what it has found since.
     pub asked: VecDeque<Fetch>,
     pub found: VecDeque<Fetch>,
@@ -79,6 +84,8 @@ pub struct World {
     pub healed_at: u64,
     pub settled_once: bool,
     rng: Rng,
+    /// Chance of its own for who comes over HTTP, so that seeds without them do everything else as before.
+    web: Rng,
     arrivals_left: usize,
     suspended: bool,
     phase_due: bool,
@@ -106,6 +113,7 @@ impl World {
                 server_name: "sim.server".into(),
                 outbox: plan.limits.outbox,
                 places: plan.quotas.addresses,
+                durable: plan.store.durable,
                 ..Oracle::default()
             },
             clients: Vec::new(),
@@ -122,6 +130,7 @@ impl World {
             suspended: false,
             phase_due: false,
             rng,
+            web: Rng::new(plan.seed ^ 0x3eb),
             plan,
         };
         world.schedule_faults();
@@ -225,8 +234,15 @@ impl World {
                 }
             }
             Wake::Again(no, readable) => self.net.again(no, readable),
-            Wake::Act(no) => self.clients[no].act(&mut self.net, &mut self.oracle, calm),
-            Wake::Sip(no) => self.clients[no].sip(&mut self.net, &mut self.oracle),
+            Wake::Act(no) => {
+                self.clients[no].act(&mut self.net, &mut self.oracle, calm);
+                self.may_come_back(no);
+            }
+            Wake::Sip(no) => {
+                self.clients[no].sip(&mut self.net, &mut self.oracle);
+                self.may_come_back(no);
+            }
+            Wake::Return(no) => self.comes_back(no),
             Wake::Stored => self.finish_store(),
             Wake::Found => self.find(),
             Wake::Arrival => self.arrival(),
@@ -250,8 +266,30 @@ impl World {
             _ if dice < control + mute => Sort::Mute,
             _ if dice < control + mute + foreign => Sort::Foreign,
             _ if dice < control + mute + foreign + v1 => Sort::V1,
-            _ => Sort::Native,
+            _ => self.native_or_web(),
         };
+        let no = self.connect(sort);
+        // Who comes with a request says it at once.
+        let first = if sort.is_web() { 0 } else { self.rng.scale(1, 2 * SECOND) };
+        self.net.clock.after(first, Wake::Act(no));
+        let next = self.rng.scale(1, self.plan.arrivals);
+        self.net.clock.after(next, Wake::Arrival);
+    }
+
+    /// Most are v0.5 clients; some come over HTTP, where the plan has them.
+    fn native_or_web(&mut self) -> Sort {
+        let dice = self.web.below(1_000);
+        let WebPlan { poster, reader, socket } = self.plan.web;
+        match dice {
+            _ if dice < poster => Sort::Poster,
+            _ if dice < poster + reader => Sort::Reader,
+            _ if dice < poster + reader + socket => Sort::Socket,
+            _ => Sort::Native,
+        }
+    }
+
+    /// Somebody of this sort connects.
+    fn connect(&mut self, sort: Sort) -> usize {
         let listener = if sort == Sort::Control { CONTROL } else { TCP };
         let no = self.net.dial(listener);
         let login = (sort == Sort::Control).then(|| format!("user{}", no % 3));
@@ -264,10 +302,26 @@ impl World {
         client.exempt = self.rng.chance(self.plan.exempt);
         self.net.note(Kind::Connect, no, sort as u64, 0);
         self.clients.push(client);
-        let first = self.rng.scale(1, 2 * SECOND);
-        self.net.clock.after(first, Wake::Act(no));
-        let next = self.rng.scale(1, self.plan.arrivals);
-        self.net.clock.after(next, Wake::Arrival);
+        no
+    }
+
+    /// Somebody whose connection is gone may come again.
+    fn may_come_back(&mut self, no: usize) {
+        if let Some(pause) = web::comes_back(&mut self.clients[no]) {
+            self.net.clock.after(pause, Wake::Return(no));
+        }
+    }
+
+    /// Somebody comes again, and knows what there was before.
+    fn comes_back(&mut self, before: usize) {
+        if self.phase == Phase::Stopping {
+            return;
+        }
+        let sort = self.clients[before].sort;
+        let memory = web::remembered(&mut self.clients[before]);
+        let no = self.connect(sort);
+        self.clients[no].web = memory;
+        self.net.clock.after(0, Wake::Act(no));
     }
 
     // ---- the store -------------------------------------------------------------------------------
@@ -301,12 +355,14 @@ impl World {
             _ => self.plan.store.refuses,
         };
         for held in self.store.holds.drain(..count) {
-            let stored = !self.rng.chance(refuses);
-            if stored && self.plan.store.durable {
+            let stored = held.known.is_some() || !self.rng.chance(refuses);
+            if stored && held.known.is_none() && self.plan.store.durable {
                 let message = &self.oracle.messages[held.number];
                 let kept = self.store.kept.entry(message.room.clone()).or_default();
                 let before = kept.insert(message.seq, held.number);
                 assert!(before.is_none(), "a place has one message");
+                let before = self.store.ids.insert(message.id, held.number);
+                assert!(before.is_none(), "an id has one message");
             }
             self.store.answers.push((held, stored));
         }
@@ -409,15 +465,28 @@ impl World {
                     let faceless = asking.faceless;
                     assert!(faceless == 0, "#{no} got no answer to {faceless} bad requests");
                 }
-                Sort::Native | Sort::Mute | Sort::Foreign => {}
+                Sort::Socket => {
+                    let waits = asking.asked.len() + asking.faceless as usize;
+                    assert!(waits == 0, "#{no} got no reply to {:?}", asking.asked);
+                    let pings = &self.clients[no].web.pings;
+                    assert!(pings.is_empty(), "#{no} got no answer to the pings {pings:?}");
+                    assert_eq!(asking.greeting, Greeting::Done, "#{no} is no socket");
+                }
+                Sort::Poster => {
+                    let asked = &self.clients[no].web.asked;
+                    assert!(asked.is_empty(), "#{no} got no answer to {asked:?}");
+                }
+                Sort::Native | Sort::Mute | Sort::Foreign | Sort::Reader => {}
             }
             match self.clients[no].sort {
                 Sort::V1 if asking.greeting != Greeting::Done => {
                     self.oracle.check_native_complete(no);
                 }
-                Sort::V1 | Sort::Control => self.oracle.check_followed_complete(no),
+                Sort::V1 | Sort::Control | Sort::Socket | Sort::Reader => {
+                    self.oracle.check_followed_complete(no);
+                }
                 Sort::Native | Sort::Mute => self.oracle.check_native_complete(no),
-                Sort::Foreign => {}
+                Sort::Foreign | Sort::Poster => {}
             }
         }
     }

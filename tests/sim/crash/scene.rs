@@ -191,7 +191,7 @@ impl Scene {
             Wake::Kill if !calm => self.ends(),
             Wake::Phase => self.phase_due = true,
             Wake::Prune | Wake::Kill => {}
-            Wake::Arrival | Wake::Descriptors(_) | Wake::WallStep(_) => {
+            Wake::Arrival | Wake::Return(_) | Wake::Descriptors(_) | Wake::WallStep(_) => {
                 unreachable!("nobody does that here")
             }
         }
