@@ -407,12 +407,30 @@ impl Walk {
         self.types(who, &line);
     }
 
+    /// Somebody is stopped for a while, with what they asked on its way: meanwhile a peer goes, and the third one comes.
+    fn is_stopped(&mut self, who: usize) {
+        let peer = self.server.sides[who].at.peer();
+        for (other, lines) in
+            [(peer, &["/quit"][..]), (peer.map(|peer| 3 - who - peer), &["/bridge", "/chat"])]
+        {
+            let Some(other) = other else { return };
+            for line in lines {
+                self.types(other, line);
+                self.moves_on(other);
+                for what in [12, 19].repeat(30) {
+                    self.step(other, what, 0);
+                }
+            }
+        }
+    }
+
     fn step(&mut self, who: usize, what: u8, number: usize) {
         let scene = &mut self.people[who].scene;
         match what {
             0..=5 => self.says(who, number),
             6..=10 => self.commands(who, number),
-            11 => match number % 4 {
+            11 => match number % 5 {
+                4 => return self.is_stopped(who),
                 0 => self.server.pass(who, Some("timeout")),
                 1 => self.server.waited_too_long(who),
                 2 => self.server.sides[who].is_full = true,
