@@ -60,7 +60,7 @@ fn what_the_document_says_works_with_curl() {
     let texts: Vec<&str> = said.iter().map(|line| line["text"].as_str().unwrap()).collect();
     assert_eq!(texts, ["backup done", "backup done"]);
     assert_eq!(fs::read_to_string(folder.join("report.png")).unwrap(), "backup done");
-    hears_what_is_posted(shell(streams[0], &folder), &daemon);
+    hears_what_is_posted(streams[0], &folder, &daemon);
     let refused =
         format!("curl --fail-with-body -d x http://{}/api/rooms/%20/messages", daemon.address());
     let output = program::run(&mut shell(&refused, &folder), &[]);
@@ -82,14 +82,16 @@ fn what_the_readme_says_works_with_curl() {
     let output = program::run(&mut shell(post, &folder), &[]);
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success() && said.contains("\"ok\":true"), "{said}");
-    hears_what_is_posted(shell(stream, &folder), &daemon);
+    hears_what_is_posted(stream, &folder, &daemon);
 }
 
-/// A program that follows the room `ops` prints what comes.
-fn hears_what_is_posted(mut command: Command, daemon: &Daemon) {
-    let follower = Program::start(&mut command);
+/// A recipe that follows a room prints what is said there.
+fn hears_what_is_posted(recipe: &str, folder: &Folder, daemon: &Daemon) {
+    let room = recipe.split("/api/rooms/").nth(1).and_then(|rest| rest.split('/').next()).unwrap();
+    let follower = Program::start(&mut shell(recipe, folder));
     follower.stdout.line_with(&["retry:"]);
-    Http::connect(daemon.address()).posts("/api/rooms/ops/messages", "", "it goes on");
+    let path = format!("/api/rooms/{room}/messages");
+    assert_eq!(Http::connect(daemon.address()).posts(&path, "", "it goes on").status, 200);
     follower.stdout.line_with(&["data: ", "it goes on"]);
 }
 
