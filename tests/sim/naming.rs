@@ -41,6 +41,11 @@ pub fn same(one: &str, other: &str) -> bool {
     one.eq_ignore_ascii_case(other)
 }
 
+/// Whether a name may be one that the daemon made: a guest's, or an address.
+fn is_generated(nick: &str) -> bool {
+    nick.starts_with("guest-") || nick.starts_with("sim:")
+}
+
 impl Oracle {
     /// The daemon closed a connection.
     pub fn closed(&mut self, no: usize) {
@@ -128,6 +133,7 @@ impl Oracle {
         };
         voice.login.as_deref().is_some_and(|login| same(login, nick))
             || voice.names.iter().any(|name| same(name, nick))
+            || voice.is_guest && is_generated(nick)
             || voice.wishes.iter().any(wished)
     }
 
@@ -148,6 +154,7 @@ impl Oracle {
         let wishes = &voice.wishes[first.unwrap_or(0)..];
         voice.login.as_deref().is_some_and(|login| same(login, nick))
             || first.is_none() && voice.names.iter().any(|name| same(name, nick))
+            || first.is_none() && voice.is_guest && is_generated(nick)
             || wishes.iter().any(|wish| wish.sent <= to && fits(wish))
     }
 

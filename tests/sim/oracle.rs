@@ -114,6 +114,8 @@ pub struct Voice {
     pub store_refused: bool,
     /// Names that it was seen to have.
     pub names: BTreeSet<String>,
+    /// It has a generated name from the beginning, which nobody is told.
+    pub is_guest: bool,
     /// When the daemon let it in, and when it closed it.
     pub opened: Option<u64>,
     pub closed: Option<u64>,

@@ -20,10 +20,14 @@ pub fn act(client: &mut Client, net: &mut Net, oracle: &mut Oracle, calm: bool) 
         let half = client.rng.chance(client.temper.half) && !calm;
         let request = ask(client, oracle);
         client.send_framed(net, request.as_bytes(), half);
-    } else if client.rng.chance(30) && !calm {
+    } else if client.rng.chance(30) && !calm && is_open(client) {
         let nobody_hears = content(client, oracle);
         client.send_frame(net, &nobody_hears);
     }
+}
+
+fn is_open(client: &Client) -> bool {
+    client.web.stream.as_ref().is_some_and(|stream| stream.is_open)
 }
 
 /// The request for a room: behind the last event that it has, behind some place, or from now on.
@@ -64,7 +68,6 @@ fn place_of(id: &str) -> u64 {
 
 /// Reads every whole event that has come.
 pub fn hear(client: &mut Client, net: &mut Net, oracle: &mut Oracle) {
-    let is_open = |client: &Client| client.web.stream.as_ref().is_some_and(|it| it.is_open);
     if !is_open(client) && !client.web.is_last {
         begin(client, net, oracle);
     }

@@ -151,8 +151,8 @@ impl Watch {
         if is_to_be_heard_of(client) && !(asked && seen.pending > 0) {
             let taken = if asked { link.wrote_at } else { 0 };
             let silent = age(link.read_at.max(taken));
-            // Whose end was told is waited for, so that nothing is lost on the way.
-            let most = self.limits.idle.max(if link.half_closed { LINGERS_MAX } else { 0 });
+            // Whose end was told, perhaps for its silence, is waited for, so that nothing is lost on the way.
+            let most = self.limits.idle + if link.half_closed { LINGERS_MAX } else { 0 };
             let allowed = most + seen.paused + slack;
             assert!(silent <= allowed, "#{no} was silent for {silent} us and is still there");
         }

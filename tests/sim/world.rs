@@ -294,6 +294,7 @@ impl World {
         let no = self.net.dial(listener);
         let login = (sort == Sort::Control).then(|| format!("user{}", no % 3));
         self.oracle.connect(login);
+        self.oracle.voices[no].is_guest = sort == Sort::Socket;
         if self.plan.empties && self.oracle.empty_sayer.is_none() && sort == Sort::Native {
             self.oracle.empty_sayer = Some(no);
         }
