@@ -55,6 +55,10 @@ export class Lines {
       this.isAtEnd = this.#toEnd() < END_PIXELS;
       onScroll(this);
     }, { passive: true });
+    // A telephone's keyboard, or a line that grows, takes place from the log: who was at its end stays there.
+    new ResizeObserver(() => {
+      if (this.isAtEnd) this.toEnd();
+    }).observe(this.node);
   }
 
   isAtBegin() {

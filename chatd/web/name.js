@@ -9,21 +9,23 @@ export class NameDialog {
   constructor(chosen) {
     this.dialog = at("name");
     this.isFirst = true;
+    this.isAnswered = false;
     at("name").querySelector("form").addEventListener("submit", (event) => {
       event.preventDefault();
       this.#take(chosen);
     });
     at("name-guest").addEventListener("click", () => {
       this.dialog.close();
-      if (this.isFirst) chosen(null);
     });
-    this.dialog.addEventListener("cancel", (event) => {
-      if (this.isFirst) event.preventDefault();
+    // Escape closes it, too, and no page can always prevent that: who names nobody at the first visit is a guest.
+    this.dialog.addEventListener("close", () => {
+      if (this.isFirst && !this.isAnswered) chosen(null);
     });
   }
 
   ask(nick, why) {
     this.isFirst = nick === "" && why === "";
+    this.isAnswered = false;
     at("nick").value = nick;
     setText(at("name-why"), line(why));
     setText(at("name-guest"), this.isFirst ? "Be a guest" : "Leave it");
@@ -34,6 +36,7 @@ export class NameDialog {
   #take(chosen) {
     try {
       const nick = nickOf(at("nick").value);
+      this.isAnswered = true;
       this.dialog.close();
       chosen(nick);
     } catch (error) {

@@ -36,12 +36,24 @@ export class Notify {
   ring(title, entry, key) {
     if (!this.isOn || document.hasFocus()) return;
     const text = entry === null ? "somebody is there for a talk" : `${entry.from}: ${entry.content.text ?? "a file"}`;
-    const notification = new Notification(line(title), { body: line(text).slice(0, TEXT_CHARS_MAX), tag: key });
+    const notification = this.#made(line(title), { body: line(text).slice(0, TEXT_CHARS_MAX), tag: key });
+    if (notification === null) return;
     notification.addEventListener("click", () => {
       window.focus();
       this.seeView(key);
       notification.close();
     });
+  }
+
+  /** Browsers of telephones have the word, and refuse what it is for: then it is not offered any more. */
+  #made(title, options) {
+    try {
+      return new Notification(title, options);
+    } catch {
+      this.store.set("notify", false);
+      show(this.button, false);
+      return null;
+    }
   }
 
   /** What is unread stands in the title, and `!` where it means us. */

@@ -366,6 +366,33 @@ test("a phone has all of it: nothing is wider than it, and the lists are a press
   pages.faultless();
 });
 
+test("who reads the newest message still does when a keyboard takes half of the phone", async (t) => {
+  const pages = await windows(t, { nick: "Ada", hash: "#short", ...PHONE });
+  const [ada] = pages;
+  await says(ada, `first ${"and so on ".repeat(300)}`);
+  await says(ada, "the newest");
+  await line(ada, "the newest").waitFor();
+  const isAtEnd = () => {
+    const log = [...document.querySelectorAll(".log")].find((node) => node.clientHeight > 0);
+    return log.scrollHeight > 2 * log.clientHeight && log.scrollHeight - log.scrollTop - log.clientHeight < 2;
+  };
+  await holds(ada, isAtEnd);
+  await line(ada, "the newest").getByText("✓").waitFor();
+  await ada.setViewportSize({ width: 360, height: 340 });
+  await ada.evaluate(() => new Promise((seen) => requestAnimationFrame(() => requestAnimationFrame(seen))));
+  assert.ok(await ada.evaluate(isAtEnd), "nothing that comes later has to bring it back");
+  pages.faultless();
+});
+
+test("who names nobody at the first visit is a guest", async (t) => {
+  const pages = await windows(t, { hash: "#nobody" });
+  const [page] = pages;
+  await page.getByLabel("Nickname").waitFor();
+  await page.keyboard.press("Escape");
+  await here(page, "guest-");
+  pages.faultless();
+});
+
 test("dark and light are the reader's wish", async (t) => {
   const [page] = await windows(t, { nick: "Ada", colorScheme: "dark" });
   const light = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor.match(/\d+/g).reduce((sum, part) => sum + Number(part), 0) / 3);
@@ -427,6 +454,18 @@ test("notifications are asked for by a click only, and come when somebody means 
   await holds(ada, () => window.rung.length > 0);
   assert.deepEqual(await ada.evaluate(() => [window.asked, window.rung]), [1, ["#bell: Bob: Ada: look \\u{202e}here"]]);
   await holds(ada, () => document.title.startsWith("(2!) #bell"));
+  // Browsers of telephones have the word, and throw.
+  await ada.evaluate(() => {
+    window.Notification = class {
+      constructor() {
+        throw new TypeError("Illegal constructor");
+      }
+      static permission = "granted";
+    };
+  });
+  await says(bob, "Ada: and here");
+  await line(ada, "and here").waitFor();
+  await ada.getByRole("button", { name: "Notify" }).waitFor({ state: "hidden" });
   pages.faultless();
 });
 
