@@ -12,7 +12,7 @@ fn addresses(daemon: &Daemon, protocol: &str) -> Vec<String> {
 
 /// A daemon whose one listener is behind a proxy.
 fn behind_proxy(config: &str) -> Daemon {
-    let listener = "[[listen]]\naddr = \"127.0.0.1:0\"\nproxy = true\n";
+    let listener = "[[listen]]\naddr = \"127.0.0.1:0\"\nproxy_protocol = true\n";
     Setup::new().config(&format!("{config}\n{listener}")).listens_by_file().start()
 }
 
@@ -58,7 +58,7 @@ fn who_says_nothing_of_a_proxy_is_refused_there_and_who_does_elsewhere() {
 
 #[test]
 fn limits_and_bans_are_about_who_is_behind_the_proxy() {
-    let listener = "[[listen]]\naddr = \"127.0.0.1:0\"\nproxy = true\n";
+    let listener = "[[listen]]\naddr = \"127.0.0.1:0\"\nproxy_protocol = true\n";
     let limits = "[limits]\nclients_per_ip = 2\naccept_rate = \"off\"\nexempt = []\n";
     let daemon = Setup::new()
         .config(&format!("{limits}{listener}"))

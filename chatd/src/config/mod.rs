@@ -853,15 +853,14 @@ mod tests {
             load("[[listen]]\naddr = \"127.0.0.1:1\"\n[[listen]]\naddr = \"[::1]:2\"\n").unwrap();
         assert_eq!(config.listen.len(), 2);
         assert!(config.listen.iter().all(|listener| !listener.proxy));
-        let behind =
-            "[[listen]]\nproxy = true\naddr = \"127.0.0.1:1\"\n[[listen]]\naddr = \"[::1]:2\"\n";
+        let behind = "[[listen]]\nproxy_protocol = true\naddr = \"127.0.0.1:1\"\n[[listen]]\naddr = \"[::1]:2\"\n";
         let config = load(behind).unwrap();
         let proxied: Vec<bool> = config.listen.iter().map(|listener| listener.proxy).collect();
         assert_eq!(proxied, [true, false]);
-        assert!(config.print_effective().contains("proxy = true "));
+        assert!(config.print_effective().contains("proxy_protocol = true "));
         assert_eq!(
-            refusal("[[listen]]\naddr = \"[::1]:2\"\nproxy = \"yes\"\n"),
-            "chatd.toml:3: listen.proxy: 'yes' is neither true nor false"
+            refusal("[[listen]]\naddr = \"[::1]:2\"\nproxy_protocol = \"yes\"\n"),
+            "chatd.toml:3: listen.proxy_protocol: 'yes' is neither true nor false"
         );
         assert_eq!(
             refusal("[listen]\naddr = \"x\"\n"),

@@ -69,7 +69,7 @@ impl Config {
             }
             line(page, "addr", &listener.address);
             if let Some(proxy) = &listener.proxy {
-                line(page, "proxy", proxy);
+                line(page, "proxy_protocol", proxy);
             }
         }
     }

@@ -140,7 +140,7 @@ pub(crate) const KEYS: &[Key] = &[
     ),
     key(
         "listen",
-        "proxy",
+        "proxy_protocol",
         Kind::Switch,
         "false",
         "whether a proxy in front says first, by the PROXY protocol, whose connection it is",
