@@ -62,19 +62,8 @@ impl Hub {
         }
         let nick = self.connections.known(id).nick.clone();
         let from = nick.expect("who is shown has a name");
-        let message_id = self.new_message_id();
-        let room = self.rooms.home;
-        let draft = Draft {
-            room,
-            message_id,
-            from,
-            content,
-            content_type: None,
-            author: id,
-            reply: None,
-            receipt: false,
-        };
-        self.post(draft, out);
+        let message = (self.rooms.home, self.new_message_id());
+        self.post(Draft::of_v05(message, (id, from), content), out);
     }
 
     /// An id for a message whose author gives none.

@@ -140,11 +140,7 @@ impl Hub {
             Phase::Undecided => self.close(id, reason, out),
             Phase::Listening | Phase::Native => self.leave(id, reason, Vec::new(), out),
             Phase::Http => self.dismiss_http(id, reason, bye, out),
-            Phase::Echo => {
-                let mut words = Vec::new();
-                ws::close(reason.close_code(), bye, &mut words);
-                self.leave(id, reason, words, out);
-            }
+            Phase::Echo => self.close_socket(id, reason, bye, out),
             Phase::V1 | Phase::Control | Phase::Events => {
                 let mut words = Vec::new();
                 encode::event(connection.dialect, &Event::Bye { reason: bye }, &mut words);

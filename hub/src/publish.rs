@@ -43,6 +43,18 @@ pub(crate) struct Draft<'a> {
     pub(crate) receipt: bool,
 }
 
+impl<'a> Draft<'a> {
+    /// What somebody says who has no way to name it, or to ask about it: a v0.5 client.
+    pub(crate) fn of_v05(
+        (room, message_id): (RoomNo, MessageId),
+        (author, from): (ConnId, Nick),
+        content: &'a [u8],
+    ) -> Self {
+        let (content_type, reply, receipt) = (None, None, false);
+        Self { room, message_id, from, content, content_type, author, reply, receipt }
+    }
+}
+
 impl Hub {
     /// A post takes its number and its time, and goes to the store. Nobody hears of it before the store has it.
     pub(crate) fn post(&mut self, draft: Draft<'_>, out: &mut Outbox) {

@@ -172,19 +172,8 @@ impl Hub {
             // The number that it is about to be given.
             post.sent = Some(self.rooms.known(room).last_taken.next());
             let (from, content) = (post.from.clone(), Arc::clone(&post.content));
-            let message_id = self.new_message_id();
-            let content = &*content;
-            let draft = Draft {
-                room,
-                message_id,
-                from,
-                content,
-                content_type: None,
-                author,
-                reply: None,
-                receipt: false,
-            };
-            self.post(draft, out);
+            let message = (room, self.new_message_id());
+            self.post(Draft::of_v05(message, (author, from), &content), out);
             left -= 1;
         }
     }

@@ -184,8 +184,9 @@ pub(crate) fn share_of<'a>(
     addresses: &'a mut Addresses,
 ) -> Option<&'a mut Share> {
     let is_handed_on = connection.dialect.is_web() && proxies.contains_key(&connection.id);
-    match counted_at(connection).filter(|_| is_handed_on) {
-        Some(prefix) => Some(addresses.share(prefix)),
-        None => connection.share.as_mut(),
+    if is_handed_on && let Some(prefix) = counted_at(connection) {
+        Some(addresses.share(prefix))
+    } else {
+        connection.share.as_mut()
     }
 }
