@@ -16,6 +16,8 @@ use crate::wire::{self, Frame, Split};
 
 /// A peer writes something at least this often.
 const KEEPALIVE_MICROS: u64 = seconds(5);
+/// Nothing came for so long: a run is given up.
+pub(crate) const PATIENCE_MICROS: u64 = seconds(20);
 /// One read takes at most this much: far more than a server writes at once to one connection.
 const READ_BYTES_MAX: usize = 256 * 1024;
 /// Events taken from the kernel at once.
@@ -27,6 +29,16 @@ pub(crate) trait Sink {
     fn frame(&mut self, link: usize, frame: Frame<'_>, now: u64);
     /// A connection is over; nothing comes from it any more.
     fn closed(&mut self, link: usize, why: &str);
+}
+
+/// A sink that says how it stands.
+pub(crate) trait Tally: Sink {
+    /// What the server refused, where it refused anything.
+    fn refusal(&self) -> Option<&str>;
+    /// The first connection that is over, and why.
+    fn lost(&self) -> Option<&str>;
+    /// How much came so far.
+    fn came(&self) -> u64;
 }
 
 /// What a connection hears.
@@ -193,6 +205,36 @@ impl Crowd {
             }
         }
         self.send_keepalives()
+    }
+
+    /// The same, where nothing may be refused.
+    pub(crate) fn peaceful_turn(&mut self, until: u64, tally: &mut impl Tally) -> io::Result<()> {
+        self.turn(until, tally)?;
+        match tally.refusal() {
+            Some(refusal) => Err(io::Error::other(format!("the server says: {refusal}"))),
+            None => Ok(()),
+        }
+    }
+
+    /// Turns until something is so, as long as anything still comes.
+    pub(crate) fn turn_until<T: Tally>(
+        &mut self,
+        tally: &mut T,
+        until: impl Fn(&T) -> bool,
+    ) -> io::Result<()> {
+        let (mut came, mut at) = (tally.came(), self.clock.micros());
+        while !until(tally) {
+            let now = self.clock.micros();
+            if came != tally.came() {
+                (came, at) = (tally.came(), now);
+            }
+            if now > at + PATIENCE_MICROS {
+                let lost = tally.lost().unwrap_or("no connection was lost");
+                return Err(io::Error::other(format!("nothing comes any more; {lost}")));
+            }
+            self.peaceful_turn(now + 100_000, tally)?;
+        }
+        Ok(())
     }
 
     fn read(&mut self, link: usize, sink: &mut impl Sink) -> io::Result<()> {

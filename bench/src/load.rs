@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use crate::clock::{Clock, seconds};
 use crate::control;
-use crate::crowd::{Crowd, Sink};
+use crate::crowd::{Crowd, PATIENCE_MICROS, Sink, Tally};
 use crate::histogram::Histogram;
 use crate::ledger::Ledger;
 use crate::process;
@@ -19,8 +19,6 @@ use crate::wire::{self, Frame, STAMP_BYTES, Stamp};
 const BATCH: usize = 64;
 /// Connections from one loopback address, well within its port range.
 const PER_SOURCE_MAX: usize = 20_000;
-/// Nothing at all happened for so long where something should have: the run is given up.
-const PATIENCE_MICROS: u64 = seconds(20);
 /// Spoken before the measurement begins.
 const WARM_UP_MICROS: u64 = seconds(1);
 /// Above this share of a core the loader itself may be what is measured.
@@ -110,6 +108,20 @@ impl Sink for Desk {
     }
 }
 
+impl Tally for Desk {
+    fn refusal(&self) -> Option<&str> {
+        self.refusal.as_deref()
+    }
+
+    fn lost(&self) -> Option<&str> {
+        self.lost.first().map(String::as_str)
+    }
+
+    fn came(&self) -> u64 {
+        self.answers as u64 + self.ledger.delivered
+    }
+}
+
 /// Runs it; whether every delivery was made exactly once.
 pub(crate) fn run(load: Load) -> io::Result<bool> {
     socket::raise_descriptors()?;
@@ -164,11 +176,11 @@ impl Run {
             wire::set_nickname(&format!("load-{number:05}"), self.crowd.out(link));
             self.crowd.flush(link)?;
             if number % BATCH == BATCH - 1 {
-                self.wait(|desk| desk.answers == number + 1)?;
+                self.crowd.turn_until(&mut self.desk, |desk| desk.answers == number + 1)?;
             }
         }
         let members = usize::from(self.load.connections);
-        self.wait(|desk| desk.answers == members)
+        self.crowd.turn_until(&mut self.desk, |desk| desk.answers == members)
     }
 
     /// Each member says one message, a batch at a time, so that nobody's queue grows beyond a batch.
@@ -179,10 +191,13 @@ impl Run {
             self.crowd.flush(number)?;
             if number % BATCH == BATCH - 1 {
                 let said = number as u64 + 1;
-                self.wait(|desk| desk.ledger.delivered >= said * (members - 1))?;
+                self.crowd.turn_until(&mut self.desk, |desk| {
+                    desk.ledger.delivered >= said * (members - 1)
+                })?;
             }
         }
-        self.wait(|desk| desk.ledger.delivered >= members * (members - 1))
+        self.crowd
+            .turn_until(&mut self.desk, |desk| desk.ledger.delivered >= members * (members - 1))
     }
 
     /// Nobody says anything but keepalives.
@@ -190,7 +205,7 @@ impl Run {
         let begin = self.meter()?;
         let end = begin.at + seconds(self.load.duration);
         while self.clock.micros() < end {
-            self.turn(end)?;
+            self.crowd.peaceful_turn(end, &mut self.desk)?;
         }
         self.measured(&begin)
     }
@@ -219,7 +234,7 @@ impl Run {
                 late.record(self.clock.micros() - start - due(number));
                 number += 1;
             }
-            self.turn((start + due(number)).min(end))?;
+            self.crowd.peaceful_turn((start + due(number)).min(end), &mut self.desk)?;
         }
         self.report.count("loader_late_p99_us", late.percentile(99));
         self.measured(&begin.ok_or_else(|| io::Error::other("nothing was measured"))?)
@@ -250,7 +265,7 @@ impl Run {
             } else if now > moved + PATIENCE_MICROS {
                 return Err(io::Error::other("the messages under way do not arrive"));
             }
-            self.turn(end)?;
+            self.crowd.peaceful_turn(end, &mut self.desk)?;
         }
         self.measured(&begin.ok_or_else(|| io::Error::other("nothing was measured"))?)
     }
@@ -261,31 +276,6 @@ impl Run {
         self.sequences[speaker] += 1;
         Stamp { stream, sequence, micros }
             .chat(usize::from(self.load.size), self.crowd.out(speaker));
-        Ok(())
-    }
-
-    fn turn(&mut self, until: u64) -> io::Result<()> {
-        self.crowd.turn(until, &mut self.desk)?;
-        match &self.desk.refusal {
-            Some(refusal) => Err(io::Error::other(format!("the server says: {refusal}"))),
-            None => Ok(()),
-        }
-    }
-
-    /// Turns until something is so, as long as anything still arrives.
-    fn wait(&mut self, until: impl Fn(&Desk) -> bool) -> io::Result<()> {
-        let mut seen = (0, 0, self.clock.micros());
-        while !until(&self.desk) {
-            let now = self.clock.micros();
-            if (seen.0, seen.1) != (self.desk.answers, self.desk.ledger.delivered) {
-                seen = (self.desk.answers, self.desk.ledger.delivered, now);
-            }
-            if now > seen.2 + PATIENCE_MICROS {
-                let lost = self.desk.lost.first().map_or("no connection was lost", String::as_str);
-                return Err(io::Error::other(format!("nothing arrives any more; {lost}")));
-            }
-            self.turn(now + 100_000)?;
-        }
         Ok(())
     }
 
@@ -323,7 +313,9 @@ impl Run {
         let sent: u64 = self.sequences.iter().map(|&count| u64::from(count)).sum();
         let expected = sent * (u64::from(self.load.connections) - 1);
         // What does not arrive is reported below.
-        let _ = self.wait(|desk| desk.ledger.delivered >= expected || !desk.lost.is_empty());
+        let _ = self.crowd.turn_until(&mut self.desk, |desk| {
+            desk.ledger.delivered >= expected || !desk.lost.is_empty()
+        });
         let (ledger, report) = (&self.desk.ledger, &mut self.report);
         report.count("messages", sent);
         report.count("deliveries_expected", expected);

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use crate::clock::{Clock, seconds};
 use crate::control;
-use crate::crowd::{Crowd, Sink};
+use crate::crowd::{Crowd, PATIENCE_MICROS, Sink, Tally};
 use crate::histogram::Histogram;
 use crate::process;
 use crate::report::Report;
@@ -20,8 +20,6 @@ use crate::wire::{self, Frame};
 
 /// Posted before the measurement begins.
 const WARM_UP_MICROS: u64 = seconds(1);
-/// Nothing was acknowledged for so long: the run is given up.
-const PATIENCE_MICROS: u64 = seconds(20);
 /// What fewer posts a second than this ask for an excuse: a slow disk.
 const POSTS_PER_SECOND_MIN: u64 = 20_000;
 
@@ -97,6 +95,20 @@ impl Sink for Desk {
     }
 }
 
+impl Tally for Desk {
+    fn refusal(&self) -> Option<&str> {
+        self.refusal.as_deref()
+    }
+
+    fn lost(&self) -> Option<&str> {
+        None
+    }
+
+    fn came(&self) -> u64 {
+        self.hellos as u64 + self.acknowledged
+    }
+}
+
 /// What had been used up at some time.
 struct Meter {
     at: u64,
@@ -141,14 +153,14 @@ impl Run {
             wire::request(r#"{"request":"hello","id":"1"}"#, self.crowd.out(link));
             self.crowd.flush(link)?;
         }
-        self.turn_until(|desk| desk.hellos == senders)?;
+        self.crowd.turn_until(&mut self.desk, |desk| desk.hellos == senders)?;
         let rss_before = process::resident_bytes(self.posts.pid)?;
         for _ in 0..self.posts.outstanding {
             self.desk.free.extend(0..senders);
         }
         let (begin, end) = self.post()?;
         let all = self.sent;
-        self.turn_until(|desk| desk.acknowledged == all)?;
+        self.crowd.turn_until(&mut self.desk, |desk| desk.acknowledged == all)?;
         self.report(&begin, &end, rss_before)
     }
 
@@ -175,7 +187,7 @@ impl Run {
             } else if now > moved.1 + PATIENCE_MICROS {
                 return Err(io::Error::other("nothing is acknowledged any more"));
             }
-            self.turn(now + 100_000)?;
+            self.crowd.peaceful_turn(now + 100_000, &mut self.desk)?;
         }
     }
 
@@ -226,25 +238,6 @@ impl Run {
         let mixed = (self.random ^ self.random >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^ mixed >> 31
-    }
-
-    fn turn(&mut self, until: u64) -> io::Result<()> {
-        self.crowd.turn(until, &mut self.desk)?;
-        match &self.desk.refusal {
-            Some(refusal) => Err(io::Error::other(format!("the server says: {refusal}"))),
-            None => Ok(()),
-        }
-    }
-
-    fn turn_until(&mut self, until: impl Fn(&Desk) -> bool) -> io::Result<()> {
-        let end = self.clock.micros() + PATIENCE_MICROS;
-        while !until(&self.desk) {
-            if self.clock.micros() > end {
-                return Err(io::Error::other("the server does not answer"));
-            }
-            self.turn(end)?;
-        }
-        Ok(())
     }
 
     fn meter(&self) -> io::Result<Meter> {

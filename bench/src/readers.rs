@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use crate::clock::{Clock, seconds};
 use crate::control;
-use crate::crowd::{Crowd, Sink, Speaks};
+use crate::crowd::{Crowd, Sink, Speaks, Tally};
 use crate::histogram::Histogram;
 use crate::ledger::Ledger;
 use crate::process;
@@ -18,8 +18,6 @@ use crate::wire::{self, Frame, STAMP_BYTES, Stamp};
 
 /// Connections made before the answers are waited for.
 const BATCH: usize = 64;
-/// Nothing at all happened for so long where something should have: the run is given up.
-const PATIENCE_MICROS: u64 = seconds(20);
 /// Those who come are told to a large room within a second, which is not to be measured.
 const WARM_UP_MICROS: u64 = seconds(2);
 /// How many speak, over v0.5; they are the first connections.
@@ -137,6 +135,20 @@ impl Sink for Desk {
     }
 }
 
+impl Tally for Desk {
+    fn refusal(&self) -> Option<&str> {
+        self.refusal.as_deref()
+    }
+
+    fn lost(&self) -> Option<&str> {
+        self.lost.first().map(String::as_str)
+    }
+
+    fn came(&self) -> u64 {
+        self.answers as u64 + self.delivered()
+    }
+}
+
 struct Run {
     readers: Readers,
     clock: Clock,
@@ -169,7 +181,7 @@ impl Run {
         self.connect()?;
         let warm = self.clock.micros() + WARM_UP_MICROS;
         while self.clock.micros() < warm {
-            self.turn(warm)?;
+            self.crowd.peaceful_turn(warm, &mut self.desk)?;
         }
         let before = self.counted()?;
         self.speak()?;
@@ -184,11 +196,11 @@ impl Run {
                 answers += self.greet(link, kind)?;
                 link += 1;
                 if link % BATCH == 0 {
-                    self.wait(|desk| desk.answers >= answers)?;
+                    self.crowd.turn_until(&mut self.desk, |desk| desk.answers >= answers)?;
                 }
             }
         }
-        self.wait(|desk| desk.answers >= answers)
+        self.crowd.turn_until(&mut self.desk, |desk| desk.answers >= answers)
     }
 
     /// Makes a connection of a kind; how many answers show that it hears the room.
@@ -279,31 +291,6 @@ impl Run {
         Ok([number("messages")?, number("encoded_v05")?, number("encoded_v1")?])
     }
 
-    fn turn(&mut self, until: u64) -> io::Result<()> {
-        self.crowd.turn(until, &mut self.desk)?;
-        match &self.desk.refusal {
-            Some(refusal) => Err(io::Error::other(format!("the server says: {refusal}"))),
-            None => Ok(()),
-        }
-    }
-
-    /// Turns until something is so, as long as anything still arrives.
-    fn wait(&mut self, until: impl Fn(&Desk) -> bool) -> io::Result<()> {
-        let mut seen = (0, 0, self.clock.micros());
-        while !until(&self.desk) {
-            let now = self.clock.micros();
-            if (seen.0, seen.1) != (self.desk.answers, self.desk.delivered()) {
-                seen = (self.desk.answers, self.desk.delivered(), now);
-            }
-            if now > seen.2 + PATIENCE_MICROS {
-                let lost = self.desk.lost.first().map_or("no connection was lost", String::as_str);
-                return Err(io::Error::other(format!("nothing arrives any more; {lost}")));
-            }
-            self.turn(now + 100_000)?;
-        }
-        Ok(())
-    }
-
     /// Waits for what is still under way, and reports what arrived, by kind.
     fn settle(mut self, before: [u64; 3]) -> io::Result<bool> {
         let sent: u64 = self.sequences.iter().map(|&count| u64::from(count)).sum();
@@ -314,7 +301,9 @@ impl Run {
         });
         let all = expected.iter().sum();
         // What does not arrive is reported below.
-        let _ = self.wait(|desk| desk.delivered() >= all || !desk.lost.is_empty());
+        let _ = self
+            .crowd
+            .turn_until(&mut self.desk, |desk| desk.delivered() >= all || !desk.lost.is_empty());
         let after = self.counted()?;
         let report = &mut self.report;
         report.count("messages", sent);
