@@ -27,6 +27,7 @@ mod report;
 mod slow;
 mod socket;
 mod syncs;
+mod talk;
 mod web;
 mod wire;
 
@@ -51,6 +52,8 @@ enum Command {
     Readers(readers::Readers),
     /// Posts as fast as posts are acknowledged
     Posts(posts::Posts),
+    /// Talks without a server, and shows how long messages take
+    Talk(talk::Talk),
     /// Follows a room from its first message on
     Replay(replay::Replay),
     /// Puts receivers that never read beside ones that do
@@ -67,6 +70,7 @@ fn main() -> ExitCode {
         Command::Load(load) => load::run(load),
         Command::Readers(readers) => readers::run(readers),
         Command::Posts(posts) => posts::run(posts),
+        Command::Talk(talk) => talk::run(&talk),
         Command::Replay(replay) => replay::run(&replay),
         Command::Slow(slow) => slow::run(&slow),
         Command::Hostile(hostile) => hostile::run(&hostile),

@@ -184,7 +184,8 @@ impl Talker<'_> {
                 Some(talk) => {
                     talk.said += 1;
                     let id = Uuid::new_v4().hyphenated().to_string();
-                    talk.link.peer.say(&id, &content, now);
+                    // Its time counts from here: what was read before it is not its way.
+                    talk.link.peer.say(&id, &content, clock::now());
                 }
                 // What was meant for one who has gone is not for whoever comes next.
                 None => voice.say("not_sent", "nobody is there yet: this was not sent"),
