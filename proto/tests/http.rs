@@ -1,6 +1,9 @@
 //! Properties of HTTP: any chunking gives the same requests, what is written is read again, and nothing is kept but a head.
 #![allow(clippy::unwrap_used, reason = "a test that unwraps wrongly fails, as it should")]
 
+mod chunks;
+
+use chunks::cut;
 use proptest::prelude::*;
 use proto::http::{
     self, BodyLength, Content, HEAD_BYTES_MAX, Item, Manner, Reader, Response, Status, Step,
@@ -63,20 +66,6 @@ fn seen(chunks: &[&[u8]]) -> Vec<Seen> {
         seen.push(Seen::Unfinished);
     }
     seen
-}
-
-/// Cuts bytes into chunks of the given lengths, round and round.
-fn cut<'a>(mut bytes: &'a [u8], lengths: &[usize]) -> Vec<&'a [u8]> {
-    let mut chunks = Vec::new();
-    for length in lengths.iter().cycle() {
-        let (chunk, rest) = bytes.split_at((*length).min(bytes.len()));
-        chunks.push(chunk);
-        bytes = rest;
-        if bytes.is_empty() {
-            break;
-        }
-    }
-    chunks
 }
 
 /// A request with its body in chunks of such a size, or of a length that is said where that is 0.

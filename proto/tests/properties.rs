@@ -1,6 +1,9 @@
 //! Properties of the codecs: any chunking gives the same commands, and what is encoded is decoded again.
 #![allow(clippy::unwrap_used, reason = "a test that unwraps wrongly fails, as it should")]
 
+mod chunks;
+
+use chunks::cut;
 use proptest::prelude::*;
 use proto::encode::{self, Content, Message, Place};
 use proto::{
@@ -42,20 +45,6 @@ fn said(transport: Transport, chunks: &[&[u8]]) -> Vec<String> {
         }
     }
     lines
-}
-
-/// Cuts bytes into chunks of the given lengths, round and round.
-fn cut<'a>(mut bytes: &'a [u8], lengths: &[usize]) -> Vec<&'a [u8]> {
-    let mut chunks = Vec::new();
-    for length in lengths.iter().cycle() {
-        let (chunk, rest) = bytes.split_at((*length).min(bytes.len()));
-        chunks.push(chunk);
-        bytes = rest;
-        if bytes.is_empty() {
-            break;
-        }
-    }
-    chunks
 }
 
 /// A frame that a v0.5 client may send, or something near it.

@@ -2,8 +2,11 @@
 //! it reads.
 #![allow(clippy::unwrap_used, reason = "a test that unwraps wrongly fails, as it should")]
 
+mod chunks;
+
 use std::io::{self, Read, Write};
 
+use chunks::cut;
 use proptest::prelude::*;
 use proto::WallTime;
 use proto::http::{self, Head};
@@ -40,20 +43,6 @@ fn seen(role: Role, chunks: &[&[u8]]) -> Vec<String> {
         assert!(kept.len() < 14 + ws::CONTROL_BYTES_MAX, "a header or a control frame is kept");
     }
     seen
-}
-
-/// Cuts bytes into chunks of the given lengths, round and round.
-fn cut<'a>(mut bytes: &'a [u8], lengths: &[usize]) -> Vec<&'a [u8]> {
-    let mut chunks = Vec::new();
-    for length in lengths.iter().cycle() {
-        let (chunk, rest) = bytes.split_at((*length).min(bytes.len()));
-        chunks.push(chunk);
-        bytes = rest;
-        if bytes.is_empty() {
-            break;
-        }
-    }
-    chunks
 }
 
 /// A message, where its frames are cut, and what stands between them.
