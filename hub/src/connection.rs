@@ -9,9 +9,11 @@ use core::num::NonZeroU32;
 
 use proto::{Dialect, Nick, Now, Session, Span, Transport};
 use slab::Slab;
+use smallvec::SmallVec;
 
 use crate::bucket::Share;
 use crate::close::CloseReason;
+use crate::endpoint::Endpoint;
 use crate::kept::Kept;
 use crate::queue::OutQueue;
 use crate::replay::Replays;
@@ -19,6 +21,11 @@ use crate::rights::Rights;
 use crate::rooms::RoomNo;
 use crate::web::Exchange;
 use crate::wheel::TimerId;
+
+/// A connection keeps so many rooms within itself: no more space than a list elsewhere would take to be found.
+const ROOMS_INLINE: usize = 4;
+
+const _: () = assert!(size_of::<SmallVec<[RoomNo; ROOMS_INLINE]>>() == size_of::<Vec<RoomNo>>());
 
 /// Names one connection; it names no other after that one is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -264,7 +271,7 @@ pub(crate) struct Connection {
     pub(crate) message: Kept,
     pub(crate) unfinished: Option<Unfinished>,
     /// Rooms that it is a member of, in any standing; sorted.
-    pub(crate) rooms: Vec<RoomNo>,
+    pub(crate) rooms: SmallVec<[RoomNo; ROOMS_INLINE]>,
     /// In how many of them it is being skipped.
     pub(crate) gaps: u32,
     /// What it is still to be replayed.
@@ -295,12 +302,12 @@ pub(crate) struct Connection {
     pub(crate) client: Option<Box<Client>>,
     /// The HTTP request that is being read or answered.
     pub(crate) exchange: Option<Box<Exchange>>,
-    pub(crate) address: Box<str>,
+    pub(crate) address: Endpoint,
     /// From which address, where it came over a network.
     pub(crate) ip: Option<IpAddr>,
 }
 
-const _: () = assert!(size_of::<Connection>() <= 368, "ten thousand idle connections cost little");
+const _: () = assert!(size_of::<Connection>() <= 376, "ten thousand idle connections cost little");
 
 impl Connection {
     /// A connection that has just come.
@@ -324,7 +331,7 @@ impl Connection {
             kept: Kept::default(),
             message: Kept::default(),
             unfinished: None,
-            rooms: Vec::new(),
+            rooms: SmallVec::new(),
             gaps: 0,
             replays: None,
             owed: 0,
@@ -342,7 +349,7 @@ impl Connection {
             named: now,
             client: None,
             exchange: None,
-            address: peer.address,
+            address: peer.address.into(),
             ip: peer.ip,
         }
     }

@@ -149,7 +149,7 @@ impl Hub {
     pub(crate) fn name_newcomer(&mut self, id: ConnId) -> Nick {
         let connection = self.connections.known(id);
         let endpoint = match self.settings.anonymous {
-            Anonymous::Endpoint => Nick::parse(&connection.address).ok(),
+            Anonymous::Endpoint => Nick::parse(&connection.address.text()).ok(),
             Anonymous::Guest => None,
         };
         let endpoint = endpoint.filter(|nick| self.nick_is_not_banned(nick).is_ok());

@@ -202,7 +202,7 @@ impl Hub {
         connection.pause = Pause::No;
         connection.unfinished = None;
         self.counters.cut_slow += u64::from(reason.is_slowness());
-        let (address, nick) = (connection.address.clone(), connection.nick.clone());
+        let (address, nick) = (connection.address.to_box(), connection.nick.clone());
         self.forget_kept(id);
         self.forget_refused(id);
         self.forget_queue(id);
@@ -359,10 +359,6 @@ impl Hub {
         room.enter(id, connection.dialect, standing, heard);
         let is_own = standing != Standing::Overhearing;
         let at = connection.rooms.binary_search(&no).expect_err("nobody comes in twice");
-        if connection.rooms.is_empty() {
-            // Nearly all are in one room for ever.
-            connection.rooms.reserve_exact(1);
-        }
         connection.rooms.insert(at, no);
         self.rooms.own_rooms_changed(id, isize::from(is_own));
     }

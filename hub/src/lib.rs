@@ -27,6 +27,7 @@ mod connection;
 mod deadlines;
 mod decide;
 mod directs;
+mod endpoint;
 mod farewell;
 mod fetch;
 mod flush;

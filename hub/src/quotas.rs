@@ -226,7 +226,8 @@ impl Hub {
     /// A connection ran into a limit: it is named for the operator by its name, or where it has none by its address.
     pub(crate) fn hit(&mut self, limit: Limit, id: ConnId) {
         let connection = self.connections.get(id).expect("who hits a limit is there");
-        let who = connection.nick.as_ref().map_or(&*connection.address, Nick::as_str);
+        let address = connection.address.text();
+        let who = connection.nick.as_ref().map_or(&*address, Nick::as_str);
         self.hits.note(limit, who, self.now);
     }
 

@@ -1,5 +1,6 @@
 //! What `ok` replies carry, by request.
 
+use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -298,7 +299,7 @@ pub struct Whois<'a> {
     /// What they speak: `native`, `v1` or `control`.
     pub protocol: &'a str,
     /// Where they come from; administrators see it.
-    pub address: Option<&'a str>,
+    pub address: Option<Cow<'a, str>>,
 }
 
 /// A connection, as administrators see it.
@@ -309,7 +310,7 @@ pub struct Connection<'a> {
     /// Its name.
     pub nick: Option<&'a str>,
     /// Where it comes from.
-    pub address: &'a str,
+    pub address: Cow<'a, str>,
     /// What it speaks: `undecided`, `native`, `v1` or `control`.
     pub protocol: &'a str,
     /// What its client calls itself.
@@ -593,7 +594,7 @@ mod tests {
         let row = Connection {
             session: 1,
             nick: None,
-            address: "",
+            address: Cow::Borrowed(""),
             protocol: "v1",
             agent: None,
             connected_ms: 0,

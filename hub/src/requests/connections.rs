@@ -74,7 +74,7 @@ impl Hub {
         Row {
             session: connection.id.as_u64(),
             nick: connection.nick.as_ref().map(Nick::as_str),
-            address: &connection.address,
+            address: connection.address.text(),
             protocol: protocol(connection),
             agent: connection.client.as_ref().and_then(|client| client.agent.as_deref()),
             connected_ms: millis(connection.since),

@@ -312,7 +312,7 @@ impl Hub {
             protocol: VERSION,
             session: id.as_u64(),
             nick: connection.nick.as_ref().map(Nick::as_str),
-            address: &connection.address,
+            address: &connection.address.text(),
             default_room: settings.default_room.as_str(),
             history: self.history,
             durability: settings.durability.word(),

@@ -59,7 +59,7 @@ impl Hub {
         let renamed = self.rename(id, nick, out);
         assert!(renamed, "a name that may be taken is taken");
         let connection = self.connections.get(id).expect("who asks is there");
-        let (address, since) = (connection.address.clone(), self.wall_at(connection.named));
+        let (address, since) = (connection.address.to_box(), self.wall_at(connection.named));
         let reply = Reply::Nick { nick: nick.as_str(), address: &address, since };
         self.reply(id, request, &reply, out);
         Ok(())
@@ -94,7 +94,7 @@ impl Hub {
             away: client.and_then(|client| client.away.as_deref()),
             agent: client.and_then(|client| client.agent.as_deref()),
             protocol: protocol(who),
-            address: sees_addresses.then_some(&*who.address),
+            address: sees_addresses.then(|| who.address.text()),
         });
         let bytes = self.encoded_reply(id, request, &reply)?;
         self.push_private(id, bytes, out);

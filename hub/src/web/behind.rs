@@ -45,7 +45,7 @@ impl Hub {
         let connection = self.connections.known(id);
         assert!(connection.ip.is_none(), "it was nobody's until now");
         if let Some(source) = source {
-            connection.address = source.to_string().into();
+            connection.address = source.to_string().into_boxed_str().into();
         }
         if self.is_trusted(ip) {
             // Another proxy: its requests say whose they are.
@@ -65,7 +65,7 @@ impl Hub {
 
     /// A connection is this one's, as if it had come from there; false where it may not, and is closed.
     fn is_let_in_as(&mut self, id: ConnId, ip: IpAddr, out: &mut Outbox) -> bool {
-        let address = self.connections.known(id).address.clone();
+        let address = self.connections.known(id).address.to_box();
         let Err(reason) = self.becomes(id, ip, (address.clone(), self.rates.accepts)) else {
             return true;
         };
@@ -137,7 +137,7 @@ impl Hub {
         (address, rate): (Box<str>, Option<Rate>),
     ) -> Result<(), RefusalReason> {
         self.becomes_nobodys(id);
-        self.connections.known(id).address = address;
+        self.connections.known(id).address = address.into();
         if self.is_address_banned(Some(client)) {
             return Err(RefusalReason::Banned);
         }
