@@ -134,9 +134,9 @@ impl OutQueue {
             self.front = Some(chunk);
         } else {
             let rest = self.rest.get_or_insert_default();
-            if rest.capacity() == 0 {
-                // Two, around an own frame, are what most need at most.
-                rest.reserve_exact(1);
+            if rest.len() == rest.capacity() && rest.len() < 4 {
+                // Runs around an own frame or two are what most need at most: room for four would be four times that.
+                rest.reserve_exact(rest.len().max(1));
             }
             rest.push_back(chunk);
         }
