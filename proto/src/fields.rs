@@ -388,7 +388,7 @@ fn words(text: Option<Cow<'_, str>>) -> Result<Option<Cow<'_, str>>, Error> {
 fn media_type(text: Option<Cow<'_, str>>) -> Result<Option<Cow<'_, str>>, Error> {
     match text {
         Some(text) if !http::is_media_type(&text) => {
-            Err(bad_request("`content_type` is not one TYPE/SUBTYPE of at most 128 bytes."))
+            Err(bad_request("`content_type` is not one TYPE/SUBTYPE of at most 255 bytes."))
         }
         text => Ok(text),
     }

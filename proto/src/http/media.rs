@@ -8,8 +8,9 @@ use super::origin::NOT_EMBEDDED;
 use super::routes::Refusal;
 use super::status::Status;
 
-/// The longest Content-Type in bytes: a type of the registry with a parameter or two.
-pub const MEDIA_TYPE_BYTES_MAX: usize = 128;
+/// The longest Content-Type in bytes: any type of the registry, which has 127 characters at most on each side of its slash, and with
+/// those that are in use the name of a file as a parameter.
+pub const MEDIA_TYPE_BYTES_MAX: usize = 255;
 
 /// What `curl -d` says of everything, and forms in pages of themselves: nobody means it.
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -30,7 +31,7 @@ pub fn media_type<'a>(fields: &Fields<'a>) -> Result<Option<&'a str>, Refusal> {
     let wrong = || {
         Refusal::new(
             Status::BadRequest,
-            "The Content-Type is not one TYPE/SUBTYPE of at most 128 bytes.",
+            "The Content-Type is not one TYPE/SUBTYPE of at most 255 bytes.",
         )
     };
     let Some(text) = fields.text("content-type").map_err(|_| wrong())? else { return Ok(None) };
@@ -69,12 +70,22 @@ mod tests {
 
     #[test]
     fn a_type_is_taken_as_it_was_written() {
-        for text in ["image/png", "text/plain; charset=utf-8", "application/vnd.a+json ;x=\"y\""] {
+        let docx = "application/vnd.openxmlformats-officedocument.wordprocessingml.document";
+        let letters = "%D1%8F".repeat(28);
+        let longest = format!("{docx}; name*=UTF-8''{letters}x");
+        assert_eq!(
+            longest.len(),
+            MEDIA_TYPE_BYTES_MAX,
+            "a long type with a name in Cyrillic letters"
+        );
+        for text in
+            ["image/png", "text/plain; charset=utf-8", "application/vnd.a+json ;x=\"y\"", &longest]
+        {
             assert_eq!(kind(&format!("Content-Type: {text}")), Ok(Some(text.into())));
         }
         assert_eq!(kind("A: b"), Ok(None));
         assert_eq!(kind("Content-Type: Application/x-www-form-urlencoded"), Ok(None), "curl -d");
-        let long = format!("Content-Type: a/b;{}", "x".repeat(200));
+        let long = format!("Content-Type: a/b;{}", "x".repeat(252));
         for wrong in [
             "Content-Type:",
             "Content-Type: text",
