@@ -23,6 +23,7 @@ const FILES: &[(&str, &[u8])] = files![
     "composer.js",
     "core.js",
     "dom.js",
+    "files.js",
     "heard.js",
     "keys.js",
     "lines.js",

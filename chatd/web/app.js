@@ -351,7 +351,7 @@ class App {
     main.addEventListener("dragover", (event) => event.preventDefault());
     main.addEventListener("drop", (event) => {
       event.preventDefault();
-      this.composer.sendFiles(event.dataTransfer.files);
+      this.composer.sendFiles([...event.dataTransfer.files]);
     });
   }
 }

@@ -2,16 +2,11 @@
 
 import { complete } from "./commands.js";
 import { at, element, setText, show } from "./dom.js";
+import { typeOf } from "./files.js";
 import { line, packed } from "./visible.js";
 
 /** How many lines are remembered. */
 const TYPED_MAX = 100;
-
-/** The longest type that the server takes. */
-const TYPE_CHARS_MAX = 128;
-
-/** A file's name goes with its type, where it is a plain one. */
-const NAME = /^[\w .-]{1,64}$/;
 
 export class Composer {
   /** `doing` has typed(text), which is false where the text is refused, say(content), names() and limit(). */
@@ -33,7 +28,7 @@ export class Composer {
     });
     at("attach").addEventListener("click", () => at("file").click());
     at("file").addEventListener("change", ({ target }) => {
-      this.sendFiles(target.files);
+      this.sendFiles([...target.files]);
       target.value = "";
     });
   }
@@ -71,12 +66,9 @@ export class Composer {
 
   async sendFiles(files) {
     for (const file of files) {
-      const plain = file.type || "application/octet-stream";
-      const named = `${plain}; name="${file.name}"`;
-      const type = NAME.test(file.name) && named.length <= TYPE_CHARS_MAX ? named : plain;
       // One that is too large is refused by its size, unread.
       const data = file.size > this.doing.limit() ? "" : packed(new Uint8Array(await file.arrayBuffer()));
-      this.doing.say({ data, size: file.size, type });
+      this.doing.say({ data, size: file.size, type: typeOf(file) });
     }
   }
 

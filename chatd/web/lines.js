@@ -4,6 +4,7 @@
 // once, and anew where their version grows.
 
 import { arrange, element } from "./dom.js";
+import { nameIn, savedAs } from "./files.js";
 import { isSending } from "./log.js";
 import { dayOf, dayShown, momentShown, spanShown, timeShown } from "./moments.js";
 import { hex, line, paragraph, size, unpacked } from "./visible.js";
@@ -21,9 +22,6 @@ const AGAIN_MS = 5 * 60_000;
 const HUES = 8;
 
 const LINK = /https?:\/\/[^\s<>"'`]+[^\s<>"'`.,;:!?)\]}]/gu;
-
-/** The name that a file may have in its type. */
-const NAME = /;\s*name="([\w .-]{1,64})"/;
 
 const MARKS = {
   sending: () => ["…", "sending"],
@@ -184,7 +182,7 @@ function markNode(mark) {
 function contentNodes(key, entry) {
   const { text, type } = entry.content;
   const isText = text !== undefined && (!type || /^text\/|json\b/.test(type));
-  if (isText && (!type || /^text\/plain\b/.test(type))) return textNodes(text);
+  if (isText && (!type || (/^text\/plain\b/.test(type) && nameIn(type) === null))) return textNodes(text);
   return isText ? [...textNodes(text), " ", fileNode(key, entry)] : [fileNode(key, entry)];
 }
 
@@ -213,9 +211,11 @@ function linkNode(address, words) {
 function fileNode(key, { place, content }) {
   const bytes = content.text === undefined ? content.size : new Blob([content.text]).size;
   const [type] = (content.type ?? "bytes").split(";");
-  const name = NAME.exec(content.type ?? "")?.[1];
-  const node = element("a", "file", `${name ? `${name}, ` : ""}${line(type)}, ${size(bytes)}`);
-  node.download = name ?? `chat-${place ?? "message"}`;
+  const name = nameIn(content.type);
+  // A name that is written from right to left turns around what is behind it no more than itself.
+  const called = name === null ? [] : [element("bdi", "", line(name)), ", "];
+  const node = element("a", "file", ...called, `${line(type)}, ${size(bytes)}`);
+  node.download = name === null ? `chat-${place ?? "message"}` : savedAs(name);
   if (key.startsWith("#") && place !== null) {
     node.href = `api/rooms/${encodeURIComponent(key.slice(1))}/messages/${place}`;
   } else {

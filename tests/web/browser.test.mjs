@@ -291,6 +291,27 @@ test("bytes are a link with type and size, and come as they were sent", async (t
   pages.faultless();
 });
 
+test("a file has its name on the other side, whatever it is called", async (t) => {
+  const pages = await windows(t, { nick: "Ada", hash: "#names" }, { nick: "Bob", hash: "#names" });
+  const [ada, bob] = pages;
+  const got = async (words) => {
+    const [download] = await Promise.all([bob.waitForEvent("download"), bob.getByRole("link", { name: words, exact: true }).click()]);
+    return download.suggestedFilename();
+  };
+  await ada.locator("#file").setInputFiles([
+    { name: "отчёт (2).pdf", mimeType: "application/pdf", buffer: Buffer.from([255]) },
+    { name: "קובץ.txt", mimeType: "text/plain", buffer: Buffer.from("a text with a name") },
+  ]);
+  assert.equal(await got("отчёт (2).pdf, application/pdf, 1 byte"), "отчёт (2).pdf");
+  assert.equal(await got("קובץ.txt, text/plain, 18 bytes"), "קובץ.txt");
+  await line(bob, "a text with a name").waitFor();
+  // Names of strangers are shown as they are, and saved as what does no harm.
+  const type = `text/html; name*=UTF-8''${encodeURIComponent("../a\u202egpj.exe")}`;
+  await fetch(`${daemon.address}api/rooms/names/messages`, { method: "POST", body: "<b>", headers: { "content-type": type } });
+  assert.equal(await got("../a\\u{202e}gpj.exe, text/html, 3 bytes"), "__a_u{202e}gpj.exe");
+  pages.faultless();
+});
+
 test("the keyboard is enough", async (t) => {
   const pages = await windows(t, {}, { nick: "Bob", hash: "#keys" });
   const [ada] = pages;
