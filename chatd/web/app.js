@@ -115,7 +115,8 @@ class App {
   input(change) {
     change(moment());
     // It is kept before it goes out.
-    this.store.keepUnsent(this.model.outgoing, this.origin);
+    const isKept = this.store.keepUnsent(this.model.outgoing, this.origin);
+    if (!isKept) chat.unkept(this.model, moment());
     this.#carryOut();
     this.#arm();
     this.#drawSoon();

@@ -27,7 +27,15 @@ const AGAIN_MS = 1_000;
  * under which it was typed. What another window typed is adopted, since that one may be gone, and is `disowned` where this one takes another name.
  */
 export function newOutgoing() {
-  return { unsent: [], awaited: [], held: null, disowned: new Set() };
+  return { unsent: [], awaited: [], held: null, disowned: new Set(), isUnkeptTold: false };
+}
+
+/** The browser has no room for all that is not sent: said once, and not of what is sent in a moment. */
+export function unkept(model, at) {
+  const { outgoing } = model;
+  if (isUp(model) || outgoing.isUnkeptTold) return;
+  outgoing.isUnkeptTold = true;
+  note(model, at, "this browser keeps nothing more: what waits is sent when there is a connection, but lost if this page is closed or loaded anew before");
 }
 
 /** What was typed in another window, under a name that is not taken here after all, is left to that one. */

@@ -152,6 +152,33 @@ test("what waits to be sent outlives a reload", async (t) => {
   assert.equal(await line(ada, "kept over a reload").count(), 1);
 });
 
+test("a browser that has no room to keep what is typed says so once, and it is sent all the same", async (t) => {
+  const own = await Daemon.start();
+  t.after(() => own.end());
+  const pages = await windows(t, { nick: "Ada", at: own });
+  const [ada] = pages;
+  await ada.evaluate(() => {
+    for (let size = 1 << 20; size > 0; size >>= 1) {
+      try {
+        for (let count = 0; ; count += 1) localStorage.setItem(`full ${size} ${count}`, "x".repeat(size));
+      } catch {
+        // There is no room for so much: for less?
+      }
+    }
+  });
+  await says(ada, "no need to keep it");
+  await line(ada, "no need to keep it").locator(".mark.stored").waitFor();
+  await own.stop();
+  await ada.locator("#banner").waitFor();
+  for (const text of ["first", "second"]) await says(ada, text);
+  await ada.getByText("2 messages wait to be sent.").waitFor();
+  assert.equal(await line(ada, "this browser keeps nothing more").count(), 1);
+  await own.begin();
+  await ada.evaluate(() => window.dispatchEvent(new Event("online")));
+  for (const text of ["first", "second"]) await line(ada, text).locator(".mark.stored").waitFor();
+  pages.faultless();
+});
+
 test("scrolling up brings older messages, and the place that is read stays", async (t) => {
   for (let number = 1; number <= 250; number += 1) await daemon.says("long", `message number ${number}.`);
   const pages = await windows(t, { nick: "Ada", hash: "#long" });

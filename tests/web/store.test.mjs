@@ -44,10 +44,28 @@ test("what another window has not sent is sent under its name, or left to it", (
   assert.equal(new Store(kept, "/").unsent("w1", "Ada").length, 1);
 });
 
+test("a browser that has no room for a message keeps the others, and it is known until that one is sent", () => {
+  const kept = storage();
+  const put = kept.setItem;
+  Object.getPrototypeOf(kept).setItem = function full(name, text) {
+    if (text.length > 1_000) throw new DOMException("full", "QuotaExceededError");
+    put.call(this, name, text);
+  };
+  const store = new Store(kept, "/");
+  const message = (id, text) => ({ id, time: 1, nick: "Ada", to: { room: "lobby" }, content: { text } });
+  const keep = (unsent) => store.keepUnsent({ unsent, disowned: new Set() }, "w1");
+  const [large, small] = [message("a", "x".repeat(1_000)), message("b", "x")];
+  assert.deepEqual([keep([small]), keep([small, large]), keep([small, large])], [true, false, false]);
+  assert.deepEqual(new Store(kept, "/").unsent("w1", "Ada").map(({ id }) => id), ["b"]);
+  assert.deepEqual([keep([small]), keep([])], [true, true]);
+  assert.deepEqual(new Store(kept, "/").unsent("w1", "Ada"), []);
+});
+
 test("a browser that keeps nothing is no fault", () => {
   const store = new Store(null, "/");
-  store.set("nick", "Ada");
-  store.keepUnsent({ unsent: [{ id: "a", to: { nick: "Bob" }, content: { text: "x" }, time: 1 }], disowned: new Set() }, "w1");
+  assert.equal(store.set("nick", "Ada"), false);
+  const unsent = [{ id: "a", to: { nick: "Bob" }, content: { text: "x" }, time: 1 }];
+  assert.equal(store.keepUnsent({ unsent, disowned: new Set() }, "w1"), false);
   assert.equal(store.get("nick"), null);
   assert.deepEqual(store.unsent("w1", "Ada"), []);
 });
