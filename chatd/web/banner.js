@@ -2,7 +2,7 @@
 
 import { at, setText, show } from "./dom.js";
 import { spanShown } from "./moments.js";
-import { talkWords, wished } from "./talk.js";
+import { talkWords } from "./talk.js";
 import { line } from "./visible.js";
 
 /** Draws both; whether their words change with time alone. */
@@ -48,7 +48,7 @@ function drawTalk(model, wall) {
   const seconds = state.is === "waiting" ? Math.max(0, Math.floor((wall - state.since) / 1000)) : 0;
   const since = seconds > 0 ? `, for ${spanShown(seconds * 1000)}` : "";
   const isWished = state.is === "registered" && wish !== null;
-  const words = isWished ? `you will wait for ${wished(model.talk) ?? "one"} when there is a connection` : talkWords(state).replace(": /chat opens the talk", "");
+  const words = talkWords(model).replace(": /chat opens the talk", "");
   const shown = `Talk: ${line(words)}${since}`;
   setText(at("talk-text"), isShown ? shown : "");
   // Each second is no news to somebody who listens.

@@ -27,13 +27,14 @@ export function talkKept({ talk: { wish, again, state } }) {
 }
 
 /** The state in a few words. */
-export function talkWords({ is, peer, turn }) {
+export function talkWords(model) {
+  const { is, peer, turn } = model.talk.state;
   switch (is) {
     case "waiting": return `waiting for ${peer ?? "anyone"}`;
     case "ready": return `${peer} is ready: /chat opens the talk`;
     case "open":
       return { free: `in a talk with ${peer}`, yours: `your turn, with ${peer}`, theirs: `${peer}'s turn` }[turn];
-    default: return "no talk";
+    default: return registeredWords(model);
   }
 }
 
@@ -46,13 +47,24 @@ function setTurn(model, turn) {
   if (state.is === "open" && (turn === "yours" || turn === "theirs")) state.turn = turn;
 }
 
+/** How far the talk is where none is found or waited for: who has a nickname is registered for one. */
+function registeredWords(model) {
+  const { wish } = model.talk;
+  if (wish !== null) return `you will wait for ${wished(model.talk) ?? "one"} when there is a connection`;
+  if (!isUp(model)) return "not connected";
+  return model.wanted.nick === null ? "a guest has none: /nick NAME takes a nickname" : "registered, and waiting for none";
+}
+
 /** Why nothing can be said in the talk now; nothing where something can. */
-export function maySay({ talk: { state } }) {
+export function maySay(model) {
+  const { state, wish } = model.talk;
   switch (state.is) {
     case "open": return state.turn === "theirs" ? `it is ${state.peer}'s turn; yours is kept` : null;
     case "ready": return `${state.peer} is ready: /chat opens the talk`;
     case "waiting": return "nobody is there yet for a talk";
-    default: return "there is no talk: /bridge waits for one";
+    default:
+      if (!isUp(model)) return wish === null ? "not connected: there is no talk" : `not connected: ${registeredWords(model)}`;
+      return wish === null ? "there is no talk: /bridge waits for one" : "nobody is there yet for a talk";
   }
 }
 
@@ -73,7 +85,7 @@ export function bridge(model, at, wish) {
 }
 
 /** Who is waited for; null is anyone. */
-export function wished({ again, wish }) {
+function wished({ again, wish }) {
   return again?.peer ?? wish.peer;
 }
 
@@ -165,7 +177,7 @@ export function notSaid(model, refusal) {
 /** Says how far the talk is, in its view. */
 function tellTalk(model, at, why = "") {
   model.views.open("talk", "talk");
-  noteIn(model, at, "talk", talkWords(model.talk.state) + why);
+  noteIn(model, at, "talk", talkWords(model) + why);
 }
 
 /** An event of the talk. */

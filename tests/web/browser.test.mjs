@@ -237,6 +237,7 @@ test("a talk with turns between a window and a terminal", async (t) => {
   await ada.getByRole("button", { name: "End", exact: true }).click();
   await cy.line(/Ada ended the talk/);
   await ada.getByText("you ended the talk").waitFor();
+  await ada.getByText("Talk: registered").waitFor();
   pages.faultless();
 });
 
@@ -253,6 +254,10 @@ test("a talk that was open is open again after a restart of the daemon, and afte
   await ada.getByText("Talk: in a talk with Cyd").waitFor();
   await own.stop();
   await ada.getByText("Talk: you will wait for Cyd when there is a connection").waitFor();
+  await says(ada, "are you there?");
+  await line(ada, "not connected: you will wait for Cyd").waitFor();
+  assert.equal(await ada.locator("#text").inputValue(), "are you there?");
+  await ada.locator("#text").fill("");
   await own.begin();
   await ada.evaluate(() => window.dispatchEvent(new Event("online")));
   await ada.getByText("Talk: in a talk with Cyd").waitFor();

@@ -346,6 +346,18 @@ function asksAgain(scene) {
   return scene.asked("bridge")[0];
 }
 
+test("what is typed into a talk while there is no connection comes back, and why is said", () => {
+  const scene = talking();
+  scene.lose();
+  const returned = (text) => scene.say(text).filter(({ news }) => news === "returned").map(({ key, text: back }) => [key, back]);
+  assert.deepEqual(returned("on my way"), [["talk", "on my way"]]);
+  assert.equal(scene.texts("talk").at(-1), "not connected: you will wait for Bob when there is a connection");
+  scene.act({ do: "unbridge" });
+  assert.deepEqual(returned("nobody hears it"), [["talk", "nobody hears it"]]);
+  assert.equal(scene.texts("talk").at(-1), "not connected: there is no talk");
+  assert.deepEqual(scene.model.outgoing.unsent, []);
+});
+
 test("an open talk is opened again with the same peer after a loss, and then is as any other", () => {
   const scene = talking();
   scene.lose();
