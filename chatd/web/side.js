@@ -48,7 +48,9 @@ export class Side {
     show(at("here-title"), members.length > 0);
     setText(at("here-title"), room === undefined ? "" : `Here: ${countOf(room)}`);
     const own = ownNick(model);
-    this.here.set(members.slice(0, LISTED_MAX).map(({ nick, isAway }) => ({ key: nick, isAway, isOwn: nick === own })));
+    // That oneself is away nobody else has to tell.
+    const ofMember = (nick, isAway) => (nick === own ? { key: nick, isAway: model.wanted.away !== null, isOwn: true } : { key: nick, isAway, isOwn: false });
+    this.here.set(members.slice(0, LISTED_MAX).map(({ nick, isAway }) => ofMember(nick, isAway)));
   }
 }
 
@@ -70,8 +72,9 @@ function viewItem({ key, title, unread, mentions, isSeen }, doing) {
 
 function memberItem({ key: nick, isAway, isOwn }, doing) {
   const name = element("span", `name ${hueOf(nick)}`, line(nick));
-  const state = isAway ? element("span", "state", "away") : null;
-  if (isOwn) return element("li", "member", name, element("span", "state", "you"), state);
+  const words = [isOwn && "you", isAway && "away"].filter(Boolean).join(", ");
+  const state = words === "" ? null : element("span", "state", words);
+  if (isOwn) return element("li", "member", name, state);
   const button = element("button", "view", name, state);
   button.type = "button";
   button.title = `Write to ${line(nick)}`;

@@ -67,6 +67,7 @@ test("people and rooms by hand: joined, left, away, ignored, written to", async 
   await here(ada, "Bob");
   await bob.getByRole("button", { name: "Away", exact: true }).click();
   await ada.locator("#here li", { hasText: "Bob" }).getByText("away").waitFor();
+  await bob.locator("#here li", { hasText: "Bob" }).getByText("you, away", { exact: true }).waitFor();
   await bob.getByRole("button", { name: "Away", exact: true }).click();
   await line(ada, "Bob is back").waitFor();
   await ada.getByRole("button", { name: "Bob", exact: true }).click();
@@ -416,6 +417,49 @@ test("a phone has all of it: nothing is wider than it, and the lists are a press
   await says(ada, "from a phone");
   await bob.locator("#people .badge.mention").waitFor();
   assert.equal(await width(), PHONE.viewport.width);
+  pages.faultless();
+});
+
+test("the longest nickname leaves the buttons beside it where they are", async (t) => {
+  const nick = "a.nickname.of.thirty-two.letters";
+  const pages = await windows(t, { nick, hash: "#wide", ...PHONE }, { nick: "Bob", hash: "#wide" });
+  const [long, bob] = pages;
+  await long.getByRole("button", { name: "Rooms and people" }).click();
+  await long.getByRole("button", { name: "Away", exact: true }).click();
+  await long.locator("#here li", { hasText: nick }).getByText("you, away").click();
+  await long.getByRole("button", { name: "Close the list" }).click();
+  await here(bob, nick);
+  const widths = () => [...document.querySelectorAll("#side *")].map((node) => node.getBoundingClientRect().right - document.querySelector("#side").getBoundingClientRect().right);
+  for (const page of pages) assert.ok(Math.max(...(await page.evaluate(widths))) <= 0);
+  // Nor does it lie over what stands beside it, on a phone in one line.
+  await says(bob, `a long line: ${"and so on ".repeat(20)}`);
+  await says(long, "an answer");
+  await line(long, "an answer").locator(".mark.delivered").waitFor();
+  for (const text of ["a long line", "an answer"]) {
+    const [name, time, words] = await line(long, text).evaluate((node) => [".nick", "time", ".text"].map((part) => {
+      const { clientWidth, scrollWidth } = node.querySelector(part);
+      return { clientWidth, scrollWidth };
+    }));
+    assert.ok(name.clientWidth > 20 && time.scrollWidth <= time.clientWidth && words.scrollWidth <= words.clientWidth && words.clientWidth <= 360, JSON.stringify([name, time, words]));
+  }
+  pages.faultless();
+});
+
+test("a message that is not sent can be read as any other, however long the reason is", async (t) => {
+  const pages = await windows(t, { nick: "Ada", hash: "#refused", ...PHONE }, { nick: "Bob", hash: "#refused" });
+  for (const page of pages) {
+    await says(page, "/msg somebody.who.is.not.here the text of this message");
+    await says(page, "/go @somebody.who.is.not.here");
+    await line(page, "the text of this message").locator(".mark.notSent").waitFor();
+    const { text, mark } = await line(page, "the text of this message").evaluate((node) => {
+      const box = (part) => node.querySelector(part).getBoundingClientRect().toJSON();
+      return { text: box(".text"), mark: box(".mark") };
+    });
+    assert.ok(text.width > 200 && mark.top >= text.bottom, JSON.stringify({ text, mark }));
+    // And what can be done with somebody of a long name is there.
+    const { x, width } = await page.getByRole("button", { name: "Ignore" }).boundingBox();
+    assert.ok(x + width <= page.viewportSize().width);
+  }
   pages.faultless();
 });
 
