@@ -2,6 +2,7 @@
 
 import { help } from "./commands.js";
 import { ask, isUp, note } from "./core.js";
+import { awayWords } from "./heard.js";
 import { leaveServer, reconnect } from "./link.js";
 import { summary, spanShown } from "./moments.js";
 import { disown, pump, sayTo } from "./outgoing.js";
@@ -119,7 +120,7 @@ function askTopic(model, at, { text }) {
 function beAway(model, at, text) {
   model.wanted.away = text;
   if (isUp(model)) ask(model, at, "away", { text: text ?? "" }, { what: "told", key: model.views.focus });
-  note(model, at, text === null ? "you are back" : `you are away: ${text}`);
+  note(model, at, text === null ? "you are back" : `you are ${awayWords(text)}`);
 }
 
 function ignore(model, at, { nick }) {

@@ -32,11 +32,16 @@ function happenedWords({ event, nick, new_nick: newNick, away, topic, joined_cou
     case "joined": return `${nick} joined`;
     case "left": return `${nick} left`;
     case "renamed": return `${nick} is now ${newNick}`;
-    case "away": return away === "" ? `${nick} is back` : `${nick} is away: ${away}`;
+    case "away": return away === "" ? `${nick} is back` : `${nick} is ${awayWords(away)}`;
     case "topic": return topicWords(nick, topic);
     case "presence": return `${come} joined, ${gone} left, ${members} are there`;
     default: return null;
   }
+}
+
+/** That somebody is away, and what they say of it, where that is more than the word itself. */
+export function awayWords(text) {
+  return text === "away" ? "away" : `away: ${text}`;
 }
 
 export function topicWords(nick, topic) {
@@ -55,7 +60,8 @@ export function heard(model, at, event) {
       noteIn(model, at, model.views.focus, `from the operator: ${event.text}`);
       return news(model, { news: "notice", text: event.text });
     case "bye":
-      model.link.bye = event.reason;
+      // It becomes a part of a sentence.
+      model.link.bye = typeof event.reason === "string" ? event.reason.replace(/\.$/, "") : null;
       return;
     case "renamed":
       if (event.room === undefined) return peerRenamed(model, at, event.nick, event.new_nick);

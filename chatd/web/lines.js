@@ -183,7 +183,7 @@ function contentNodes(key, entry) {
   const { text, type } = entry.content;
   const isText = text !== undefined && (!type || /^text\/|json\b/.test(type));
   if (isText && (!type || (/^text\/plain\b/.test(type) && nameIn(type) === null))) return textNodes(text);
-  return isText ? [...textNodes(text), " ", fileNode(key, entry)] : [fileNode(key, entry)];
+  return isText ? [...textNodes(text), text.endsWith("\n") ? "" : " ", fileNode(key, entry)] : [fileNode(key, entry)];
 }
 
 /** A text with its addresses as links: what a link shows is where it leads. */

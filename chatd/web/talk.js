@@ -52,7 +52,7 @@ function registeredWords(model) {
   const { wish } = model.talk;
   if (wish !== null) return `you will wait for ${wished(model.talk) ?? "one"} when there is a connection`;
   if (!isUp(model)) return "not connected";
-  return model.wanted.nick === null ? "a guest has none: /nick NAME takes a nickname" : "registered, and waiting for none";
+  return model.wanted.nick === null ? "a guest has none: /nick NAME takes a nickname" : "registered, and in no talk";
 }
 
 /** Why nothing can be said in the talk now; nothing where something can. */

@@ -67,6 +67,7 @@ test("people and rooms by hand: joined, left, away, ignored, written to", async 
   await here(ada, "Bob");
   await bob.getByRole("button", { name: "Away", exact: true }).click();
   await ada.locator("#here li", { hasText: "Bob" }).getByText("away").waitFor();
+  await line(ada, /Bob is away$/).waitFor();
   await bob.locator("#here li", { hasText: "Bob" }).getByText("you, away", { exact: true }).waitFor();
   await bob.getByRole("button", { name: "Away", exact: true }).click();
   await line(ada, "Bob is back").waitFor();
@@ -333,11 +334,11 @@ test("a file has its name on the other side, whatever it is called", async (t) =
   };
   await ada.locator("#file").setInputFiles([
     { name: "отчёт (2).pdf", mimeType: "application/pdf", buffer: Buffer.from([255]) },
-    { name: "קובץ.txt", mimeType: "text/plain", buffer: Buffer.from("a text with a name") },
+    { name: "קובץ.txt", mimeType: "text/plain", buffer: Buffer.from("a text with a name\n") },
   ]);
   assert.equal(await got("отчёт (2).pdf, application/pdf, 1 byte"), "отчёт (2).pdf");
-  assert.equal(await got("קובץ.txt, text/plain, 18 bytes"), "קובץ.txt");
-  await line(bob, "a text with a name").waitFor();
+  assert.equal(await got("קובץ.txt, text/plain, 19 bytes"), "קובץ.txt");
+  assert.equal(await line(bob, "a text with a name").locator(".text").textContent(), "a text with a name\nקובץ.txt, text/plain, 19 bytes");
   // Names of strangers are shown as they are, and saved as what does no harm.
   const type = `text/html; name*=UTF-8''${encodeURIComponent("../a\u202egpj.exe")}`;
   await fetch(`${daemon.address}api/rooms/names/messages`, { method: "POST", body: "<b>", headers: { "content-type": type } });

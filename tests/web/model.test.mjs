@@ -127,6 +127,15 @@ test("a lost daemon is called at growing pauses, and missed messages come once",
   assert.deepEqual(scene.texts(), ["one", "two"]);
 });
 
+test("why a daemon says goodbye is told within a sentence", () => {
+  const scene = new Scene();
+  scene.arrive();
+  scene.hear({ event: "bye", reason: "The daemon is ending." });
+  scene.lose();
+  assert.equal(scene.model.link.phase.why, "The daemon is ending");
+  assert.equal(scene.texts("server").at(-1), "lost the daemon (The daemon is ending); looking for it");
+});
+
 test("a message keeps its id over connections, and is there once", () => {
   const scene = new Scene();
   scene.arrive();
