@@ -61,6 +61,42 @@ fn a_thousand_people_who_come_back_do_not_make_a_million_events() {
     assert!(last.ends_with(r#""n0819"],"left":[],"joined_count":200,"left_count":0"#), "{last}");
 }
 
+/// A switch that restarts takes a thousand away and gives them back: whoever stays hears of it by the second, and so do they.
+#[test]
+fn a_thousand_who_are_lost_and_come_back_make_a_few_thousand_events() {
+    const SECONDS: usize = 4;
+    let mut turn = Turn::new(quiet());
+    let witness = v1(&mut turn, 9_999, JOIN);
+    let all = members(&mut turn, 1_000);
+    turn.read(witness);
+    let (half, rest) = all.split_at(500);
+    // So many at once are gone and back before anybody is told.
+    for (count, id) in half.iter().enumerate() {
+        turn.hang_up(*id, HangUp::Reset);
+        v1(&mut turn, count, JOIN);
+    }
+    turn.wait(1_010);
+    let heard: usize = rest.iter().map(|id| events(&mut turn, *id).len()).sum();
+    assert_eq!(heard, 0, "nobody has come or gone");
+    for id in rest {
+        turn.hang_up(*id, HangUp::Reset);
+    }
+    turn.wait(1_010);
+    assert_eq!(events(&mut turn, witness).len(), 1, "500 left in one event");
+    let mut back = Vec::new();
+    for count in 500..1_000 {
+        back.push(v1(&mut turn, count, JOIN));
+        if (count + 1) % (500 / SECONDS) == 0 {
+            turn.wait(1_010);
+        }
+    }
+    let of_witness = events(&mut turn, witness);
+    assert_eq!(of_witness.len(), SECONDS, "one by second: {of_witness:?}");
+    let heard: usize = back.iter().map(|id| events(&mut turn, *id).len()).sum();
+    assert!(heard <= SECONDS * back.len(), "{heard} events are for 500 who came");
+    assert!(of_witness[SECONDS - 1].contains(r#""members":1001,"#), "{of_witness:?}");
+}
+
 #[test]
 fn fifty_are_told_at_once_and_the_next_is_gathered() {
     let mut turn = Turn::new(quiet());
