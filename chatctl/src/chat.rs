@@ -44,7 +44,7 @@ pub fn chat(context: &mut Context, args: &Chat) -> Result<u8, Failure> {
     let ended = if !args.plain && screen::is_possible() {
         let mut front = Screen::new(&mut context.voice)?;
         let ended = life::live(server, timeout, &mut model, &mut front);
-        ended.and_then(|exit| front.leave().map(|()| exit))
+        front.leave().and(ended)
     } else {
         let mut front = Plain::new(&mut context.voice, timeout)?;
         let ended = life::live(server, timeout, &mut model, &mut front);

@@ -3,7 +3,7 @@
 //!
 //! It prints nothing and ends nothing; `main` does both.
 
-use crate::client::Refusal;
+use crate::client::{NO_DAEMON, Refusal};
 use proto::ErrorCode;
 use std::fmt;
 
@@ -71,8 +71,11 @@ impl Exit {
         self as u8
     }
 
-    /// The exit code for an error code of the protocol.
+    /// The exit code for an error code of the protocol, or for the client's own word that no daemon answers.
     pub fn of_code(code: &str) -> Self {
+        if code == NO_DAEMON {
+            return Self::NotReachable;
+        }
         match ErrorCode::from_word(code) {
             Some(ErrorCode::Forbidden) => Self::NotPermitted,
             Some(ErrorCode::NoSuchRoom | ErrorCode::NoSuchNick) => Self::NotFound,
@@ -165,7 +168,7 @@ impl std::error::Error for Failure {}
 
 #[cfg(test)]
 mod tests {
-    use super::{Exit, Failure};
+    use super::{Exit, Failure, NO_DAEMON};
 
     #[test]
     fn the_codes_of_the_protocol_have_exit_codes() {
@@ -173,6 +176,7 @@ mod tests {
         assert_eq!(Exit::of_code("no_such_room"), Exit::NotFound);
         assert_eq!(Exit::of_code("no_such_nick"), Exit::NotFound);
         assert_eq!(Exit::of_code("too_large"), Exit::LimitHit);
+        assert_eq!(Exit::of_code(NO_DAEMON), Exit::NotReachable);
         assert_eq!(Exit::of_code("id_conflict"), Exit::Refused);
         assert_eq!(Exit::of_code("what nobody knows"), Exit::Refused);
     }

@@ -4,6 +4,7 @@
 //! It reads a clock where it loops; what a pause is spent with and what a call is, its owner says.
 
 use crate::chance;
+use crate::client::NO_DAEMON;
 use crate::clock;
 use crate::failure::{Exit, Failure};
 use proto::{Now, Span};
@@ -63,9 +64,11 @@ pub fn call_again<T>(
     }
 }
 
-/// Whether another try may have luck: nobody was there, or the lost connection still has the name.
+/// Whether another try may have luck: nobody was there, or the lost connection still has the name. Somebody else who answers there
+/// is not to be called again and again.
 fn may_pass(failure: &Failure) -> bool {
-    failure.exit == Exit::NotReachable || failure.code == "nickname_in_use"
+    let is_nobody = failure.exit == Exit::NotReachable && failure.code != NO_DAEMON;
+    is_nobody || failure.code == "nickname_in_use"
 }
 
 #[cfg(test)]

@@ -65,6 +65,13 @@ impl Server {
                 return Ok(Self::at(vec![Place::Tcp(host, port)]));
             }
             Some(("ws", rest)) => return Self::web_socket(text, rest),
+            Some(("wss", rest)) => {
+                let message = format!(
+                    "`{text}`: chatctl speaks no TLS; use ws://{rest} where that leads to chatd itself, or to the plain end of \
+                     a tunnel or proxy that ends the TLS"
+                );
+                return Err(Failure::new(Exit::Usage, "not_built_yet", message));
+            }
             Some((scheme, _)) if scheme.chars().all(|c| c.is_ascii_alphanumeric()) => {
                 let what = format!("`{text}`: {scheme}:// addresses (use tcp://HOST or unix:PATH)");
                 return Err(Failure::not_built(&what));
@@ -343,6 +350,9 @@ mod tests {
             assert!(failure.message.ends_with(&format!("tcp://{text}")), "{failure}");
             assert_eq!(failure.exit, Exit::Usage);
         }
+        let failure = Server::parse("wss://chat.example/x/").expect_err("no TLS");
+        assert!(failure.message.contains("ws://chat.example/x/"), "{failure}");
+        assert!(failure.message.contains("proxy that ends the TLS"), "{failure}");
         let failure = Server::parse("tls://localhost").expect_err("later");
         assert!(failure.message.contains("not built yet"), "{failure}");
     }

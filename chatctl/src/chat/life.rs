@@ -67,6 +67,9 @@ impl Life {
             self.hear(&past, model, front)?;
             self.listen(model, front)?;
         }
+            if let Some(refusal) = model.hopeless() {
+                return Err(refusal.clone().into());
+            }
     }
 
     /// Ends the talk, where there is one, and the connection. Nobody is shown anything any more.

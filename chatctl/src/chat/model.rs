@@ -36,7 +36,7 @@ pub use times::{Summary, Times};
 pub use views::{Older, View, ViewName, Views};
 
 use super::command::Names;
-use crate::client::{Fields, Happening};
+use crate::client::{Fields, Happening, Refusal};
 use crate::failure::Exit;
 use entry::What;
 use jiff::Timestamp;
@@ -106,6 +106,8 @@ pub struct Model {
     /// The person wants to end, though something is not sent.
     is_leaving: bool,
     has_ended: bool,
+    /// Who answers is no daemon, and never was one.
+    hopeless: Option<Refusal>,
 }
 
 impl Model {
@@ -127,6 +129,7 @@ impl Model {
             out: VecDeque::new(),
             is_leaving: false,
             has_ended: false,
+            hopeless: None,
         };
         for room in rooms.iter().rev() {
             model.want_room(room);
@@ -256,6 +259,11 @@ impl Model {
     /// Whether the person has ended it.
     pub fn has_ended(&self) -> bool {
         self.has_ended
+    }
+
+    /// Why it makes no sense to go on.
+    pub fn hopeless(&self) -> Option<&Refusal> {
+        self.hopeless.as_ref()
     }
 
     /// Asks under an id of the model's own making.

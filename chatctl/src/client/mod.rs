@@ -33,6 +33,9 @@ const STEP_BYTES_MAX: usize = 1 << 20;
 
 const _: () = assert!(READ_BYTES_MAX <= STEP_BYTES_MAX);
 
+/// The code of whoever answers and is no daemon.
+pub const NO_DAEMON: &str = "no_daemon";
+
 /// What a request was.
 #[derive(Clone, Copy, Debug)]
 enum Asked {
@@ -45,7 +48,7 @@ impl Asked {
     fn checked(self, reply: Fields) -> Result<Fields, Refusal> {
         match self {
             Self::Hello if !reply.contains_key("server") => Err(Refusal {
-                code: "bad_request".to_owned(),
+                code: NO_DAEMON.to_owned(),
                 message: "no daemon answers there, but somebody who waits for a call: 'chatctl talk HOST:PORT' talks with them".to_owned(),
                 retry_after: None,
             }),

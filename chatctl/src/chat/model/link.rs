@@ -6,7 +6,7 @@
 use super::replies::Asked;
 use super::{Joined, Model, Moment, Output, with};
 use crate::ask::hello;
-use crate::client::{Fields, Refusal};
+use crate::client::{Fields, NO_DAEMON, Refusal};
 use crate::moments;
 use crate::reconnect::Backoff;
 use proto::{Now, Span};
@@ -256,6 +256,10 @@ impl Model {
     /// The server does not take the greeting.
     pub(super) fn not_greeted(&mut self, at: Moment, refusal: &Refusal) {
         assert_eq!(self.link.phase, Phase::Greeting, "a greeting has one answer");
+        if refusal.code == NO_DAEMON && !self.link.was_up() {
+            self.hopeless = Some(refusal.clone());
+            return;
+        }
         let next = match refusal.code.as_str() {
             "nickname_in_use" | "rate_limited" => {
                 let pause = refusal.retry_after.map_or(HELD_PAUSE, seconds);
