@@ -309,7 +309,7 @@ fn two_hosts_talk_past_the_server_and_when_that_breaks_by_the_server() {
     for (one, peer) in [(0, "Bob"), (1, "Ada")] {
         people[one].sees(&[peer, "you wait for them again, and the server will relay"]);
     }
-    people[0].program.stderr.line_with(&["not sent", "into the hole"]);
+    people[0].program.stderr.line_with(&["not acknowledged", "into the hole"]);
     // They come together again in some steps, for each has hung up.
     eventually("they talk again", || {
         people[1].types("is anybody there?");

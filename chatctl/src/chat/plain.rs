@@ -166,13 +166,27 @@ impl<'a> Plain<'a> {
                 }
             }
             Mark::NotSent { code, why } => {
-                let content = match &message.content {
-                    Content::Text(text) => text.clone(),
-                    Content::Data(data) => visible::hex(data),
-                };
                 self.refused.get_or_insert(Exit::of_code(code));
-                let why = words::sentence(why);
-                self.say("not_sent", &format!("not sent: {why} It was: {content}"))?;
+                self.say_lost("not_sent", "not sent", why, &message.content)?;
+            }
+            Mark::NotAcknowledged { why } => {
+    /// What became of a line that is not there, and which it was.
+    fn say_lost(
+        &mut self,
+        code: &str,
+        what: &str,
+        why: &str,
+        content: &Content,
+    ) -> Result<(), Failure> {
+        let content = match content {
+            Content::Text(text) => text.clone(),
+            Content::Data(data) => visible::hex(data),
+        };
+        self.say(code, &format!("{what}: {} It was: {content}", words::sentence(why)))
+    }
+
+                self.refused.get_or_insert(Exit::Refused);
+                self.say_lost("not_acknowledged", "not acknowledged", why, &message.content)?;
             }
             Mark::None | Mark::Sending | Mark::Stored | Mark::Delivered { .. } => {}
         }

@@ -1,7 +1,7 @@
 //! What stands in a view, line by line: messages with their delivery marks, what happened in a room, what is missing, and what
 //! this client says itself. It is data; how it looks is the fronts' business, but for its words.
 
-use crate::client::Event;
+use crate::client::{Event, Refusal};
 use jiff::Timestamp;
 use proto::Span;
 
@@ -83,6 +83,11 @@ pub enum Mark {
         /// The protocol's word for the reason.
         code: String,
         /// The reason.
+        why: String,
+    },
+    /// It was under way in a talk when that ended, and the peer has not said that it came.
+    NotAcknowledged {
+        /// How the talk ended.
         why: String,
     },
 }
@@ -168,6 +173,13 @@ impl Happened {
                 format!("{joined} joined, {left} left, {members} are there")
             }
         }
+    }
+}
+
+impl Mark {
+    /// The server does not take it, for this reason.
+    pub(super) fn refused_for(refusal: &Refusal) -> Self {
+        Self::NotSent { code: refusal.code.clone(), why: refusal.message.clone() }
     }
 }
 

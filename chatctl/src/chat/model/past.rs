@@ -3,6 +3,7 @@
 //! The model decides when to listen, to call and to give it up; whoever has the sockets does so, and tells what came of it. The server's
 //! word that the talk goes this way is what counts. Where there is no such way the server relays, and the person is told so.
 
+use super::entry::Mark;
 use super::replies::Asked;
 use super::talk::{Again, TalkState, Turn};
 use super::{Model, Moment, Output, ViewName, with};
@@ -250,7 +251,7 @@ impl Model {
             Happening::NotTaken { id, refusal } => {
                 self.not_said(&refusal);
                 if let Some(message) = self.outgoing.take(&id) {
-                    self.give_up(&message, &refusal.code, &refusal.message);
+                    self.give_up(&message, Mark::refused_for(&refusal));
                 }
             }
             Happening::Passed => {

@@ -1,6 +1,7 @@
 //! What was asked, and what becomes of the replies.
 
 use super::answers::time_shown;
+use super::entry::Mark;
 use super::{Joined, Member, Model, Moment, News, Older, ViewName};
 use crate::ask::has_more;
 use crate::client::{Fields, Refusal};
@@ -203,7 +204,7 @@ impl Model {
         self.decline(at, Exit::of_code(&refusal.code), text);
         self.rooms.remove(room);
         for message in self.outgoing.take_waiting(room) {
-            self.give_up(&message, &refusal.code, &refusal.message);
+            self.give_up(&message, Mark::refused_for(refusal));
         }
     }
 }

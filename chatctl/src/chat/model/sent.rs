@@ -68,19 +68,17 @@ impl Model {
             "limit_reached" if is_room && message.receipt => message.receipt = false,
             _ => {
                 if let Some(message) = self.outgoing.take(id) {
-                    self.give_up(&message, &refusal.code, &refusal.message);
+                    self.give_up(&message, Mark::refused_for(refusal));
                 }
             }
         }
     }
 
     /// A message will not be sent: it says so, and its text is given back.
-    pub(super) fn give_up(&mut self, message: &Unsent, code: &str, why: &str) {
+    pub(super) fn give_up(&mut self, message: &Unsent, mark: Mark) {
         let view = message.to.view();
         self.outgoing.awaited.retain(|awaited| awaited.id != message.id);
-        let failed = |one: &mut Message| {
-            one.mark = Mark::NotSent { code: code.to_owned(), why: why.to_owned() };
-        };
+        let failed = |one: &mut Message| one.mark = mark;
         let known = self.views.view_mut(&view);
         if let Some(number) = known.and_then(|view| view.log.change(&message.id, failed)) {
             self.news(News::Mark { view: view.clone(), number });

@@ -1,5 +1,6 @@
 //! How a talk ends: by us, by the peer, or with the connection; and what becomes of what was still to be said in it.
 
+use super::entry::Mark;
 use super::replies::Asked;
 use super::talk::{Again, TalkState};
 use super::views::folded;
@@ -126,11 +127,14 @@ impl Model {
         }
         for message in self.outgoing.take_said() {
             // What is under way may have been faster than the end.
-            let why = match message.asked {
-                Some(_) => format!("{ended}; it may have arrived"),
-                None => format!("{ended} before it was sent"),
+            let mark = match message.asked {
+                Some(_) => Mark::NotAcknowledged { why: format!("{ended}; it may have arrived") },
+                None => Mark::NotSent {
+                    code: "not_in_talk".to_owned(),
+                    why: format!("{ended} before it was sent"),
+                },
             };
-            self.give_up(&message, "not_in_talk", &why);
+            self.give_up(&message, mark);
         }
     }
 

@@ -210,6 +210,7 @@ impl Scene {
                     let mark = match message.mark {
                         Mark::Sending => "...",
                         Mark::NotSent { .. } => " (not sent)",
+                        Mark::NotAcknowledged { .. } => " (not acknowledged)",
                         Mark::None | Mark::Stored => "",
                         Mark::Delivered { .. } => " (delivered)",
                     };

@@ -234,6 +234,9 @@ fn put_message(flow: &mut Flow, message: &Message) {
             (format!("received{by}, {rtt}"), Ink::Faint)
         }
         Mark::NotSent { why, .. } => (format!("not sent: {}", visible::line(why)), Ink::Fault),
+        Mark::NotAcknowledged { why } => {
+            (format!("not acknowledged: {}", visible::line(why)), Ink::Fault)
+        }
     };
     flow.put(&format!(" [{mark}]"), ink);
 }

@@ -325,7 +325,7 @@ impl Person {
         entries.find_map(|entry| match &entry.what {
             What::Message(message) if message.content == Content::Text(text.to_owned()) => {
                 match &message.mark {
-                    Mark::NotSent { why, .. } => Some(why.clone()),
+                    Mark::NotSent { why, .. } | Mark::NotAcknowledged { why } => Some(why.clone()),
                     _ => None,
                 }
             }

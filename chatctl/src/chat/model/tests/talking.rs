@@ -82,10 +82,10 @@ fn whoever_is_left_waits_again_and_what_was_not_sent_is_kept() {
         scene.types("lost?");
         scene.event("talk_ended", json!({"peer": "bob", "reason": reason}));
         assert_eq!(scene.returned(), ["lost?"]);
-        assert!(scene.lines(&ViewName::Talk).contains(&"ada: lost? (not sent)".to_owned()));
+        assert!(scene.lines(&ViewName::Talk).contains(&"ada: lost? (not acknowledged)".to_owned()));
         let entries = scene.view(&ViewName::Talk).log.entries();
         let marks: Vec<_> = entries.filter_map(|entry| Some(&entry.message()?.mark)).collect();
-        let [Mark::NotSent { why, .. }] = &marks[..] else { panic!("{marks:?}") };
+        let [Mark::NotAcknowledged { why }] = &marks[..] else { panic!("{marks:?}") };
         assert!(why.contains("it may have arrived"), "nobody knows: {why}");
         let state = scene.model.talk().state();
         assert_eq!(matches!(state, TalkState::Waiting { .. }), waits, "{reason}");
