@@ -21,7 +21,7 @@ fn plain(daemon: &Daemon, name: &str) -> Command {
 /// The same, of somebody at a terminal.
 fn typist(daemon: &Daemon, name: &str) -> Typist {
     let mut typist = Typist::start(&mut plain(daemon, name));
-    typist.sees(&format!("connected; you are {name}\r\n[#lobby] "));
+    typist.sees(&format!("connected; you are {name}\r\n[#lobby, registered] "));
     typist
 }
 
@@ -58,7 +58,7 @@ fn at_a_terminal_the_prompt_says_how_far_the_talk_is() {
     bob.sees("-- waiting for anyone\r\n[waiting for anyone since ");
     // A moment after the other's, and not meant to end all.
     bob.types(b"/quit\n");
-    bob.sees("-- you wait for no talk any more; /quit again ends all\r\n[no talk] ");
+    bob.sees("-- you wait for no talk any more; /quit again ends all\r\n[registered] ");
     bob.types(b"/quit\n");
     assert!(eventually("it ends", || bob.program.try_wait().unwrap()).success());
 }
@@ -80,7 +80,7 @@ fn ctrl_c_and_ctrl_d_in_a_talk_are_told_to_the_peer() {
             // Not its controlling terminal: what Ctrl-C would send is sent.
             let pid = Pid::from_raw(i32::try_from(bob.program.id()).unwrap());
             kill(pid, Signal::SIGINT).unwrap();
-            bob.sees("-- you ended the talk\r\n[no talk] ");
+            bob.sees("-- you ended the talk\r\n[registered] ");
         }
         assert_eq!(ada.event_called("talk_ended")["reason"], "hangup");
     }
@@ -243,7 +243,7 @@ fn nobodys_words_drive_a_terminal_or_pass_for_lines_of_the_client() {
         piped.sees(&[&format!(" #lobby Eve: {shown}")]);
         bob.sees(&format!(" #lobby Eve: {shown}\r\n"));
     }
-    bob.sees("    [#lobby] /quit\r\n    12:00:00 #lobby root: forged\r\n[#lobby] ");
+    bob.sees("    [#lobby] /quit\r\n    12:00:00 #lobby root: forged\r\n[#lobby, registered] ");
     // In a talk as well, bytes that are no text among it.
     bob.types(b"/bridge\n");
     bob.sees("[waiting for anyone since ");

@@ -214,7 +214,7 @@ fn losing(house: &mut House, ada: &Pane<'_>, bob: &Pane<'_>) {
 
 /// A talk with turns, its states shown all along; Ctrl-C ends the talk and not the program.
 fn taking_turns(ada: &Pane<'_>, bob: &Pane<'_>) {
-    ada.sees("no talk");
+    ada.sees("\u{2500} registered");
     ada.enters("/bridge --turns yes");
     ada.sees("waiting for anyone since ");
     bob.enters("/bridge Ada");
@@ -236,7 +236,7 @@ fn taking_turns(ada: &Pane<'_>, bob: &Pane<'_>) {
     bob.sees("\u{2500} your turn, with Ada");
     ada.presses(&["C-c"]);
     ada.sees("you ended the talk");
-    ada.sees("\u{2500} no talk");
+    ada.sees("\u{2500} registered");
     bob.sees("Ada ended the talk");
     bob.sees("\u{2500} waiting for Ada since ");
 }

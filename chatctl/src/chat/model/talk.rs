@@ -28,7 +28,7 @@ pub enum Turn {
 /// How far the talk is: with the three turns of an open one these are the states that are always shown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum TalkState {
-    /// There is none.
+    /// There is none: the server knows us, and nobody is waited for.
     #[default]
     Registered,
     /// A peer is waited for.
@@ -87,13 +87,13 @@ impl Talk {
         &self.state
     }
 
-    /// The state in a few words.
-    pub fn words(&self) -> String {
+    /// The state in a few words, as long as the server knows us.
+    pub(super) fn words(&self) -> String {
         match &self.state {
             TalkState::Registered if self.wish.is_some() => {
                 format!("will wait for {}", self.wanted().unwrap_or("anyone"))
             }
-            TalkState::Registered => "no talk".to_owned(),
+            TalkState::Registered => "registered".to_owned(),
             TalkState::Waiting { peer: None, .. } => "waiting for anyone".to_owned(),
             TalkState::Waiting { peer: Some(peer), .. } => format!("waiting for {peer}"),
             TalkState::Ready { peer } => format!("{peer} is ready: /chat opens the talk"),
@@ -179,6 +179,12 @@ pub(super) fn turn(fields: &Fields) -> Option<Turn> {
 }
 
 impl Model {
+    /// How far the talk is, in a few words. Who is not connected is known to nobody, and can be found by nobody.
+    pub fn talk_words(&self) -> String {
+        let is_unknown = self.talk.wish.is_none() && !self.link.is_up();
+        if is_unknown { "not registered".to_owned() } else { self.talk.words() }
+    }
+
     /// Whether something can be said in the talk now; if not, why.
     pub(super) fn may_say(&self) -> Result<(), String> {
         match &self.talk.state {

@@ -10,17 +10,19 @@ pub(super) fn prompt(model: &Model) -> String {
     let title = model.views().view(focus).map_or("", |view| view.title.as_str());
     let away = if model.away().is_some() { "away, " } else { "" };
     let lost = if model.link().is_up() { "" } else { "not connected, " };
-    let talk = match (focus, model.talk().wish()) {
-        (ViewName::Talk, _) => talk_shown(model),
-        (_, Some(_)) => format!("{title}, {}", talk_shown(model)),
-        (_, None) => title.to_owned(),
+    // That nobody is registered without a connection has been said.
+    let is_known = model.link().is_up() || model.talk().wish().is_some();
+    let talk = match focus {
+        ViewName::Talk => talk_shown(model),
+        _ if is_known => format!("{title}, {}", talk_shown(model)),
+        _ => title.to_owned(),
     };
     format!("[{lost}{away}{talk}] ")
 }
 
 /// How far the talk is.
 fn talk_shown(model: &Model) -> String {
-    let words = model.talk().words();
+    let words = model.talk_words();
     match model.talk().state() {
         TalkState::Waiting { since, .. } => {
             format!("{words} since {}", moments::shown(&since.to_string(), &clock::wall(), true))

@@ -43,7 +43,7 @@ pub(super) fn whereabouts(model: &Model) -> String {
 
 /// How far the talk is.
 pub(super) fn talk(model: &Model, zone: &TimeZone) -> String {
-    let words = visible::line(&model.talk().words());
+    let words = visible::line(&model.talk_words());
     match model.talk().state() {
         TalkState::Waiting { since, .. } => {
             let since = since.to_zoned(zone.clone()).strftime("%H:%M:%S").to_string();

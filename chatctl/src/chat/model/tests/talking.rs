@@ -98,6 +98,17 @@ fn whoever_is_left_waits_again_and_what_was_not_sent_is_kept() {
 }
 
 #[test]
+fn who_waits_for_no_talk_is_registered_as_long_as_there_is_a_connection() {
+    let mut scene = talking(None);
+    scene.types("/quit");
+    assert_eq!(scene.model.talk_words(), "registered");
+    scene.is_lost();
+    assert_eq!(scene.model.talk_words(), "not registered");
+    scene.types("/bridge");
+    assert_eq!(scene.model.talk_words(), "will wait for anyone");
+}
+
+#[test]
 fn a_lost_connection_ends_the_talk_and_keeps_the_wish() {
     let mut scene = talking(Some("yours"));
     scene.types("under way");

@@ -161,7 +161,7 @@ fn the_readme_shows_a_first_session_as_it_is() {
 fn a_small_screen_has_the_line_the_state_and_messages() {
     let stage = room((40, 10));
     stage.sees("ada> I will lo");
-    stage.sees("no talk");
+    stage.sees("registered");
     stage.sees("#ops 2!");
     let stage = room((12, 3));
     assert!(stage.rows()[2].starts_with("ada>"), "{}", stage.shown());
