@@ -6,6 +6,7 @@
 
 pub mod command;
 pub mod front;
+mod given_up;
 mod life;
 pub mod model;
 mod name;

@@ -4,6 +4,8 @@
 //! It reads when its descriptor is readable and never waits on its own; it keeps no more than one message
 //! and one read. It knows no daemon.
 
+use nix::poll::{PollFd, PollFlags};
+use proto::Span;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read};
@@ -66,6 +68,27 @@ impl Input {
     /// The next message that has been read.
     pub fn take(&mut self) -> Option<Piece> {
         self.cutter.pieces.pop_front()
+    }
+
+    /// The messages that have been read and not taken.
+    pub fn waiting(&self) -> impl Iterator<Item = &[u8]> {
+        self.cutter.pieces.iter().filter_map(|piece| match piece {
+            Piece::Message(message) => Some(message.as_slice()),
+            Piece::TooLong { .. } => None,
+        })
+    }
+
+    /// Nothing more is read; what is no whole message yet is forgotten.
+    pub fn stop(&mut self) {
+        (self.source, self.cutter.part) = (None, Vec::new());
+    }
+
+    /// Whether there is something to read, or nothing will come any more.
+    pub fn is_ready(&self) -> bool {
+        let Some(source) = &self.source else { return true };
+        let mut fds = [PollFd::new(source.as_fd(), PollFlags::POLLIN)];
+        let polled = crate::client::poll(&mut fds, Some(Span::from_micros(0)));
+        polled.is_ok() && fds[0].any() == Some(true)
     }
 
     /// Where to wait for more; `None` at the end of the input.

@@ -23,6 +23,7 @@ mod send;
 mod tail;
 mod talk;
 mod transfer;
+mod unsent;
 
 use std::process::{Command, Output};
 

@@ -256,6 +256,24 @@ fn the_terminal_is_given_back_at_every_end() {
 }
 
 #[test]
+fn what_was_given_up_is_named_on_the_terminal_that_is_given_back() {
+    let test = "what_was_given_up_is_named_on_the_terminal_that_is_given_back";
+    let Some(tmux) = Tmux::new(test) else { return };
+    let mut house = House::new();
+    let pane = tmux.pane((60, 12), &house.chat(&["--as", "Ada"]));
+    pane.sees("#lobby (1)");
+    house.is_killed();
+    pane.sees("not connected");
+    pane.enters("this waits");
+    pane.sees("1 to be sent");
+    pane.presses(&["C-c"]);
+    pane.sees("1 not sent yet; /quit once more gives it up");
+    pane.presses(&["C-c"]);
+    pane.sees("chatctl: it was: this waits");
+    pane.sees(&format!("ended with 0, {AS_IT_WAS}"));
+}
+
+#[test]
 fn whoever_suspends_it_has_the_terminal_until_it_comes_back() {
     let Some(tmux) = Tmux::new("whoever_suspends_it_has_the_terminal_until_it_comes_back") else {
         return;

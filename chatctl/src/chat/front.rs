@@ -33,6 +33,9 @@ pub trait Front {
     /// When it wants to be shown again though nothing happens: for a countdown.
     fn next(&self, model: &Model, now: Now) -> Option<Now>;
 
+    /// All is over, and what was not sent is not going to be: it is said, or will be when the front is left.
+    fn give_up(&mut self, model: &Model);
+
     /// What all ends with, where it is to end now.
     fn ended(&mut self, model: &Model, now: Now) -> Result<Option<Exit>, Failure>;
 }

@@ -33,6 +33,7 @@ pub(super) fn live(
     let straight = Straight::default();
     let mut life = Life { server, timeout, client: None, calling: None, straight };
     let ended = life.run(model, front);
+    front.give_up(model);
     life.part(model);
     ended
 }
@@ -66,10 +67,10 @@ impl Life {
             self.answered(model)?;
             self.hear(&past, model, front)?;
             self.listen(model, front)?;
-        }
             if let Some(refusal) = model.hopeless() {
                 return Err(refusal.clone().into());
             }
+        }
     }
 
     /// Ends the talk, where there is one, and the connection. Nobody is shown anything any more.

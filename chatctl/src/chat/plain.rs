@@ -2,12 +2,12 @@
 //! connection to stderr; nothing is ever drawn twice and the cursor is never moved.
 //!
 //! Lines of stdin are said or are commands. What comes from a pipe is taken at the pace at which it can be done, so that a script of
-//! lines means what it says; at its end what is still to be sent is waited for. INT ends the talk or the waiting for one, where there
-//! is any, else all.
+//! lines means what it says. How all ends is the business of `ending`.
 
+mod ending;
 mod words;
 
-use super::command::{Command, Line, parse};
+use super::command::{Line, parse};
 use super::front::Front;
 use super::model::entry::{Content, Entry, Mark, What};
 use super::model::{Model, Moment, News, Phase, ViewName};
@@ -19,6 +19,7 @@ use crate::send::opened;
 use crate::signals::Signals;
 use crate::visible;
 use crate::voice::{Voice, is_gone};
+use ending::Ending;
 use nix::poll::PollFlags;
 use nix::sys::signal::Signal;
 use proto::{Now, Span};
@@ -48,19 +49,10 @@ pub struct Plain<'a> {
     is_behind: bool,
     /// How many lines were done.
     lines: u64,
-    /// After the end of stdin: how far all was when it last came forward, and when that was.
-    left: Option<(Progress, Now)>,
+    ending: Ending,
     timeout: Span,
     /// What the first line that could not be done came to.
     refused: Option<Exit>,
-}
-
-/// How far all is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Progress {
-    lines: u64,
-    unsent: usize,
-    is_up: bool,
 }
 
 impl<'a> Plain<'a> {
@@ -78,7 +70,7 @@ impl<'a> Plain<'a> {
             has_prompt: false,
             is_behind: false,
             lines: 0,
-            left: None,
+            ending: Ending::default(),
             timeout,
             refused: None,
             voice,
@@ -170,6 +162,14 @@ impl<'a> Plain<'a> {
                 self.say_lost("not_sent", "not sent", why, &message.content)?;
             }
             Mark::NotAcknowledged { why } => {
+                self.refused.get_or_insert(Exit::Refused);
+                self.say_lost("not_acknowledged", "not acknowledged", why, &message.content)?;
+            }
+            Mark::None | Mark::Sending | Mark::Stored | Mark::Delivered { .. } => {}
+        }
+        Ok(())
+    }
+
     /// What became of a line that is not there, and which it was.
     fn say_lost(
         &mut self,
@@ -183,14 +183,6 @@ impl<'a> Plain<'a> {
             Content::Data(data) => visible::hex(data),
         };
         self.say(code, &format!("{what}: {} It was: {content}", words::sentence(why)))
-    }
-
-                self.refused.get_or_insert(Exit::Refused);
-                self.say_lost("not_acknowledged", "not acknowledged", why, &message.content)?;
-            }
-            Mark::None | Mark::Sending | Mark::Stored | Mark::Delivered { .. } => {}
-        }
-        Ok(())
     }
 
     /// Whether this line can be done now. What is typed can, but what is said behind `/chat` is for the talk that this opens; what comes
@@ -224,48 +216,6 @@ impl<'a> Plain<'a> {
     fn is_hungry(&self, model: &Model) -> bool {
         let may = model.outgoing().len() < WAITING_MAX || self.is_typed;
         self.next.is_none() && may && !self.is_behind
-    }
-
-    /// The end of stdin: all is done, or nothing has come forward for too long.
-    fn ended_behind_input(&mut self, model: &Model, now: Now) -> Result<Option<Exit>, Failure> {
-        if self.input.is_done() && self.next.is_none() && model.is_settled() {
-            return Ok(Some(self.status()));
-        }
-        let progress = Progress {
-            lines: self.lines,
-            unsent: model.outgoing().len(),
-            is_up: model.link().is_up(),
-        };
-        let (_, since) = *match &self.left {
-            Some(left) if left.0 == progress => left,
-            _ => self.left.insert((progress, now)),
-        };
-        if now.since(since) < self.timeout {
-            return Ok(None);
-        }
-        let waited = moments::span_shown(self.timeout.as_micros());
-        let unsent = progress.unsent + usize::from(self.next.is_some());
-        let with_rest = |why: &str| match unsent {
-            0 => why.to_owned(),
-            _ => format!("{}; not all was sent", why.trim_end_matches('.')),
-        };
-        Err(match model.link().phase() {
-            Phase::Held { why, .. } => {
-                Failure::new(Exit::Refused, "nickname_in_use", with_rest(why))
-            }
-            Phase::Away { why, .. } => Failure::unreachable(with_rest(why)),
-            Phase::Calling => {
-                Failure::unreachable(with_rest(&format!("no daemon within {waited}")))
-            }
-            Phase::Greeting | Phase::Up => {
-                Failure::timed_out(with_rest(&format!("no answer within {waited}")))
-            }
-        })
-    }
-
-    /// What is to be said of lines that could not be done: a script is told, who types has seen it.
-    fn status(&self) -> Exit {
-        self.refused.filter(|_| !self.is_typed).unwrap_or(Exit::Done)
     }
 }
 
@@ -307,11 +257,13 @@ impl Front for Plain<'_> {
     }
 
     fn show(&mut self, model: &Model, _now: Now) -> Result<(), Failure> {
-        if self.is_typed
-            && self.voice.is_terminal()
-            && !self.has_prompt
-            && self.input.descriptor().is_some()
-        {
+        let is_asked =
+            self.is_typed && self.voice.is_terminal() && self.input.descriptor().is_some();
+        // What answers a command comes before the next prompt.
+        let is_answered = !model.link().is_up() || !model.is_commanded();
+        let is_over = self.fate.is_some() || model.has_ended();
+        // What was typed or pasted meanwhile stands on the terminal already: the prompt comes behind the last of it.
+        if is_asked && is_answered && !is_over && !self.has_prompt && !self.input.is_ready() {
             self.voice.prompt(&words::prompt(model));
             self.has_prompt = true;
         }
@@ -341,13 +293,7 @@ impl Front for Plain<'_> {
         if ready.first().is_some_and(|flags| is_gone(*flags)) {
             return Err(Failure::quiet());
         }
-        while let Some(signal) = self.signals.take()? {
-            if signal == Signal::SIGINT && model.talk().wish().is_some() {
-                model.act(moment(), Command::Quit);
-            } else {
-                self.fate = Some(signal);
-            }
-        }
+        self.obey_signals(model, moment)?;
         if ready.get(2).is_some_and(|flags| !flags.is_empty()) {
             self.input.read().map_err(|error| Failure::file("stdin", &error))?;
             // Enter has ended the line of the prompt.
@@ -378,7 +324,11 @@ impl Front for Plain<'_> {
         if self.next.as_ref().is_some_and(|line| self.may_do(model, line)) {
             return Some(now);
         }
-        self.left.map(|(_, since)| since.after(self.timeout))
+        self.next_end()
+    }
+
+    fn give_up(&mut self, model: &Model) {
+        self.name_given_up(model);
     }
 
     fn ended(&mut self, model: &Model, now: Now) -> Result<Option<Exit>, Failure> {
@@ -396,6 +346,7 @@ impl Front for Plain<'_> {
         if self.input.descriptor().is_none() || is_held {
             return self.ended_behind_input(model, now);
         }
+        self.goes_on();
         Ok(None)
     }
 }

@@ -18,6 +18,7 @@ mod tty;
 mod words;
 
 use super::front::Front;
+use super::given_up;
 use super::model::entry::Content;
 use super::model::{Model, Moment, News};
 use crate::clock;
@@ -97,6 +98,8 @@ pub struct Screen<'a> {
     /// When something was typed last.
     typed: Option<Now>,
     is_behind: bool,
+    /// What is to be said once the terminal is given back.
+    last_words: Vec<String>,
 }
 
 impl<'a> Screen<'a> {
@@ -122,6 +125,7 @@ impl<'a> Screen<'a> {
             is_called: false,
             typed: None,
             is_behind: false,
+            last_words: Vec::new(),
         })
     }
 
@@ -129,6 +133,9 @@ impl<'a> Screen<'a> {
     pub fn leave(self) -> Result<(), Failure> {
         let _ = self.voice.hand_out();
         drop(self.tty);
+        for line in &self.last_words {
+            self.voice.say("not_sent", line);
+        }
         self.fate.map_or(Ok(()), |signal| self.signals.obey(signal))
     }
 
@@ -327,6 +334,10 @@ impl Front for Screen<'_> {
             now.after(Span::from_micros(if part == 0 { left.min(1_000_000) } else { part }))
         });
         [frame, open, second].into_iter().flatten().min()
+    }
+
+    fn give_up(&mut self, model: &Model) {
+        self.last_words = given_up::words(model.outgoing().contents());
     }
 
     fn ended(&mut self, model: &Model, _now: Now) -> Result<Option<Exit>, Failure> {

@@ -45,6 +45,8 @@ pub(super) struct Unsent {
     pub(super) receipt: bool,
     /// Since when it is under way on this connection.
     pub(super) asked: Option<Now>,
+    /// Whether it was under way and has no answer, on whichever connection.
+    pub(super) is_tried: bool,
 }
 
 /// A message of which receipts are expected.
@@ -85,6 +87,11 @@ impl Outgoing {
     /// Whether all is sent.
     pub fn is_empty(&self) -> bool {
         self.unsent.is_empty()
+    }
+
+    /// What is not known to be sent, in the order of typing, and whether it may have arrived all the same.
+    pub fn contents(&self) -> impl Iterator<Item = (&[u8], bool)> {
+        self.unsent.iter().map(|message| (message.content.as_slice(), message.is_tried))
     }
 
     pub(super) fn held_until(&self) -> Option<Now> {
@@ -213,8 +220,8 @@ impl Model {
             mark: Mark::Sending,
         };
         self.put(&view, at.wall, None, What::Message(message));
-        let (receipt, asked) = (true, None);
-        self.outgoing.unsent.push_back(Unsent { id, to, content, receipt, asked });
+        let (receipt, asked, is_tried) = (true, None, false);
+        self.outgoing.unsent.push_back(Unsent { id, to, content, receipt, asked, is_tried });
     }
 
     /// Gives back what cannot be said.
@@ -263,7 +270,7 @@ impl Model {
         let receipts = |room: &String| self.rooms.get(room).is_some_and(super::Room::has_receipts);
         let Some(message) = self.outgoing.unsent.get_mut(number) else { return };
         assert!(message.asked.is_none(), "a message is under way once");
-        message.asked = Some(at.now);
+        (message.asked, message.is_tried) = (Some(at.now), true);
         if message.to == To::Talk && self.talk.is_past() {
             return self.send_past(at, number);
         }

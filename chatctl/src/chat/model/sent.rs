@@ -51,7 +51,7 @@ impl Model {
     pub(super) fn not_sent(&mut self, at: Moment, id: &str, refusal: &Refusal) {
         let message = self.outgoing.unsent.iter_mut().find(|message| message.id == id);
         let Some(message) = message else { return };
-        message.asked = None;
+        (message.asked, message.is_tried) = (None, false);
         let is_room = matches!(message.to, To::Room(_));
         match refusal.code.as_str() {
             // It goes on over the next connection.
