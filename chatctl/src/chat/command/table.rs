@@ -93,7 +93,7 @@ pub const COMMANDS: &[Row] = &[
         "go",
         "[VIEW]",
         &[Slot::View],
-        "see #ROOM, @NICK, talk or server; alone: which there are",
+        "see #ROOM, @NICK, talk, server or a number; alone: which there are",
         |words| {
             let place = words.word().map(place).transpose()?;
             words.end(Command::Go(place))

@@ -140,7 +140,7 @@ impl Model {
         let view = match place {
             Place::Server => ViewName::Server,
             Place::Talk => ViewName::Talk,
-            Place::Room(room) => ViewName::Room(room),
+            Place::Room(room) => self.numbered(&room).unwrap_or(ViewName::Room(room)),
             Place::Nick(nick) => {
                 let view = ViewName::of_nick(&nick);
                 self.views.open(&view, &format!("@{nick}"));
@@ -153,6 +153,14 @@ impl Model {
             let help = if view == ViewName::Talk { "/bridge waits for one" } else { "/join it" };
             self.decline(at, Exit::NotFound, format!("there is no such view: {help}"));
         }
+    }
+
+    /// The view with this number, unless a room is called so.
+    fn numbered(&self, room: &str) -> Option<ViewName> {
+        let number = room.parse::<usize>().ok()?.checked_sub(1)?;
+        let is_room = self.views.view(&ViewName::Room(room.to_owned())).is_some();
+        let (name, _) = self.views.iter().nth(number).filter(|_| !is_room)?;
+        Some(name.clone())
     }
 
     fn topic(&mut self, at: Moment, text: Option<&str>) {

@@ -41,7 +41,7 @@ impl Model {
         let since = time_shown(at, text("since"));
         let idle = reply.get("idle_ms").and_then(Value::as_u64).unwrap_or(0);
         let idle = moments::span_shown(idle.saturating_mul(1_000));
-        let mut lines = vec![format!("{} has this name since {since}; idle {idle}", text("nick"))];
+        let mut lines = vec![format!("{} took this name {since}; idle {idle}", text("nick"))];
         let rooms = reply.get("rooms").and_then(Value::as_array).into_iter().flatten();
         let rooms: Vec<_> =
             rooms.filter_map(Value::as_str).map(|room| format!("#{room}")).collect();
@@ -109,14 +109,15 @@ impl Model {
         let shown: Vec<_> = self
             .views
             .iter()
-            .map(|(name, view)| {
+            .zip(1..)
+            .map(|((name, view), number)| {
                 let here = if name == self.views.focus() { " (here)" } else { "" };
                 let unread = match (view.unread, view.mentions) {
                     (0, _) => String::new(),
                     (unread, 0) => format!(" {unread} unread"),
                     (unread, mentions) => format!(" {unread} unread, {mentions} for you"),
                 };
-                format!("{}{here}{unread}", view.title)
+                format!("{number} {}{here}{unread}", view.title)
             })
             .collect();
         self.note(at, shown.join("\n"));

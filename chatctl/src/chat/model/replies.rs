@@ -190,7 +190,7 @@ impl Model {
             room.rename(&before, &new);
         }
         let address = text("address").map(|address| format!(", at {address}")).unwrap_or_default();
-        let since = text("since").map(|since| format!(", since {}", time_shown(at, since)));
+        let since = text("since").map(|since| format!(", named {}", time_shown(at, since)));
         self.note(at, format!("you are {new}{address}{}", since.unwrap_or_default()));
         self.wanted.nick = Some(new);
     }

@@ -27,6 +27,9 @@ const WIDE_SCREEN_COLUMNS: u16 = 120;
 /// So many rows a word about the connection, or a question, may take.
 const BANNER_ROWS_MAX: usize = 3;
 
+/// Stands where more was said than there is room for.
+const CUT: &str = "...";
+
 /// Of a nickname so much stands before the line that is typed.
 const PROMPT_COLUMNS_MAX: usize = 16;
 
@@ -184,13 +187,27 @@ fn banner(scene: &Scene<'_>, columns: usize) -> Vec<Row> {
         Over::Pasted(text, is_cut) => Some(words::pasted(text, *is_cut)),
         Over::Nothing | Over::Help(_) => None,
     };
-    let Some(words) = asked.or_else(|| words::connection(scene.model, scene.now)) else {
+    let is_asked = asked.is_some();
+    let flowing = |words: &str| {
+        let mut flow = Flow::new(columns, 0);
+        flow.put(&visible::line(words), Ink::Alert);
+        flow.rows()
+    };
+    let of_connection = |has_advice: bool| words::connection(scene.model, scene.now, has_advice);
+    let Some(words) = asked.or_else(|| of_connection(true)) else {
         return Vec::new();
     };
-    let mut flow = Flow::new(columns, 0);
-    flow.put(&visible::line(&words), Ink::Alert);
-    let mut rows = flow.rows();
-    rows.truncate(BANNER_ROWS_MAX);
+    let mut rows = flowing(&words);
+    if rows.len() > BANNER_ROWS_MAX && !is_asked {
+        rows = of_connection(false).map_or(rows, |words| flowing(&words));
+    }
+    if rows.len() > BANNER_ROWS_MAX {
+        rows.truncate(BANNER_ROWS_MAX);
+        let last = rows.pop().unwrap_or_default();
+        let last: String = last.into_iter().map(|(text, _)| text).collect();
+        let last = cut(last.trim_end(), columns.saturating_sub(CUT.len()));
+        rows.push(vec![(last + CUT, Ink::Alert)]);
+    }
     rows
 }
 

@@ -13,6 +13,9 @@ use proto::Now;
 /// Where text begins behind a key or a command, if all is wide enough.
 const HELP_INDENT: usize = 2;
 
+/// How a reason begins of which there is no need to say that.
+const NO_DAEMON: &str = "no daemon at ";
+
 /// What the view that is seen is, and what it is about.
 pub(super) fn title(model: &Model) -> String {
     let views = model.views();
@@ -66,8 +69,8 @@ pub(super) fn active(model: &Model) -> Vec<(String, Ink)> {
     shown.collect()
 }
 
-/// What is to be known while there is no connection, or no name.
-pub(super) fn connection(model: &Model, now: Now) -> Option<String> {
+/// What is to be known while there is no connection, or no name. The reason may have advice behind it.
+pub(super) fn connection(model: &Model, now: Now, has_advice: bool) -> Option<String> {
     let until = |next: Now| {
         let seconds = next.since(now).as_micros().div_ceil(1_000_000);
         if seconds == 0 { "now".to_owned() } else { format!("in {seconds} s") }
@@ -77,7 +80,9 @@ pub(super) fn connection(model: &Model, now: Now) -> Option<String> {
         Phase::Away { why, .. } if why.is_empty() => Some("calling the daemon".to_owned()),
         // A narrow screen cuts the reason, never what can be done.
         Phase::Away { next, why } => {
-            Some(format!("not connected: next try {}; Ctrl-R tries now ({why})", until(*next)))
+            let short = || why.split("; ").next().map(|why| why.trim_start_matches(NO_DAEMON));
+            let reason = if has_advice { why } else { short().unwrap_or(why) };
+            Some(format!("not connected: next try {}; Ctrl-R tries now ({reason})", until(*next)))
         }
         Phase::Calling => Some("not connected: calling the daemon".to_owned()),
         Phase::Greeting => Some("not connected yet: asking for your name".to_owned()),

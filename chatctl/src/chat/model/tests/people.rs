@@ -55,6 +55,21 @@ fn what_nobody_sees_is_unread_and_what_names_us_is_counted() {
 }
 
 #[test]
+fn a_view_is_gone_to_by_its_number_unless_a_room_is_called_so() {
+    let mut scene = Scene::in_lobby(0);
+    scene.types("/go 1");
+    assert_eq!(scene.model.views().focus(), &ViewName::Server);
+    scene.types("/go 2");
+    assert_eq!(scene.model.views().focus(), &lobby());
+    scene.types("/join 1");
+    scene.types("/go 2");
+    scene.types("/go 1");
+    assert_eq!(scene.model.views().focus(), &ViewName::Room("1".to_owned()));
+    scene.types("/go 9");
+    assert_eq!(scene.model.views().focus(), &ViewName::Room("1".to_owned()), "there is none");
+}
+
+#[test]
 fn a_direct_message_has_a_view_and_a_receipt() {
     let mut scene = Scene::in_lobby(0);
     scene.event(
@@ -156,7 +171,7 @@ fn look_ups_are_answered_where_they_were_asked() {
     scene.replies("rooms", json!({"rooms": [{"room": "lobby", "members": 2}], "more": false}));
     scene.replies("topic", json!({"room": "lobby", "topic": "tea", "by": "ada"}));
     let lines = scene.lines(&lobby());
-    assert_eq!(lines[0], "-- bob has this name since 1m 0s ago; idle 1.5 s\nin #lobby\nuses x");
+    assert_eq!(lines[0], "-- bob took this name 1m 0s ago; idle 1.5 s\nin #lobby\nuses x");
     assert_eq!(lines[1..], ["-- #lobby (2 there)", "ada set the topic: tea"]);
     scene.is_lost();
     scene.types("/whois bob");

@@ -198,6 +198,31 @@ fn the_banner_counts_down_to_the_next_try() {
     stage.does_not_see("not connected");
 }
 
+/// The countdown and the reason are both there; advice goes first where there is no room for all.
+#[test]
+fn on_a_small_screen_the_banner_says_when_and_why() {
+    let why = |why: &str| {
+        let mut stage = Stage::new((40, 10), &["lobby"]);
+        let at = stage.at();
+        stage.model.not_called(at, why);
+        stage.now = stage.model.link().next().expect("a next try");
+        stage
+    };
+    let place = "no daemon at tcp://127.0.0.1:33333 (nobody listens there)";
+    let stage =
+        why(&format!("{place}; is chatd running there, and does it listen on that address?"));
+    let rows = stage.rows();
+    let banner = rows[5..8].join(" ");
+    assert!(banner.starts_with("not connected: next try now; "), "{}", stage.shown());
+    assert!(
+        banner.ends_with("(tcp://127.0.0.1:33333 (nobody listens there))"),
+        "{}",
+        stage.shown()
+    );
+    let stage = why(&"x".repeat(200));
+    assert!(stage.rows()[7].ends_with("xxx..."), "{}", stage.shown());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
