@@ -4,6 +4,7 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use tests::http::Answer;
 use tests::native::chat;
 use tests::{Daemon, Http, Native, Setup};
 
@@ -91,22 +92,51 @@ fn a_foreign_page_can_neither_post_nor_read() {
     assert_eq!(witness.0.hears_message().1, "own");
 }
 
-/// Over plain HTTP a browser says nothing of who shows an image, and lets the answer decide.
+/// What every answer says of itself. Over plain HTTP a browser says nothing of who shows an image, and lets the answer decide.
+fn is_guarded(answer: &Answer, what: &str) {
+    let field = |name: &str| answer.field(name).unwrap_or_default();
+    assert_eq!(field("cross-origin-resource-policy"), "same-origin", "{what}: {answer:?}");
+    assert_eq!(field("x-content-type-options"), "nosniff", "{what}: {answer:?}");
+    let lasting = if what == "/" { "no-cache" } else { "no-store" };
+    assert_eq!(field("cache-control"), lasting, "{what}: {answer:?}");
+}
+
 #[test]
-fn no_answer_is_embedded_in_a_foreign_page() {
+fn no_answer_is_kept_taken_for_something_else_or_embedded_in_a_foreign_page() {
     let daemon = Daemon::start();
     let mut image = Http::connect(daemon.address());
     assert_eq!(image.posts(LOBBY, "Content-Type: image/png\r\n", "an image").status, 200);
     let message = format!("{LOBBY}/1");
     for path in [LOBBY, &*message, "/", "/api/rooms", "/api/stats", "/metrics", "/healthz", "/none"]
     {
-        let answer = image.gets(path);
-        let policy = answer.field("cross-origin-resource-policy");
-        assert_eq!(policy, Some("same-origin"), "{path}: {answer:?}");
+        is_guarded(&image.gets(path), path);
     }
-    image.sends("GET /api/rooms/lobby/events HTTP/1.1\r\nHost: localhost\r\n\r\n");
-    let head = image.head();
-    assert!(head.contains("\r\nCross-Origin-Resource-Policy: same-origin"), "{head}");
+    is_guarded(&image.asks("GET /api/rooms/lobby/events", ""), "events");
+}
+
+#[test]
+fn nor_is_the_answer_to_what_cannot_be_read() {
+    let daemon = Setup::new().config("[limits]\nframe_timeout = \"1s\"").start();
+    let long = "x".repeat(9_000);
+    let fields = "A: b\r\n".repeat(70);
+    for (status, asked) in [
+        (400, "GET /healthz HTTP/1.1\r\n\r\n".to_owned()),
+        (400, "hello there\r\n".to_owned()),
+        (408, "GET /healthz HT".to_owned()),
+        (411, format!("POST {LOBBY} HTTP/1.1\r\nHost: localhost\r\n\r\n")),
+        (413, format!("POST {LOBBY} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 65531\r\n\r\n")),
+        (414, format!("GET /{long} HTTP/1.1\r\n")),
+        (417, "GET / HTTP/1.1\r\nHost: localhost\r\nExpect: a miracle\r\n\r\n".to_owned()),
+        (431, format!("GET / HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n")),
+        (501, "CONNECT /x HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned()),
+        (505, "GET / HTTP/2.0\r\nHost: localhost\r\n\r\n".to_owned()),
+    ] {
+        let mut stranger = Http::connect(daemon.address());
+        stranger.sends(&asked);
+        let answer = stranger.hears(false);
+        assert_eq!(answer.status, status, "{asked}: {answer:?}");
+        is_guarded(&answer, &asked);
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use proto::ErrorCode;
 use proto::encode;
 use proto::http::origin::{NOT_EMBEDDED, readable_by};
-use proto::http::response::{self, JSON, JSON_LINES};
+use proto::http::response::{self, API_FIELDS, JSON, JSON_LINES};
 use proto::http::{Asset, Content, DOWNLOAD_FIELDS, Manner, Refusal, Response, Status};
 use proto::reply::Reply;
 use proto::vocabulary::Error;
@@ -17,10 +17,6 @@ use proto::vocabulary::Error;
 use crate::Hub;
 use crate::connection::{ConnId, Phase};
 use crate::outbox::Outbox;
-
-/// What every answer of the API says: it is true now, is what it says it is, and is no part of a foreign page.
-const API_FIELDS: [(&str, &str); 3] =
-    [("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"), NOT_EMBEDDED];
 
 /// What the page and its files say: a browser asks each time whether it has the latest, runs what comes from here and nothing else, and
 /// shows it in no foreign frame.

@@ -8,16 +8,18 @@ use alloc::format;
 use alloc::vec::Vec;
 
 use super::head::Fields;
-use super::origin::NOT_EMBEDDED;
+use super::response::API_FIELDS;
 use super::routes::Refusal;
 use super::status::Status;
 use crate::command::Seq;
 
 /// What the stream is.
 pub const EVENT_STREAM: &str = "text/event-stream";
-/// Fields of the answer: nothing in between keeps the stream, or waits for its end (nginx).
-pub const STREAM_FIELDS: [(&str, &str); 3] =
-    [("Cache-Control", "no-store"), ("X-Accel-Buffering", "no"), NOT_EMBEDDED];
+/// Fields of the answer: those of every other, and nothing in between keeps the stream, or waits for its end (nginx).
+pub const STREAM_FIELDS: [(&str, &str); 4] = {
+    let [lasting, sniffing, embedding] = API_FIELDS;
+    [lasting, sniffing, embedding, ("X-Accel-Buffering", "no")]
+};
 /// What the stream begins with: how long a browser waits before it comes back.
 pub const HELLO: &[u8] = b"retry: 1000\n\n";
 /// A line that means nothing, so that everybody in between knows that the stream lives.

@@ -48,6 +48,10 @@ pub struct Response<'a> {
     pub content: Content<'a>,
 }
 
+/// What every answer says that is no file of the page: it is true now, is what it says it is, and is no part of a foreign page.
+pub const API_FIELDS: [(&str, &str); 3] =
+    [("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"), NOT_EMBEDDED];
+
 /// JSON, as the API speaks it.
 pub const JSON: &str = "application/json";
 /// JSON lines, as past messages are given.
@@ -127,7 +131,7 @@ pub fn fault(fault: HttpFault, date: WallTime, out: &mut Vec<u8>) {
     let status = fault.status();
     let body = error_body(status.word(), fault.message(), None);
     let (content_type, content) = (Some(JSON), Content::Whole(&body));
-    Response { status, content_type, fields: &[NOT_EMBEDDED], content }.write(manner, out);
+    Response { status, content_type, fields: &API_FIELDS, content }.write(manner, out);
 }
 
 /// A time as HTTP writes it: `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110, section 5.6.7).
@@ -206,6 +210,9 @@ mod tests {
         fault(HttpFault::HostMissing, DATE, &mut out);
         let text = String::from_utf8(out).unwrap();
         assert!(text.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{text}");
+        for (name, value) in API_FIELDS {
+            assert!(text.contains(&format!("\r\n{name}: {value}\r\n")), "{name}: {text}");
+        }
         assert!(text.contains("Connection: close\r\n"), "{text}");
         assert!(text.ends_with(
             "{\"ok\":false,\"error\":\"bad_request\",\"message\":\"The request has no Host.\"}\n"
