@@ -85,6 +85,10 @@ pub struct Condition {
     pub commit_p50_us: u64,
     /// What 99 of 100 of them did.
     pub commit_p99_us: u64,
+    /// How many commits there were since the start.
+    pub commits: u64,
+    /// How long all of them took together.
+    pub commits_took_us: u64,
     /// How much of the disk it takes.
     pub database_bytes: u64,
     /// How much of the disk is free.
@@ -172,7 +176,7 @@ impl Hub {
     }
 
     fn store_stats(&self) -> reply::Store {
-        let Condition { state, commit_p50_us, commit_p99_us, database_bytes, free_bytes } =
+        let Condition { state, commit_p50_us, commit_p99_us, database_bytes, free_bytes, .. } =
             self.condition;
         reply::Store {
             state: state.word(),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tests::binaries::checkout;
-use tests::{Daemon, Folder, Http, Program, Setup, left_out, program};
+use tests::{Daemon, Exposition, Folder, Http, Program, Setup, left_out, program};
 use tungstenite::client::IntoClientRequest;
 
 const MESSAGES: &str = "/api/rooms/lobby/messages";
@@ -107,16 +107,13 @@ fn a_scrape_gets_what_the_document_says() {
     ));
     let answer = scraper.hears(false);
     assert_eq!(answer.status, 200);
-    for line in answer.text().lines().filter(|line| !line.starts_with("# ")) {
-        let (series, value) = line.rsplit_once(' ').unwrap();
-        assert!(series.starts_with("chatd_"), "{line}");
-        assert!(value.parse::<f64>().is_ok(), "{line}");
-    }
+    let figures = Exposition::read(answer.text());
+    assert!(figures.families.keys().all(|name| name.starts_with("chatd_")), "{figures:?}");
     let page = page();
     let named: Vec<&str> = page.split('`').filter(|word| word.starts_with("chatd_")).collect();
     assert!(named.len() > 10, "{named:?}");
     for name in named {
-        assert!(answer.text().contains(&format!("# TYPE {name} ")), "{name} is not there");
+        assert!(figures.families.contains_key(name), "{name} is not there");
     }
 }
 

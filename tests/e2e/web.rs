@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
-use tests::{Daemon, Folder, Http, Setup, V1Client};
+use tests::{Daemon, Exposition, Folder, Http, Setup, V1Client};
 
 /// Where messages of the lobby are posted and read.
 const LOBBY: &str = "/api/rooms/lobby/messages";
@@ -306,27 +306,7 @@ fn prometheus_can_read_the_figures() {
         page.text().contains("\nchatd_messages_total 1\n").then_some(page)
     });
     assert_eq!(page.field("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
-    let mut families = std::collections::BTreeMap::new();
-    let mut last_bucket = 0.0;
-    for line in page.text().lines() {
-        if let Some(rest) = line.strip_prefix("# TYPE ") {
-            let (name, kind) = rest.split_once(' ').unwrap();
-            assert!(families.insert(name.to_owned(), kind.to_owned()).is_none(), "{name} twice");
-        } else if !line.starts_with("# HELP ") {
-            let (series, value) = line.rsplit_once(' ').unwrap();
-            let value: f64 = value.parse().unwrap();
-            let name = series.split('{').next().unwrap();
-            let base = ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end));
-            let is_known = families.contains_key(name)
-                || base
-                    .is_some_and(|base| families.get(base).is_some_and(|kind| kind == "histogram"));
-            assert!(is_known, "{line} has no type");
-            if name.ends_with("_bucket") {
-                assert!(value >= last_bucket || series.contains("le=\"0."), "{line}");
-                last_bucket = value;
-            }
-        }
-    }
+    let figures = Exposition::read(page.text());
     for name in [
         "chatd_connections",
         "chatd_messages_total",
@@ -337,8 +317,11 @@ fn prometheus_can_read_the_figures() {
         "chatd_commit_seconds",
         "chatd_turn_seconds",
     ] {
-        assert!(families.contains_key(name), "{name} is missing");
+        assert!(figures.families.contains_key(name), "{name} is missing");
     }
+    assert_eq!(figures.families["chatd_commit_seconds"], "summary");
+    let stored = figures.value("chatd_commit_seconds_count");
+    assert!(stored >= 1.0 && figures.value("chatd_commit_seconds_sum") > 0.0, "{}", page.text());
     assert!(!page.text().contains("Ada"), "nobody's name is in it");
 }
 

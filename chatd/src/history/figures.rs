@@ -14,6 +14,8 @@ pub(super) struct Figures {
     state: AtomicU8,
     commit_p50_us: AtomicU64,
     commit_p99_us: AtomicU64,
+    commits: AtomicU64,
+    commits_took_us: AtomicU64,
     database_bytes: AtomicU64,
     free_bytes: AtomicU64,
     /// No number up to it is given again, whatever happens.
@@ -31,6 +33,8 @@ impl Figures {
             },
             commit_p50_us: read(&self.commit_p50_us),
             commit_p99_us: read(&self.commit_p99_us),
+            commits: read(&self.commits),
+            commits_took_us: read(&self.commits_took_us),
             database_bytes: read(&self.database_bytes),
             free_bytes: read(&self.free_bytes),
         }
@@ -55,6 +59,8 @@ impl Figures {
         let (p50, p99) = latencies.percentiles();
         self.commit_p50_us.store(p50.as_micros(), Ordering::Relaxed);
         self.commit_p99_us.store(p99.as_micros(), Ordering::Relaxed);
+        self.commits.store(latencies.count, Ordering::Relaxed);
+        self.commits_took_us.store(latencies.sum_us, Ordering::Relaxed);
     }
 
     /// The disk has it before this is called.
@@ -67,11 +73,13 @@ impl Figures {
     }
 }
 
-/// How long the latest commits took.
+/// How long the latest commits took, and all of them together.
 #[derive(Debug, Default)]
 pub(super) struct Latencies {
     spans: Vec<Span>,
     next: usize,
+    count: u64,
+    sum_us: u64,
 }
 
 impl Latencies {
@@ -87,6 +95,8 @@ impl Latencies {
             self.spans[self.next] = span;
         }
         self.next = (self.next + 1) % COMMITS;
+        self.count += 1;
+        self.sum_us = self.sum_us.saturating_add(span.as_micros());
         assert!(self.spans.len() <= COMMITS, "they have a limit");
     }
 
@@ -118,6 +128,15 @@ mod tests {
             latencies.add(Span::from_micros(7));
         }
         assert_eq!(latencies.percentiles(), (Span::from_micros(7), Span::from_micros(7)));
+        let figures = Figures::default();
+        figures.set_commits(&latencies);
+        let (count, sum) = (100 + COMMITS as u64, 5_050 + 7 * COMMITS as u64);
+        let condition = figures.condition();
+        assert_eq!(
+            (condition.commits, condition.commits_took_us),
+            (count, sum),
+            "none is forgotten"
+        );
     }
 
     #[test]

@@ -8,6 +8,7 @@ use core::fmt::{Display, Write};
 use proto::reply::{LimitHits, Stats, Store};
 
 use super::Hub;
+use crate::stats::Condition;
 
 /// What the format is called.
 pub(super) const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -53,8 +54,23 @@ impl Hub {
         memory(&mut page, &stats);
         hits(&mut page, &stats.hits);
         store(&mut page, &stats.store);
+        self.commits(&mut page);
         self.turns(&mut page);
         page.0
+    }
+
+    /// How long commits took, as a summary: the quantiles of the latest, the sum and the number of all.
+    fn commits(&self, page: &mut Page) {
+        const NAME: &str = "chatd_commit_seconds";
+        let Condition { commit_p50_us, commit_p99_us, commits, commits_took_us, .. } =
+            self.condition;
+        // Of nothing there is no quantile.
+        let told = |micros| if commits == 0 { f64::NAN } else { seconds(micros) };
+        page.family(NAME, "summary", "How long commits took; the quantiles are of the latest.");
+        page.labelled(NAME, ("quantile", "0.5"), told(commit_p50_us));
+        page.labelled(NAME, ("quantile", "0.99"), told(commit_p99_us));
+        let sum = seconds(commits_took_us);
+        let _ = writeln!(page.0, "{NAME}_sum {sum}\n{NAME}_count {commits}");
     }
 
     /// How long turns of the loop took, as a histogram.
@@ -140,14 +156,10 @@ fn hits(page: &mut Page, hits: &LimitHits) {
 }
 
 fn store(page: &mut Page, store: &Store) {
-    const NAME: &str = "chatd_commit_seconds";
     let up = u8::from(matches!(store.state, "none" | "well"));
     page.gauge("chatd_store_up", "Whether messages can be posted.", up);
     page.gauge("chatd_store_queue_messages", "Messages that wait for it.", store.queue_messages);
     page.gauge("chatd_store_queue_bytes", "Their content in bytes.", store.queue_bytes);
-    page.family(NAME, "gauge", "What the latest commits took at most, by share of them.");
-    page.labelled(NAME, ("quantile", "0.5"), seconds(store.commit_p50_us));
-    page.labelled(NAME, ("quantile", "0.99"), seconds(store.commit_p99_us));
     page.gauge("chatd_database_bytes", "What the history takes of the disk.", store.database_bytes);
     page.gauge("chatd_disk_free_bytes", "What is free of its disk.", store.free_bytes);
 }
