@@ -24,7 +24,10 @@ fn request(daemon: &Daemon, path: &str) -> Request<()> {
 }
 
 fn open(daemon: &Daemon, request: Request<()>) -> Result<WebSocket<TcpStream>, String> {
-    let stream = TcpStream::connect(daemon.address()).unwrap();
+    open_over(TcpStream::connect(daemon.address()).unwrap(), request)
+}
+
+fn open_over(stream: TcpStream, request: Request<()>) -> Result<WebSocket<TcpStream>, String> {
     stream.set_read_timeout(Some(DEADLINE)).unwrap();
     stream.set_nodelay(true).unwrap();
     let opened = tungstenite::client(request, stream);
@@ -34,9 +37,14 @@ fn open(daemon: &Daemon, request: Request<()>) -> Result<WebSocket<TcpStream>, S
 impl Socket {
     /// Opens one.
     pub(crate) fn open(daemon: &Daemon) -> Self {
+        Self::over(daemon, TcpStream::connect(daemon.address()).unwrap())
+    }
+
+    /// Opens one over a connection that is there.
+    pub(crate) fn over(daemon: &Daemon, stream: TcpStream) -> Self {
         let mut request = request(daemon, "/ws");
         request.headers_mut().insert("Sec-WebSocket-Protocol", "chat.v1".parse().unwrap());
-        let stream = open(daemon, request).unwrap();
+        let stream = open_over(stream, request).unwrap();
         Self { stream, events: VecDeque::new(), asked: 0 }
     }
 
@@ -78,7 +86,7 @@ impl Socket {
     }
 
     /// The code and reason with which the server closes; what comes before is left out.
-    fn closes(&mut self) -> CloseFrame {
+    pub(crate) fn closes(&mut self) -> CloseFrame {
         closes(&mut self.stream)
     }
 }

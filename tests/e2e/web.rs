@@ -1,11 +1,15 @@
 //! HTTP as scripts and browsers use it: posts, past messages, streams of events, figures, the page.
 
 use std::fmt::Write;
+use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
-use tests::{Daemon, Exposition, Folder, Http, Setup, V1Client};
+use tests::{Daemon, Exposition, Folder, Http, Setup, V1Client, network};
+use tungstenite::protocol::frame::coding::CloseCode;
+
+use crate::socket::Socket;
 
 /// Where messages of the lobby are posted and read.
 const LOBBY: &str = "/api/rooms/lobby/messages";
@@ -199,7 +203,7 @@ fn one_room_is_the_same_for_all_and_each_message_is_encoded_once_for_v1_and_once
     native.asks("join", json!({"room": "lobby"}));
     let mut control = daemon.control();
     control.asks("tail", json!({"rooms": ["lobby"]}));
-    let mut socket = crate::socket::Socket::open(&daemon);
+    let mut socket = Socket::open(&daemon);
     socket.asks("join", json!({"room": "lobby"}));
     let mut readers: Vec<Http> = (0..2).map(|_| http(&daemon)).collect();
     for reader in &mut readers {
@@ -337,7 +341,7 @@ fn who_posts_too_much_waits_and_nothing_is_lost() {
 }
 
 #[test]
-fn a_kicked_reader_is_told_and_a_banned_address_is_kept_out() {
+fn a_kicked_reader_is_told() {
     let daemon = Daemon::start();
     let mut reader = http(&daemon);
     reader.asks("GET /api/rooms/lobby/events", "");
@@ -351,4 +355,38 @@ fn a_kicked_reader_is_told_and_a_banned_address_is_kept_out() {
     let bye = reader.event_called("bye").1;
     assert!(bye["reason"].as_str().unwrap().contains("enough"), "{bye}");
     assert_eq!(reader.until_closed(), b"");
+}
+
+#[test]
+fn a_banned_address_loses_its_readers_and_is_kept_out() {
+    let daemon = Daemon::start();
+    let events = "GET /api/rooms/lobby/events";
+    let from = |address: &str| Http::over(network::connect_from(address, daemon.address()));
+    let (mut reader, mut other) = (from("127.0.0.2"), from("127.0.0.3"));
+    let mut socket = Socket::over(&daemon, network::connect_from("127.0.0.2", daemon.address()));
+    socket.asks("join", json!({"room": "lobby"}));
+    for one in [&mut reader, &mut other] {
+        assert_eq!(one.asks(events, "").status, 200);
+    }
+    let mut asking = from("127.0.0.2");
+    assert_eq!(asking.gets("/healthz").status, 200);
+    let ban = json!({"network": "127.0.0.2/32", "reason": "enough"});
+    let reply = daemon.control().asks("ban", ban);
+    assert_eq!((&reply["ok"], &reply["closed"]), (&json!(true), &json!(3)), "{reply}");
+    let bye = reader.event_called("bye").1;
+    assert!(bye["reason"].as_str().unwrap().contains("enough"), "{bye}");
+    assert_eq!(reader.until_closed(), b"");
+    let bye = socket.event_called("bye");
+    assert!(bye["reason"].as_str().unwrap().contains("enough"), "{bye}");
+    assert_eq!(socket.closes().code, CloseCode::Policy);
+    assert_eq!(asking.until_closed(), b"", "it had asked for nothing");
+    // The next is closed before it is known what it speaks; whoever comes from elsewhere is none of it.
+    let mut next = from("127.0.0.2");
+    let _ = next.stream().write_all(format!("{events} HTTP/1.1\r\n\r\n").as_bytes());
+    assert_eq!(next.until_closed(), b"");
+    assert_eq!(http(&daemon).posts(LOBBY, "", "still here").status, 200);
+    assert_eq!(other.event_called("message").1["text"], "still here");
+    let reply = daemon.control().asks("unban", json!({"network": "127.0.0.2/32"}));
+    assert_eq!(reply["ok"], true, "{reply}");
+    assert_eq!(from("127.0.0.2").asks(events, "").status, 200);
 }

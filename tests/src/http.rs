@@ -54,7 +54,11 @@ pub struct Http {
 impl Http {
     /// Connects, and says nothing.
     pub fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect_timeout(&address, DEADLINE).unwrap();
+        Self::over(TcpStream::connect_timeout(&address, DEADLINE).unwrap())
+    }
+
+    /// Over a connection that is there.
+    pub fn over(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         stream.set_write_timeout(Some(DEADLINE)).unwrap();
         stream.set_nodelay(true).unwrap();
