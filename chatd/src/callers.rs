@@ -71,6 +71,7 @@ impl Callers {
             login: Some(self.users.name(uid.as_raw())),
             rights,
             exempt: is_own,
+            protocols: proto::Protocols::ALL,
         })
     }
 }

@@ -15,8 +15,9 @@ use nix::sys::socket::sockopt::{
 use nix::sys::socket::{
     AddressFamily, Backlog, SockFlag, SockType, SockaddrStorage, bind, listen, setsockopt, socket,
 };
-use proto::{Network, Span, Transport};
+use proto::{Network, Protocols, Span, Transport};
 
+use crate::config::Clients;
 use crate::control::Control;
 use crate::driver::Stream;
 use crate::sys::set_unsent_max;
@@ -54,6 +55,8 @@ pub enum Listener {
         wished: Option<SocketAddr>,
         /// Who connects: clients, or a proxy that says first whose connection it is.
         transport: Transport,
+        /// What they may speak.
+        protocols: Protocols,
         /// What those do not have that came before the listener had it; none when they are all taken.
         early: Option<Inherited>,
     },
@@ -78,8 +81,8 @@ impl Listener {
         bind(fd.as_raw_fd(), &SockaddrStorage::from(address))?;
         listen(&fd, Backlog::new(BACKLOG)?)?;
         let socket = TcpListener::from_std(std::net::TcpListener::from(fd));
-        let (wished, transport) = (Some(address), Transport::Stream);
-        Ok(Self::Tcp { socket, exempt, wished, transport, early: None })
+        let (wished, transport, protocols) = (Some(address), Transport::Stream, Protocols::ALL);
+        Ok(Self::Tcp { socket, exempt, wished, transport, protocols, early: None })
     }
 
     /// Takes over a socket that listens already and never blocks.
@@ -94,21 +97,22 @@ impl Listener {
         let inherited = Inherited::new(stall);
         inherited.set(&socket)?;
         let socket = TcpListener::from_std(socket);
-        let (transport, early) = (Transport::Stream, Some(inherited));
-        Ok(Self::Tcp { socket, exempt, wished: None, transport, early })
+        let (transport, protocols, early) = (Transport::Stream, Protocols::ALL, Some(inherited));
+        Ok(Self::Tcp { socket, exempt, wished: None, transport, protocols, early })
     }
 
-    /// The same, where a proxy is to say first whose connection it is, or not.
+    /// The same, for clients who come and speak as was decided.
     #[must_use]
-    pub fn behind_proxy(mut self, is_proxied: bool) -> Self {
-        self.is_behind_proxy(is_proxied);
+    pub fn for_clients(mut self, decided: Clients) -> Self {
+        self.is_for_clients(decided);
         self
     }
 
-    /// From now on a proxy is to say first whose connection it is, or not.
-    pub(crate) fn is_behind_proxy(&mut self, is_proxied: bool) {
-        if let Self::Tcp { transport, .. } = self {
-            *transport = if is_proxied { Transport::Proxied } else { Transport::Stream };
+    /// From now on clients come, and may speak, as was decided.
+    pub(crate) fn is_for_clients(&mut self, decided: Clients) {
+        if let Self::Tcp { transport, protocols, .. } = self {
+            *transport = if decided.proxy { Transport::Proxied } else { Transport::Stream };
+            *protocols = decided.protocols;
         }
     }
 
@@ -148,7 +152,7 @@ impl Listener {
     /// Takes one waiting connection.
     pub(crate) fn accept(&mut self) -> io::Result<(Stream, Peer)> {
         match self {
-            Self::Tcp { socket, exempt, early, transport, .. } => {
+            Self::Tcp { socket, exempt, early, transport, protocols, .. } => {
                 let accepted = socket.accept();
                 if let (Ok((stream, _)), Some(inherited)) = (&accepted, &*early) {
                     inherited.set(stream)?;
@@ -164,6 +168,7 @@ impl Listener {
                     login: None,
                     rights: Rights::TALK,
                     exempt: exempt(address.ip()),
+                    protocols: *protocols,
                 };
                 Ok((Stream::Tcp(stream), peer))
             }

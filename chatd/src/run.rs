@@ -14,7 +14,7 @@ use std::time::Duration;
 use hub::{Durability, Hub, Level, Outbox, Process, Settings};
 use nix::errno::Errno;
 use nix::unistd::Uid;
-use proto::{MessageId, Now, Span, Transport};
+use proto::{MessageId, Now, Protocol, Span, Transport};
 
 use crate::args::Args;
 use crate::callers::Callers;
@@ -177,7 +177,11 @@ impl Bound {
     fn page(&self) -> Option<String> {
         let path = self.web_path.as_ref()?;
         let address = self.listeners.iter().find_map(|listener| match listener {
-            Listener::Tcp { transport: Transport::Stream, .. } => listener.address(),
+            Listener::Tcp { transport: Transport::Stream, protocols, .. }
+                if protocols.has(Protocol::Http) =>
+            {
+                listener.address()
+            }
             Listener::Tcp { .. } | Listener::Control(_) => None,
         })?;
         let host = if address.ip().is_unspecified() {
@@ -345,21 +349,21 @@ fn tcp_listeners(
     let exempt = || exempt(&config.exempt);
     let mut listeners = Vec::new();
     let own = if given.chat.is_empty() { &config.listen[..] } else { &[] };
-    for Listen { address, proxy } in own.iter().copied() {
+    for Listen { address, clients } in own.iter().copied() {
         let listener = Listener::tcp(address, stall, exempt());
         let listener = listener.map_err(|error| RunError::Listen(address, error));
         if listener.as_ref().is_err_and(RunError::is_configuration) {
             given.turn_away();
         }
-        listeners.push(listener?.behind_proxy(proxy));
+        listeners.push(listener?.for_clients(clients));
     }
     let are_given = !given.chat.is_empty();
     for socket in std::mem::take(&mut given.chat) {
         let listener = Listener::given(socket, stall, exempt());
         let listener = listener.map_err(|error| RunError::System("a socket is given", error))?;
         // What the configuration says of its address holds for it, too.
-        let proxy = config.is_behind_proxy(listener.address());
-        listeners.push(listener.behind_proxy(proxy));
+        let clients = config.clients_at(listener.address());
+        listeners.push(listener.for_clients(clients));
     }
     let bound: Vec<SocketAddr> = listeners.iter().filter_map(Listener::address).collect();
     let unbound = config.listen.iter().filter(|listen| !bound.contains(&listen.address));

@@ -16,6 +16,8 @@ pub enum CloseReason {
     SocketClosed,
     /// Its address, which a proxy told, has as many connections as one may have, or connects too often.
     TooMany,
+    /// It speaks what its listener does not serve.
+    NotServed,
     /// The peer or the network broke the connection.
     Reset,
     /// Nothing came from it for the idle limit.
@@ -54,6 +56,7 @@ impl CloseReason {
             Self::Answered => "answered",
             Self::SocketClosed => "socket_closed",
             Self::TooMany => "too_many",
+            Self::NotServed => "not_served",
             Self::Reset => "reset",
             Self::Idle => "idle",
             Self::FrameTimeout => "frame_timeout",
@@ -82,6 +85,7 @@ impl CloseReason {
             | Self::TooLarge
             | Self::Fault(_)
             | Self::TooMany
+            | Self::NotServed
             | Self::Kicked
             | Self::Banned => Level::Info,
             Self::Stall
@@ -112,6 +116,7 @@ impl fmt::Display for CloseReason {
             Self::TooMany => {
                 "its address has as many connections as one may have, or connects too often"
             }
+            Self::NotServed => "its listener does not serve what it speaks",
             Self::Answered => "its last request is answered",
             Self::Reset => "the connection broke",
             Self::Idle => "nothing came from it for too long",

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 use core::num::NonZeroU32;
 
-use proto::{Dialect, Nick, Now, Session, Span, Transport};
+use proto::{Dialect, Nick, Now, Protocols, Session, Span, Transport};
 use slab::Slab;
 use smallvec::SmallVec;
 
@@ -72,6 +72,8 @@ pub struct Peer {
     pub rights: Rights,
     /// It has no rate limits.
     pub exempt: bool,
+    /// What it may speak where it came in; on the control socket that is settled.
+    pub protocols: Protocols,
 }
 
 /// The life of a connection.
@@ -253,6 +255,8 @@ pub(crate) struct Connection {
     pub(crate) phase: Phase,
     pub(crate) dialect: Dialect,
     pub(crate) rights: Rights,
+    /// What its listener serves.
+    pub(crate) protocols: Protocols,
     /// It is on the list of those to be flushed, or the caller knows that it has something to write.
     pub(crate) listed: bool,
     /// It chose its name: what it has is no guest's.
@@ -321,6 +325,7 @@ impl Connection {
             phase,
             dialect,
             rights: peer.rights,
+            protocols: peer.protocols,
             listed: false,
             named_itself: false,
             ended: false,

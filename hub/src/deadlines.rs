@@ -4,7 +4,7 @@
 //! What a connection says and hears only moves the moments that its deadlines are counted from. When its timer fires, the
 //! deadlines are looked at, and it is armed again for the first of them: a message costs the wheel nothing.
 
-use proto::{Fault, Now, Span};
+use proto::{Fault, Now, Protocol, Span};
 
 use crate::Hub;
 use crate::bucket::{Rates, Share};
@@ -46,7 +46,7 @@ struct Deadlines {
     resume: Option<Now>,
     /// The store has refused what it said for long enough.
     refused: Option<Now>,
-    /// It had enough time to take its last words.
+    /// It had enough time to take its last words, or for saying why it came.
     left: Option<Now>,
 }
 
@@ -87,7 +87,13 @@ fn deadlines(
             due.left = Some(connection.since.after(LEAVING_MAX));
             return due;
         }
-        Phase::Undecided => due.detect = settings.detect.map(|span| connection.since.after(span)),
+        Phase::Undecided => {
+            // Where nobody listens to v0.5, silence says nothing of who is there.
+            let session = &connection.session;
+            let tells = session.is_nobodys() || connection.protocols.has(Protocol::Native);
+            let detect = settings.detect.filter(|_| tells);
+            due.detect = detect.map(|span| connection.since.after(span));
+        }
         Phase::Listening | Phase::Native | Phase::V1 | Phase::Events => {
             let quiet = settings.keepalive.filter(|_| !queue_waits);
             due.keepalive = quiet.map(|span| connection.last_written.after(span));

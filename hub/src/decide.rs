@@ -22,7 +22,10 @@ const TAKEN: &str = "Nickname already taken.";
 impl Hub {
     /// Applies one command of a connection.
     pub(crate) fn decide(&mut self, id: ConnId, command: Command<'_>, out: &mut Outbox) {
-        let is_v1 = matches!(command, Command::Request { .. } | Command::BadRequest { .. });
+        if !self.is_served(id, &command, out) {
+            return;
+        }
+        let is_v1 = is_v1(&command);
         let connection = self.connections.known(id);
         if connection.phase == Phase::Native && connection.nick.is_none() {
             // Who asked and was refused may ask again, and gives signs of life until then.
@@ -179,7 +182,9 @@ impl Hub {
             if reverses {
                 connection.queue.reverse();
             }
-            self.rooms.known_mut(home).stand(id, Standing::Following);
+            if !connection.rooms.is_empty() {
+                self.rooms.known_mut(home).stand(id, Standing::Following);
+            }
             self.list(id, out);
         }
         self.rearm(id);
@@ -187,10 +192,18 @@ impl Hub {
 
     /// A foreign protocol: what the lobby said is not for it, and it is no member any more.
     pub(crate) fn drop_backlog(&mut self, id: ConnId) {
-        assert!(self.connections.known(id).nick.is_none(), "it was never shown");
-        self.exit(id, self.rooms.home);
+        let connection = self.connections.known(id);
+        assert!(connection.nick.is_none(), "it was never shown");
+        if !connection.rooms.is_empty() {
+            self.exit(id, self.rooms.home);
+        }
         self.forget_queue(id);
     }
+}
+
+/// Whether a command is one of v1.
+pub(crate) const fn is_v1(command: &Command<'_>) -> bool {
+    matches!(command, Command::Request { .. } | Command::BadRequest { .. })
 }
 
 /// Whether somebody does something, and does not only show that it is there.

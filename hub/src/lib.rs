@@ -58,6 +58,7 @@ mod replay;
 mod requests;
 mod rights;
 mod rooms;
+mod served;
 mod settings;
 mod settle;
 mod slow;
@@ -93,7 +94,7 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 
 use proto::vocabulary::Error;
-use proto::{Dialect, ErrorCode, MessageId, Now, Span, Transport, WallTime, encode};
+use proto::{Dialect, ErrorCode, MessageId, Now, Protocol, Span, Transport, WallTime, encode};
 
 use crate::addresses::Addresses;
 use crate::bans::Bans;
@@ -279,10 +280,10 @@ impl Hub {
         self.connections.len() == 0
     }
 
-    /// A connection came. The lobby is held for it until its first bytes, or their absence, tell what it speaks.
+    /// A connection came. The lobby is held for it, if it may be a v0.5 client there, until its first bytes, or their absence, tell what it speaks.
     ///
     /// # Errors
-    /// There is no room for it, and what to tell it.
+    /// There is no room for it, and what to tell it; or that it is let stand until it is known what to tell it.
     pub fn accept(
         &mut self,
         mut peer: Peer,
@@ -309,12 +310,15 @@ impl Hub {
 
     fn welcome(&mut self, peer: Peer, out: &mut Outbox) -> ConnId {
         let (transport, address) = (peer.transport, peer.address.clone());
+        let may_be_native = peer.protocols.has(Protocol::Native);
         let id = self.connections.insert(peer, self.now);
         out.notice(Notice::Accepted { id, address });
         match transport {
-            Transport::Stream | Transport::Proxied => {
+            Transport::Stream | Transport::Proxied if may_be_native => {
                 self.enter(id, self.rooms.home, Standing::Held);
             }
+            // What the lobby says is for nobody who cannot speak v0.5 here.
+            Transport::Stream | Transport::Proxied => {}
             Transport::ControlSocket => self.control_is_here(id),
         }
         self.rearm(id);

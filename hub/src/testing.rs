@@ -116,6 +116,7 @@ impl Turn {
             login: login.map(|login| Nick::parse(login).unwrap()),
             rights: if login == Some("root") { Rights::ADMIN } else { Rights::TALK },
             exempt: false,
+            protocols: proto::Protocols::ALL,
         };
         self.arrive(peer).unwrap()
     }

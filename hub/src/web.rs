@@ -139,8 +139,9 @@ impl Hub {
             return None;
         }
         self.charge_bytes(id, bytes);
+        let protocols = self.connections.known(id).protocols;
         let (deed, origin) = match whose {
-            Ok(()) => self.asked(head),
+            Ok(()) => self.asked(head, protocols),
             Err(answer) => (Deed::Answer(answer), None),
         };
         let refuses = matches!(&deed, Deed::Answer(answer) if answer.is_refusal());
@@ -148,7 +149,8 @@ impl Hub {
         let waits = has_body && head.expects_continue && !is_here;
         let head_only = head.method == Method::Head;
         // Who waits for `100 Continue` and is refused may send its body or not: nobody could tell it from the next request.
-        let close = !head.keep_alive || (waits && refuses);
+        // And where only a WebSocket is served, each answer is a refusal.
+        let close = !head.keep_alive || (waits && refuses) || !protocols.has(Protocol::Http);
         let connection = self.connections.known(id);
         assert_eq!(connection.phase, Phase::Http, "only who speaks HTTP is heard so");
         assert!(connection.exchange.is_none(), "a request has its answer before the next is read");

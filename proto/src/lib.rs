@@ -25,6 +25,7 @@ pub mod http;
 mod names;
 pub mod native;
 mod network;
+mod protocols;
 pub mod proxy;
 pub mod reply;
 mod request;
@@ -44,6 +45,7 @@ pub use names::{
     RoomName, Skeleton, TOPIC_BYTES_MAX, is_printable, printable_line,
 };
 pub use network::{BadNetwork, Network};
+pub use protocols::Protocols;
 pub use requests::{Lacking, Permission, REQUESTS, Request, RequestKind};
 pub use session::{Item, Protocol, Session, Step, Transport, WireLimits};
 pub use time::{BadTime, Now, Span, WallTime};

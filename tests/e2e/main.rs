@@ -22,6 +22,7 @@ mod hostile;
 mod limits;
 mod log;
 mod matrix;
+mod protocols;
 mod readers;
 mod recipes;
 mod reload;

@@ -4,6 +4,7 @@
 //! set KEY VALUE                     a setting, before anyone connects; VALUE `off` lifts a limit
 //! connect NAME [exempt]             a TCP connection, from 192.0.2.1
 //! connect NAME from ADDRESS
+//! connect NAME where PROTOCOLS      to a listener that serves these: `native,v1`, say
 //! control NAME LOGIN [RIGHTS]       a connection to the control socket: RIGHTS is `admin`, `send`, `watch` or `nothing`, without it both of the middle
 //! crowd NAME COUNT ROOM             TCP connections NAME1, NAME2, ... that say `hello` and join a room; what they hear is not shown
 //! NAME chat STRING                  v0.5 frames: Chat, SetNickname (request id: one byte, 16 times), Keepalive, any type
@@ -34,7 +35,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use hub::{Anonymous, HangUp, LastingRoom, Measured, Quota, Rights, Settings};
-use proto::{RoomName, Span, ws};
+use proto::{Protocols, RoomName, Span, ws};
 use tests::native;
 
 use crate::literal::{Token, tokens};
@@ -65,9 +66,7 @@ pub fn carry_out(world: &mut World, command: &str) {
         .collect();
     match *words {
         ["set", key, value] => set(world.settings(), key, value),
-        ["connect", name] => world.connect(name, HOME, false),
-        ["connect", name, "exempt"] => world.connect(name, HOME, true),
-        ["connect", name, "from", address] => world.connect(name, address.parse().unwrap(), false),
+        ["connect", name, ref how @ ..] => connect(world, name, how),
         ["control", name, login] => world.connect_control(name, login, Rights::TALK),
         ["control", name, login, rights] => {
             world.connect_control(name, login, self::rights(rights));
@@ -124,6 +123,19 @@ pub fn carry_out(world: &mut World, command: &str) {
     }
 }
 
+fn connect(world: &mut World, name: &str, how: &[&str]) {
+    match *how {
+        [] => world.connect(name, HOME, false, Protocols::ALL),
+        ["exempt"] => world.connect(name, HOME, true, Protocols::ALL),
+        ["from", address] => world.connect(name, address.parse().unwrap(), false, Protocols::ALL),
+        ["where", list] => {
+            let protocols = Protocols::named(list.split(',')).unwrap();
+            world.connect(name, HOME, false, protocols);
+        }
+        _ => panic!("no such way to connect: {how:?}"),
+    }
+}
+
 fn asks(world: &mut World, name: &str, json: &str) {
     // `"x"*5` stands for a long text in JSON too.
     let mut line = json.to_owned();
@@ -140,7 +152,7 @@ fn asks(world: &mut World, name: &str, json: &str) {
 fn crowd(world: &mut World, name: &str, count: u32, room: &str) {
     for number in 1..=count {
         let name = format!("{name}{number}");
-        world.connect(&name, HOME, true);
+        world.connect(&name, HOME, true, Protocols::ALL);
         world.mute(&name);
         world.asks(&name, &format!(r#"{{"request":"hello","id":"1","nick":"{name}"}}"#));
         world.asks(&name, &format!(r#"{{"request":"join","id":"2","room":"{room}"}}"#));

@@ -38,7 +38,15 @@ impl Talk {
         let login = control.then(|| proto::Nick::parse(name).unwrap());
         let address = format!("192.0.2.1:{}", 1_001 + self.peers.len()).into_boxed_str();
         let rights = if control { Rights::ADMIN } else { Rights::TALK };
-        let peer = Peer { transport, address, ip: None, login, rights, exempt: control };
+        let peer = Peer {
+            transport,
+            address,
+            ip: None,
+            login,
+            rights,
+            exempt: control,
+            protocols: proto::Protocols::ALL,
+        };
         let id = self.hub.accept(peer, self.now, &mut self.outbox).unwrap();
         self.peers.insert(name.to_owned(), (id, Vec::new()));
         id

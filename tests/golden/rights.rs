@@ -29,11 +29,11 @@ fn asked(role: Role, cell: &Cell) -> (Value, Vec<String>) {
     let groups = &mut world.settings().groups;
     (groups.admin, groups.send, groups.watch) =
         (vec!["ruling".to_owned()], vec!["sending".to_owned()], vec!["watching".to_owned()]);
-    world.connect("witness", HOME, true);
+    world.connect("witness", HOME, true, proto::Protocols::ALL);
     world.asks("witness", r#"{"request":"hello","id":"1","nick":"Witness"}"#);
     world.asks("witness", r#"{"request":"join","id":"2","room":"ops"}"#);
     if role == Role::Tcp {
-        world.connect(ASKER, HOME, true);
+        world.connect(ASKER, HOME, true, proto::Protocols::ALL);
         world.asks(ASKER, r#"{"request":"hello","id":"1","nick":"Asker"}"#);
     } else {
         world.connect_control(ASKER, "asker", rights(role));

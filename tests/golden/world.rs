@@ -9,7 +9,7 @@ use hub::{
     Answer, ConnId, Effect, HangUp, Hub, Level, Measured, Notice, Outbox, Peer, Process, Record,
     Rights, Settings,
 };
-use proto::{MessageId, Now, Span, Transport, WallTime, ws};
+use proto::{MessageId, Now, Protocols, Span, Transport, WallTime, ws};
 
 use crate::said::Said;
 
@@ -107,7 +107,7 @@ impl World {
         self.hub.as_mut().unwrap().wall_is(wall, now);
     }
 
-    pub fn connect(&mut self, name: &str, from: IpAddr, exempt: bool) {
+    pub fn connect(&mut self, name: &str, from: IpAddr, exempt: bool, protocols: Protocols) {
         self.ports += 1;
         let address = SocketAddr::new(from, self.ports).to_string().into_boxed_str();
         self.accept(
@@ -119,6 +119,7 @@ impl World {
                 login: None,
                 rights: Rights::TALK,
                 exempt,
+                protocols,
             },
         );
     }
@@ -135,6 +136,7 @@ impl World {
                 login,
                 rights,
                 exempt: rights == Rights::ADMIN,
+                protocols: Protocols::ALL,
             },
         );
     }
@@ -145,14 +147,7 @@ impl World {
         self.hub();
         let mut outbox = std::mem::take(&mut self.outbox);
         match self.hub().accept(peer, now, &mut outbox) {
-            Ok(id) => {
-                let name = name.to_owned();
-                let said = Said::default();
-                let (takes, open, muted, socket) = (None, true, false, false);
-                let connection =
-                    Connection { id, name, transport, said, takes, open, muted, socket };
-                self.connections.push(connection);
-            }
+            Ok(id) => self.is_there(name, id, transport),
             Err(refusal) => {
                 let mut said = Said::default();
                 said.add(&refusal.words);
@@ -162,6 +157,13 @@ impl World {
         }
         self.outbox = outbox;
         self.turn();
+    }
+
+    fn is_there(&mut self, name: &str, id: ConnId, transport: Transport) {
+        let (name, said) = (name.to_owned(), Said::default());
+        let (takes, open, muted, socket) = (None, true, false, false);
+        let connection = Connection { id, name, transport, said, takes, open, muted, socket };
+        self.connections.push(connection);
     }
 
     fn connection(&mut self, name: &str) -> &mut Connection {

@@ -241,8 +241,8 @@ impl Watch {
                     || client.sort.is_web() && is_late_to_choose(link, limits.detect)
             }
             CloseReason::StoreUnavailable => world.oracle.voices[no].store_refused,
-            // Nobody comes through a proxy here, and this store never breaks.
-            CloseReason::TooMany | CloseReason::StoreBroke => false,
+            // Nobody comes through a proxy here, this store never breaks, and each listener serves everything.
+            CloseReason::TooMany | CloseReason::StoreBroke | CloseReason::NotServed => false,
             CloseReason::Drain => world.phase == Phase::Stopping,
             CloseReason::Kicked | CloseReason::Banned => world.oracle.may_be_expelled(no),
             CloseReason::InputBudget => {

@@ -500,7 +500,7 @@ impl World {
         Some(address(no as u64 % self.plan.quotas.addresses, no as u16))
     }
 
-    /// Those who share a client's quota by address: itself, too, unless it has none.
+    /// Those who share a client's quota by address: itself, too, unless it has none or was turned away.
     fn neighbours(&self, no: usize) -> impl Iterator<Item = usize> {
         let counted = move |other: usize| {
             let client = &self.clients[other];
@@ -577,6 +577,7 @@ impl Outside for World {
             login: login.map(|name| proto::Nick::parse(name).expect("a good name")),
             rights: if is_admin { Rights::ADMIN } else { Rights::TALK },
             exempt: client.exempt,
+            protocols: proto::Protocols::ALL,
         }
     }
 

@@ -77,6 +77,8 @@ pub(crate) struct Listening {
     pub(crate) address: Setting,
     /// Whether a proxy says first whose connection it is.
     pub(crate) proxy: Option<Setting>,
+    /// What may be spoken there; everything where nobody says.
+    pub(crate) protocols: Option<Setting>,
 }
 
 /// What a file says of one room.
@@ -137,15 +139,21 @@ impl Settings {
         let written = match kind {
             Kind::Switch | Kind::Burst => text.to_owned(),
             Kind::Networks | Kind::Hosts | Kind::Origins => list_written(text.split_whitespace()),
-            Kind::Groups => list_written(text.split_terminator('\n')),
+            Kind::Groups | Kind::Protocols => list_written(text.split_terminator('\n')),
             _ => format!("{text:?}"),
         };
         let setting = Setting { written, value, origin };
         match (section, name) {
-            ("listen", "addr") => self.listen.push(Listening { address: setting, proxy: None }),
+            ("listen", "addr") => {
+                self.listen.push(Listening { address: setting, proxy: None, protocols: None });
+            }
             ("listen", _) => {
                 let listener = self.listen.last_mut().ok_or("a listener has its address first")?;
-                listener.proxy = Some(setting);
+                let place = match setting.value {
+                    Value::Protocols(_) => &mut listener.protocols,
+                    _ => &mut listener.proxy,
+                };
+                *place = Some(setting);
             }
             _ => self.keys[at] = Some(setting),
         }
@@ -331,7 +339,7 @@ const fn is_list(kind: Kind) -> bool {
     matches!(kind, Kind::Networks | Kind::Hosts | Kind::Origins)
 }
 
-/// A default of the table without its quotes.
+/// A default of the table without its quotes, what a list has on a line each.
 fn plain(written: &str) -> String {
-    written.trim_matches(['"', '[', ']']).to_owned()
+    written.trim_matches(['"', '[', ']']).replace("\", \"", "\n")
 }

@@ -4,6 +4,7 @@
 
 mod groups;
 mod http;
+mod listeners;
 mod load;
 mod print;
 mod rooms;
@@ -18,13 +19,14 @@ use nix::unistd::{Uid, User};
 use proto::native::V05_CONTENT_BYTES_MAX;
 use proto::{Charset, Network, RoomName, Span, WireLimits};
 
-use self::load::{Listening, Origin, Setting, Settings};
+use self::load::{Origin, Setting, Settings};
 use self::table::Value;
 use crate::args::Args;
 use crate::callers::Access;
 use crate::control::PATH_BYTES_MAX;
 use crate::history::{Deliver, Limits, Retention};
 
+pub use self::listeners::{Clients, Listen};
 pub use self::load::ConfigError;
 pub use self::print::{Documented, documented};
 pub use self::table::{LOG_FORMATS, LOG_LEVELS, log_format};
@@ -47,15 +49,6 @@ pub enum LogFormat {
     Json,
     /// To the journal, with fields.
     Journal,
-}
-
-/// Where clients connect.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Listen {
-    /// The address and port.
-    pub address: SocketAddr,
-    /// Whether a proxy says first whose connection it is.
-    pub proxy: bool,
 }
 
 /// Everything that was decided.
@@ -131,7 +124,7 @@ impl Config {
         check(&settings)?;
         let groups = groups::find(&settings, groups::of_this_machine)?;
         let config = Self {
-            listen: settings.listen.iter().filter_map(listener).collect(),
+            listen: settings.listen.iter().filter_map(listeners::listener).collect(),
             listen_is_usual: settings
                 .listen
                 .iter()
@@ -219,9 +212,10 @@ impl Config {
         Ok(())
     }
 
-    /// Whether a proxy in front of this address says first whose a connection is.
-    pub fn is_behind_proxy(&self, address: Option<SocketAddr>) -> bool {
-        self.listen.iter().any(|listen| listen.proxy && Some(listen.address) == address)
+    /// How clients come to this address, and what they may speak there.
+    pub fn clients_at(&self, address: Option<SocketAddr>) -> Clients {
+        let named = self.listen.iter().find(|listen| Some(listen.address) == address);
+        named.map_or_else(Clients::default, |listen| listen.clients)
     }
 
     /// How many connections somebody asked for, where that is a number.
@@ -337,14 +331,6 @@ fn quota(settings: &Settings, name: &str) -> Option<Quota> {
 fn burst(settings: &Settings, name: &str) -> u32 {
     let burst = size(settings, "limits", name).unwrap_or(usize::MAX);
     u32::try_from(burst).unwrap_or(u32::MAX).max(1)
-}
-
-fn listener(listener: &Listening) -> Option<Listen> {
-    let proxy = listener.proxy.as_ref().is_some_and(|proxy| proxy.value == Value::Switch(true));
-    match listener.address.value {
-        Value::Address(address) => Some(Listen { address, proxy }),
-        _ => None,
-    }
 }
 
 /// The files to read, in order, and whether each must be there.
@@ -852,12 +838,15 @@ mod tests {
         let config =
             load("[[listen]]\naddr = \"127.0.0.1:1\"\n[[listen]]\naddr = \"[::1]:2\"\n").unwrap();
         assert_eq!(config.listen.len(), 2);
-        assert!(config.listen.iter().all(|listener| !listener.proxy));
+        assert!(config.listen.iter().all(|listener| listener.clients == Clients::default()));
         let behind = "[[listen]]\nproxy_protocol = true\naddr = \"127.0.0.1:1\"\n[[listen]]\naddr = \"[::1]:2\"\n";
         let config = load(behind).unwrap();
-        let proxied: Vec<bool> = config.listen.iter().map(|listener| listener.proxy).collect();
+        let proxied: Vec<bool> =
+            config.listen.iter().map(|listener| listener.clients.proxy).collect();
         assert_eq!(proxied, [true, false]);
-        assert!(config.print_effective().contains("proxy_protocol = true "));
+        let some = "protocols = [\"http\"]\n";
+        let printed = load(&format!("{behind}{some}")).unwrap().print_effective();
+        assert!(printed.contains("proxy_protocol = true ") && printed.contains(&some[..20]));
         assert_eq!(
             refusal("[[listen]]\naddr = \"[::1]:2\"\nproxy_protocol = \"yes\"\n"),
             "chatd.toml:3: listen.proxy_protocol: 'yes' is neither true nor false"

@@ -71,6 +71,9 @@ impl Config {
             if let Some(proxy) = &listener.proxy {
                 line(page, "proxy_protocol", proxy);
             }
+            if let Some(protocols) = &listener.protocols {
+                line(page, "protocols", protocols);
+            }
         }
     }
 }

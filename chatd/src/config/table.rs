@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use hub::Quota;
-use proto::{BadNetwork, Network, RoomName, Span};
+use proto::{BadNetwork, Network, Protocols, RoomName, Span};
 
 use super::value;
 
@@ -38,6 +38,8 @@ pub(crate) enum Kind {
     Networks,
     /// A list of groups, by name or number.
     Groups,
+    /// A list of protocols.
+    Protocols,
     /// Who may open a file, in octal digits.
     Mode,
     /// An address and port.
@@ -65,6 +67,7 @@ pub(crate) enum Value {
     Networks(Vec<Network>),
     Groups(Vec<String>),
     Words(Vec<String>),
+    Protocols(Protocols),
     Mode(u32),
     Address(SocketAddr),
 }
@@ -144,6 +147,13 @@ pub(crate) const KEYS: &[Key] = &[
         Kind::Switch,
         "false",
         "whether a proxy in front says first, by the PROXY protocol, whose connection it is",
+    ),
+    key(
+        "listen",
+        "protocols",
+        Kind::Protocols,
+        "[\"native\", \"v1\", \"http\", \"websocket\"]",
+        "what may be spoken there: native frames of v0.5, those of v1, HTTP, WebSockets",
     ),
     key("control", "path", Kind::Text, "", "the control socket").at_start(),
     key(
@@ -500,7 +510,7 @@ pub(crate) fn repeats(section: &str) -> bool {
 
 /// Keys and sections that the design names and this version does not serve.
 pub(crate) const UNBUILT: &[(&str, &[&str])] =
-    &[("server", &["motd"]), ("listen", &["protocols", "tls"]), ("log", &["addresses"])];
+    &[("server", &["motd"]), ("listen", &["tls"]), ("log", &["addresses"])];
 
 impl Kind {
     /// Which values these are, in words.
@@ -522,6 +532,7 @@ impl Kind {
             Self::ByteRate => "a size a second like 256KiB/s, or off",
             Self::Networks => "a list of networks like 192.0.2.0/24 or 2001:db8::/32",
             Self::Groups => "a list of groups, by name or number",
+            Self::Protocols => return format!("a list of some of {}", Protocols::ALL),
             Self::Mode => "a mode in octal digits like 0660",
             Self::Hosts => "a list of host names like chat.example",
             Self::Origins => "a list of origins like https://chat.example",
@@ -571,6 +582,7 @@ impl Kind {
                 .map(Value::Networks)
                 .map_err(|error: BadNetwork| error.to_string()),
             Self::Groups => value::groups(text).map(Value::Groups),
+            Self::Protocols => Protocols::named(text.split_terminator('\n')).map(Value::Protocols),
             Self::Hosts => value::hosts(text).map(Value::Words),
             Self::Origins => value::origins(text).map(Value::Words),
             Self::BasePath => value::base_path(text).map(Value::Text),

@@ -46,7 +46,7 @@ impl MioDriver {
                 }
                 Listener::Tcp { .. } => {
                     let address = listener.wished().or_else(|| listener.address());
-                    listener.is_behind_proxy(fresh.config.is_behind_proxy(address));
+                    listener.is_for_clients(fresh.config.clients_at(address));
                     listener.decide_anew(settings.stall, exempt(&fresh.config.exempt));
                 }
             }

@@ -65,6 +65,7 @@ pub(super) fn ticket() -> Ticket {
         login: None,
         rights: Rights::TALK,
         exempt: true,
+        protocols: proto::Protocols::ALL,
     };
     let id = hub.accept(peer, now, &mut out).unwrap();
     // A message of protocol v0.5: its length, its type, and a text.

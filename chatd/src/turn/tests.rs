@@ -108,6 +108,7 @@ impl Driver for Script {
             login,
             rights: if operator { Rights::ADMIN } else { Rights::TALK },
             exempt: operator,
+            protocols: proto::Protocols::ALL,
         };
         Ok(((), peer))
     }

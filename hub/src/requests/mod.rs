@@ -331,9 +331,11 @@ impl Hub {
         if !self.connections.known(id).phase.is_live() {
             return;
         }
-        let member = self.exit(id, home);
+        if !self.connections.known(id).rooms.is_empty() {
+            let member = self.exit(id, home);
+            self.connections.known(id).gaps -= u32::from(member.gap_from().is_some());
+        }
         let connection = self.connections.known(id);
-        connection.gaps -= u32::from(member.gap_from().is_some());
         connection.become_(Phase::V1);
         connection.dialect = Dialect::NativeV1;
         if let Some(nick) = connection.nick.clone() {

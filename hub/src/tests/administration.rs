@@ -21,6 +21,7 @@ fn at(address: &str) -> Peer {
         login: None,
         rights: Rights::TALK,
         exempt: true,
+        protocols: proto::Protocols::ALL,
     }
 }
 

@@ -9,7 +9,7 @@ use std::vec::Vec;
 
 use proptest::prelude::*;
 use proto::http::{Asset, PAGE};
-use proto::{Span, Transport, ws};
+use proto::{Protocols, Span, Transport, ws};
 
 use crate::testing::{StoreMode, Turn, chat, keepalive, nick};
 use crate::{ConnId, HangUp, Peer, Quota, Rights, Settings, Website};
@@ -243,6 +243,11 @@ fn at(place: u8, sort: Sort) -> Peer {
         login: None,
         rights: Rights::TALK,
         exempt: false,
+        // From one of the addresses to a listener that is for some only.
+        protocols: match place {
+            2 => Protocols::named(["v1", "websocket"]).unwrap(),
+            _ => Protocols::ALL,
+        },
     }
 }
 

@@ -250,6 +250,7 @@ fn nobody_is_accepted_while_the_server_ends() {
         login: None,
         rights: Rights::TALK,
         exempt: false,
+        protocols: proto::Protocols::ALL,
     };
     assert!(turn.hub.accept(peer, turn.now, &mut out).is_err());
 }

@@ -21,6 +21,7 @@ fn many(turn: &mut Turn, count: usize) -> Vec<ConnId> {
             login: None,
             rights: crate::Rights::TALK,
             exempt: true,
+            protocols: proto::Protocols::ALL,
         };
         let id = turn.arrive(peer).unwrap();
         turn.say(id, &keepalive());

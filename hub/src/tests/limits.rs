@@ -20,6 +20,7 @@ fn peer(login: Option<&str>, ip: Option<&str>) -> Peer {
         login: login.map(|login| Nick::parse(login).unwrap()),
         rights: if login == Some("root") { Rights::ADMIN } else { Rights::TALK },
         exempt: login == Some("root"),
+        protocols: proto::Protocols::ALL,
     }
 }
 

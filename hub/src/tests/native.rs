@@ -246,6 +246,7 @@ fn there_is_a_most_of_connections() {
         login: None,
         rights: Rights::TALK,
         exempt: false,
+        protocols: proto::Protocols::ALL,
         ip: None,
     };
     let refusal = turn.hub.accept(peer.clone(), turn.now, &mut out).unwrap_err();

@@ -18,6 +18,7 @@ fn at(address: &str) -> Peer {
         login: None,
         rights: Rights::TALK,
         exempt: false,
+        protocols: proto::Protocols::ALL,
     }
 }
 
@@ -29,6 +30,7 @@ fn user(login: &str, exempt: bool) -> Peer {
         login: Some(Nick::parse(login).unwrap()),
         rights: if exempt { Rights::ADMIN } else { Rights::TALK },
         exempt,
+        protocols: proto::Protocols::ALL,
     }
 }
 

@@ -348,7 +348,15 @@ fn root() -> crate::Peer {
     let address = "local".into();
     let login = Some(proto::Nick::parse("root").unwrap());
     let transport = proto::Transport::ControlSocket;
-    crate::Peer { transport, address, ip: None, login, rights: crate::Rights::ADMIN, exempt: true }
+    crate::Peer {
+        transport,
+        address,
+        ip: None,
+        login,
+        rights: crate::Rights::ADMIN,
+        exempt: true,
+        protocols: proto::Protocols::ALL,
+    }
 }
 
 #[test]

@@ -7,16 +7,17 @@ use proto::http::etag;
 use proto::http::events::{self, LastEvent};
 use proto::http::origin::{self, PREFLIGHT, Passed};
 use proto::http::{self, Head, Refusal, Route, Status};
-use proto::{Request, Seq, ws};
+use proto::{Protocol, Protocols, Request, Seq, ws};
 
 use super::answer::Answer;
 use super::metrics::METRICS;
 use super::{Deed, Hub};
+use crate::served::not_served;
 use crate::stats::StoreState;
 
 impl Hub {
-    /// What a request asks for, and which foreign page may read the answer.
-    pub(super) fn asked(&self, head: &Head<'_>) -> (Deed, Option<Box<str>>) {
+    /// What a request asks for where these protocols are served, and which foreign page may read the answer.
+    pub(super) fn asked(&self, head: &Head<'_>, protocols: Protocols) -> (Deed, Option<Box<str>>) {
         let site = self.settings.web.site();
         let route = http::route(head, &site);
         let is_guarded = route.as_ref().map_or(true, Route::is_guarded);
@@ -28,6 +29,13 @@ impl Hub {
             Passed::Own => None,
             Passed::Listed(page) => Some(page.into()),
         };
+        let is_socket = matches!(route, Ok(Route::Socket | Route::Echo));
+        let (protocol, called) =
+            if is_socket { (Protocol::WebSocket, "WebSockets") } else { (Protocol::Http, "HTTP") };
+        if !protocols.has(protocol) {
+            let answer = Answer::error(&not_served(protocols, called));
+            return (Deed::Answer(answer), listed);
+        }
         let deed = route.and_then(|route| self.deed(head, route, listed.is_some()));
         (deed.unwrap_or_else(|refusal| Deed::Answer(refusal.into())), listed)
     }

@@ -434,6 +434,7 @@ impl Outside for Scene {
             login: login.map(|name| proto::Nick::parse(&name).expect("a good name")),
             rights: Rights::TALK,
             exempt: false,
+            protocols: proto::Protocols::ALL,
         }
     }
 }

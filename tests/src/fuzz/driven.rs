@@ -196,6 +196,7 @@ impl<'a> Driven<'a> {
             login: control.then(|| proto::Nick::parse(login).unwrap()),
             rights: if control && login == "root" { Rights::ADMIN } else { Rights::TALK },
             exempt: from & 64 != 0,
+            protocols: proto::Protocols::ALL,
         };
         if let Ok(id) = self.hub.accept(peer, self.now, &mut self.outbox) {
             self.open.push(id);
