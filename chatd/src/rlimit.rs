@@ -4,8 +4,13 @@ use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::close;
 
-/// Descriptors that are no connections: listeners, epoll, signals, the reserve, standard streams, and what libraries open.
+/// Descriptors that are no clients: listeners, epoll, signals, the reserve, standard streams, who is turned away, and what libraries open.
 pub const DESCRIPTORS_RESERVED: usize = 64;
+
+const _: () = assert!(
+    hub::TURNED_AWAY_CONNECTIONS_MAX <= DESCRIPTORS_RESERVED / 4,
+    "who is turned away takes no client's descriptor"
+);
 
 /// Raises the limit as far as it goes, and returns what it is then.
 ///

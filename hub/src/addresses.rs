@@ -104,6 +104,12 @@ impl Addresses {
         Ok(())
     }
 
+    /// When an address may have one connection more, as far as its rate goes.
+    pub(crate) fn enters_at(&self, prefix: Prefix, rate: Rate, now: Now) -> Now {
+        let place = self.places.get(&prefix);
+        place.and_then(|place| place.accepts.waits_until(rate, 1, now)).unwrap_or(now)
+    }
+
     /// One of its connections counts as one that came just now, if it may.
     ///
     /// # Errors

@@ -83,6 +83,8 @@ pub(crate) enum Phase {
     Undecided,
     /// It was silent: a v0.5 client that listens, unless its first bytes say otherwise. Not shown to others.
     Listening,
+    /// Its address has used up its share of connections: it is let stand until it has said what it wants, and is no client.
+    TurnedAway,
     /// It speaks native frames: a v0.5 client, shown with its first command that is none of v1.
     Native,
     /// It has said `hello` over TCP, or opened a WebSocket.
@@ -113,13 +115,14 @@ impl Phase {
     /// The one table of legal edges.
     const fn may_become(&self, next: &Self) -> bool {
         match (self, next) {
-            (Self::Undecided, Self::Listening | Self::Native | Self::Http)
+            (Self::Undecided, Self::Listening | Self::TurnedAway | Self::Native | Self::Http)
             | (Self::Listening, Self::Native | Self::Http)
             | (Self::Native | Self::Http, Self::V1)
             | (Self::Http, Self::Events | Self::Echo)
             | (
                 Self::Undecided
                 | Self::Listening
+                | Self::TurnedAway
                 | Self::Native
                 | Self::V1
                 | Self::Control
@@ -133,6 +136,7 @@ impl Phase {
             (
                 Self::Undecided
                 | Self::Listening
+                | Self::TurnedAway
                 | Self::Native
                 | Self::V1
                 | Self::Control
@@ -152,6 +156,7 @@ impl Phase {
         match self {
             Self::Undecided
             | Self::Listening
+            | Self::TurnedAway
             | Self::Native
             | Self::V1
             | Self::Control
@@ -172,6 +177,7 @@ impl Phase {
             | Self::Leaving(CloseReason::PeerClosed) => true,
             Self::Undecided
             | Self::Listening
+            | Self::TurnedAway
             | Self::Native
             | Self::Echo
             | Self::Leaving(_)
@@ -191,7 +197,7 @@ impl Phase {
             | Self::Events
             | Self::Echo
             | Self::Leaving(_) => true,
-            Self::Undecided | Self::Lingering { .. } | Self::Closing => false,
+            Self::Undecided | Self::TurnedAway | Self::Lingering { .. } | Self::Closing => false,
         }
     }
 }
@@ -382,6 +388,7 @@ impl Connection {
             }
             Phase::Undecided
             | Phase::Listening
+            | Phase::TurnedAway
             | Phase::Native
             | Phase::V1
             | Phase::Control

@@ -13,7 +13,7 @@ use crate::connection::{ConnId, Connection, Pause, Phase};
 use crate::outbox::{Effect, Outbox};
 use crate::rooms::RoomNo;
 use crate::settings::{FRAME_BYTES_PER_SECOND, FRAME_TIMEOUT_MAX, Settings};
-use crate::web::share_of;
+use crate::web::{TURNED_AWAY_FOR, share_of};
 use crate::wheel::Wheel;
 
 /// A leaving connection takes what waits for it in this time, and has as long again to end its side where that is waited for: long enough
@@ -81,6 +81,10 @@ fn deadlines(
         Phase::Closing => return due,
         Phase::Leaving(_) if connection.flushes_at_its_pace() => {
             due.stall = from(connection.waiting_since, settings.stall);
+            return due;
+        }
+        Phase::TurnedAway => {
+            due.left = Some(connection.since.after(TURNED_AWAY_FOR));
             return due;
         }
         Phase::Leaving(_) | Phase::Lingering { .. } => {
@@ -193,12 +197,7 @@ impl Hub {
         let due = deadlines(connection, share, (&self.settings, &self.rates), self.woke);
         let is_due = |deadline: Option<Now>| deadline.is_some_and(|deadline| deadline <= now);
         if is_due(due.left) {
-            let (Phase::Leaving(reason) | Phase::Lingering { reason, .. }) = &connection.phase
-            else {
-                unreachable!("only who leaves has a deadline for it")
-            };
-            let reason = reason.clone();
-            self.close(id, reason, out);
+            self.is_left(id, out);
         } else if is_due(due.stall) {
             self.close(id, CloseReason::Stall, out);
         } else if is_due(due.refused) {
@@ -217,6 +216,24 @@ impl Hub {
         if is_due(due.resume) {
             self.go_on(id, out);
         }
+    }
+
+    /// Who is to go had enough time for it.
+    fn is_left(&mut self, id: ConnId, out: &mut Outbox) {
+        let reason = match &self.connections.known(id).phase {
+            Phase::TurnedAway => CloseReason::TooMany,
+            Phase::Leaving(reason) | Phase::Lingering { reason, .. } => reason.clone(),
+            Phase::Undecided
+            | Phase::Listening
+            | Phase::Native
+            | Phase::V1
+            | Phase::Control
+            | Phase::Http
+            | Phase::Events
+            | Phase::Echo
+            | Phase::Closing => unreachable!("only who is to go has a deadline for it"),
+        };
+        self.close(id, reason, out);
     }
 
     /// A frame or a request was not complete in time. Only who came over HTTP understands that it is told so.

@@ -27,6 +27,7 @@ impl Hub {
         self.check_refused();
         self.check_replays();
         self.check_quotas();
+        self.check_turned_away();
         self.check_bans();
         self.check_directs();
         if self.connections.len() == 0 {
@@ -141,6 +142,7 @@ impl Hub {
                     queue.runs().map(|run| self.blocks.get(run.block).count_frames(&run.range()));
                 assert_eq!(frames.sum::<u32>(), connection.held_frames, "held frames are counted");
             }
+            Phase::TurnedAway => assert!(queue.is_empty(), "who stands is told when it has asked"),
             Phase::Listening => assert!(connection.nick.is_none(), "a listener is not shown"),
             Phase::Native => {}
             Phase::V1 => {

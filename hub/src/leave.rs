@@ -81,7 +81,9 @@ impl Hub {
             return;
         }
         match connection.phase {
-            Phase::Undecided => self.close(id, CloseReason::PeerClosed, out),
+            Phase::Undecided | Phase::TurnedAway => {
+                self.close(id, CloseReason::PeerClosed, out);
+            }
             Phase::Listening
             | Phase::Native
             | Phase::V1
@@ -137,7 +139,7 @@ impl Hub {
     pub(crate) fn dismiss(&mut self, id: ConnId, reason: CloseReason, bye: &str, out: &mut Outbox) {
         let connection = self.connections.known(id);
         match connection.phase {
-            Phase::Undecided => self.close(id, reason, out),
+            Phase::Undecided | Phase::TurnedAway => self.close(id, reason, out),
             Phase::Listening | Phase::Native => self.leave(id, reason, Vec::new(), out),
             Phase::Http => self.dismiss_http(id, reason, bye, out),
             Phase::Echo => self.close_socket(id, reason, bye, out),
@@ -319,6 +321,7 @@ impl Hub {
         self.rooms.follow_nothing(connection.id);
         self.rooms.maker_is_gone(connection.id);
         self.proxies.remove(&connection.id);
+        self.turned_away.remove(&connection.id);
         self.fetches.look_ups.remove(&connection.id);
         self.behind_store.retain(|other| *other != connection.id);
     }
@@ -329,7 +332,7 @@ impl Hub {
         self.tick(now);
         if self.course == Course::Serving {
             self.course = Course::Draining;
-            out.notice(Notice::Draining { connections: self.connections.len() });
+            out.notice(Notice::Draining { connections: self.clients() });
             self.end_if_stored(out);
         }
     }

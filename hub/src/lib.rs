@@ -87,7 +87,7 @@ pub use store::{
     Answer, Durability, Fetch, FetchError, Fetched, KeptMessage, KeptRoom, Order, Outcome, Page,
     PageWriter, Pruned, Record,
 };
-pub use web::Website;
+pub use web::{TURNED_AWAY_CONNECTIONS_MAX, Website};
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
@@ -122,6 +122,7 @@ use crate::rooms::{Rooms, Standing};
 use crate::settings::LATE_MAX;
 use crate::stats::Counters;
 use crate::talks::Talks;
+use crate::web::TurnedAway;
 use crate::wheel::Wheel;
 
 /// The server.
@@ -146,6 +147,8 @@ pub struct Hub {
     controls: Controls,
     /// The addresses of trusted proxies, by connection: each request says who is behind them.
     proxies: BTreeMap<ConnId, IpAddr>,
+    /// Those who are over their address's share, and are told so.
+    turned_away: TurnedAway,
     bans: Bans,
     names: Names,
     rooms: Rooms,
@@ -214,6 +217,7 @@ impl Hub {
             addresses: Addresses::default(),
             controls: Controls::default(),
             proxies: BTreeMap::new(),
+            turned_away: TurnedAway::default(),
             bans: Bans::default(),
             names: Names::new(settings.wire.charset, &settings.server_name),
             rooms: Rooms::new(settings.default_room.clone()),
@@ -304,8 +308,11 @@ impl Hub {
             return Ok(id);
         };
         self.note_refusal(&peer, reason);
-        out.notice(Notice::Refused { address: peer.address, reason });
-        Err(Refusal { reason, words: last_words(peer.transport, reason) })
+        out.notice(Notice::Refused { address: peer.address.clone(), reason });
+        let words = last_words(peer.transport, reason);
+        let stands = self.let_stand(peer, reason);
+        assert!(stands.is_none() || words.is_empty(), "who stands has heard nothing");
+        Err(Refusal { reason, words, stands })
     }
 
     fn welcome(&mut self, peer: Peer, out: &mut Outbox) -> ConnId {

@@ -225,6 +225,8 @@ pub struct Refusal {
     pub reason: RefusalReason,
     /// The last words to the peer; empty where no protocol is known yet.
     pub words: Vec<u8>,
+    /// It is not to be closed yet, but served as this connection: what it speaks decides what it is told.
+    pub stands: Option<ConnId>,
 }
 
 impl Notice {

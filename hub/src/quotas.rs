@@ -1,7 +1,7 @@
 //! Quotas: whether a newcomer is let in, and what a connection's doings cost its share.
 //!
-//! Nothing is ever dropped for a quota: a newcomer is turned away before it has said anything, a request is refused with the
-//! time to try again, and a speaker is not read for a while. Peers that are exempt have no share and no quota.
+//! Nothing is ever dropped for a quota: a newcomer is turned away before it has done anything (`web::turned_away` says so to who asks
+//! over HTTP), a request is refused with the time to try again, and a speaker is not read for a while. Peers that are exempt have no share and no quota.
 
 use alloc::collections::BTreeMap;
 use alloc::format;
@@ -90,7 +90,7 @@ impl Hub {
             }
             Transport::Stream | Transport::Proxied => {
                 // The control socket has places of its own: strangers never keep an operator out.
-                let there = self.connections.len() - self.controls.all;
+                let there = self.clients() - self.controls.all;
                 if self.settings.connections.is_some_and(|most| there >= most) {
                     return Err(RefusalReason::ConnectionsLimit);
                 }

@@ -317,7 +317,11 @@ impl Hub {
     /// The first bytes chose the protocol. What was held of the lobby is let through; the first frame tells whether the newcomer is
     /// shown in it, or says `hello`.
     fn decided(&mut self, id: ConnId, protocol: Protocol, out: &mut Outbox) {
+        let is_turned_away = self.is_turned_away(id);
         match protocol {
+            // Its first request is answered, when its head is there.
+            Protocol::Http if is_turned_away => self.connections.known(id).dialect = Dialect::Http,
+            Protocol::Native if is_turned_away => self.close(id, CloseReason::TooMany, out),
             Protocol::Native => self.release_backlog(id, Phase::Native, out),
             Protocol::Http => self.begin_http(id, out),
             Protocol::V1 | Protocol::Control | Protocol::WebSocket | Protocol::Echo => {
@@ -332,7 +336,13 @@ impl Hub {
         let connection = self.connections.known(id);
         match connection.phase {
             Phase::Undecided | Phase::Listening => self.drop_backlog(id),
-            Phase::Native
+            // It is told nothing else than who asks for something.
+            Phase::TurnedAway if !matches!(fault, Fault::Http(_)) => {
+                self.close(id, CloseReason::TooMany, out);
+                return;
+            }
+            Phase::TurnedAway
+            | Phase::Native
             | Phase::V1
             | Phase::Control
             | Phase::Http

@@ -29,7 +29,11 @@ impl Hub {
             }
             Phase::V1 | Phase::Control | Phase::Events => self.skip(id, out),
             // It is not read while much waits for it.
-            Phase::Http | Phase::Echo | Phase::Lingering { .. } | Phase::Closing => {}
+            Phase::Http
+            | Phase::Echo
+            | Phase::TurnedAway
+            | Phase::Lingering { .. }
+            | Phase::Closing => {}
         }
     }
 
@@ -262,7 +266,7 @@ impl Hub {
             | Phase::Leaving(_) => {
                 self.close(id, CloseReason::MemoryBudget, out);
             }
-            Phase::Lingering { .. } | Phase::Closing => {}
+            Phase::TurnedAway | Phase::Lingering { .. } | Phase::Closing => {}
         }
     }
 }

@@ -124,7 +124,10 @@ impl Hub {
                 Phase::Control => control += 1,
                 Phase::Http => http += 1,
                 Phase::Events => events += 1,
-                Phase::Leaving(_) | Phase::Lingering { .. } | Phase::Closing => {}
+                Phase::TurnedAway
+                | Phase::Leaving(_)
+                | Phase::Lingering { .. }
+                | Phase::Closing => {}
             }
         }
         let (counters, talks) = (&self.counters, self.talks.counts());
@@ -204,10 +207,15 @@ impl Hub {
         self.process.listeners = listeners;
     }
 
+    /// How many connections are somebody's who was let in.
+    pub(crate) fn clients(&self) -> usize {
+        self.connections.len() - self.turned_away.len()
+    }
+
     /// How many there are; it costs nothing to ask.
     pub fn census(&self) -> Census {
         Census {
-            connections: self.connections.len(),
+            connections: self.clients(),
             rooms: self.rooms.len(),
             messages: self.counters.messages,
         }

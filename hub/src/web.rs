@@ -11,10 +11,13 @@ mod metrics;
 mod site;
 mod socket;
 mod stream;
+mod turned_away;
 
 pub(crate) use answer::Answer;
 pub(crate) use behind::share_of;
 pub use site::Website;
+pub use turned_away::TURNED_AWAY_CONNECTIONS_MAX;
+pub(crate) use turned_away::{TURNED_AWAY_FOR, TurnedAway};
 
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
@@ -134,6 +137,11 @@ impl Hub {
         (bytes, is_here): (usize, bool),
         out: &mut Outbox,
     ) -> Option<u32> {
+        let head_only = head.method == Method::Head;
+        if self.is_turned_away(id) {
+            self.tell_turned_away(id, head_only, out);
+            return Some(1);
+        }
         let whose = self.is_whose(id, &head.fields);
         if whose.is_ok() && self.is_between_clients(id) && self.waits_for_share(id, out) {
             return None;
@@ -147,7 +155,6 @@ impl Hub {
         let refuses = matches!(&deed, Deed::Answer(answer) if answer.is_refusal());
         let has_body = head.body != BodyLength::None;
         let waits = has_body && head.expects_continue && !is_here;
-        let head_only = head.method == Method::Head;
         // Who waits for `100 Continue` and is refused may send its body or not: nobody could tell it from the next request.
         // And where only a WebSocket is served, each answer is a refusal.
         let close = !head.keep_alive || (waits && refuses) || !protocols.has(Protocol::Http);

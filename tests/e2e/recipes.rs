@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use tests::binaries::checkout;
+use tests::binaries::{chatctl, checkout};
 use tests::{Daemon, Exposition, Folder, Http, Program, Setup, left_out, program};
 use tungstenite::client::IntoClientRequest;
 
@@ -40,6 +40,24 @@ fn shell(script: &str, folder: &Folder) -> Command {
     command
 }
 
+/// The same, where `chatctl` is on the PATH and knows this daemon.
+fn shell_with_chatctl(script: &str, daemon: &Daemon) -> Command {
+    let mut command = shell(script, daemon.folder());
+    let (programs, path) = (chatctl(), std::env::var_os("PATH").unwrap_or_default());
+    let places = std::iter::once(programs.parent().unwrap().to_owned());
+    let places = std::env::join_paths(places.chain(std::env::split_paths(&path))).unwrap();
+    command.env("PATH", places).env("CHATD_SERVER", daemon.control_path());
+    command
+}
+
+/// What was said in a room, the oldest first.
+fn said_in(room: &str, daemon: &Daemon) -> Vec<String> {
+    let said = daemon.ctl(&["history", room, "--json"]).stdout;
+    let lines = said.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    let lines = lines.map(|line| serde_json::from_slice::<serde_json::Value>(line).unwrap());
+    lines.filter_map(|line| Some(line["text"].as_str()?.to_owned())).collect()
+}
+
 #[test]
 fn what_the_document_says_works_with_curl() {
     if Command::new("curl").arg("--version").output().is_err() {
@@ -50,7 +68,9 @@ fn what_the_document_says_works_with_curl() {
     let blocks = blocks_for("sh", &daemon);
     let (streams, others): (Vec<&String>, Vec<&String>) =
         blocks.iter().partition(|block| block.contains("curl -N"));
-    assert_eq!((streams.len(), others.len()), (1, 3), "{blocks:?}");
+    assert_eq!((streams.len(), others.len()), (1, 4), "{blocks:?}");
+    let (in_a_row, others) = others.split_last().unwrap();
+    assert!(in_a_row.contains("--next"), "{in_a_row}");
     for script in others {
         let output = program::run(&mut shell(script, &folder), &[]);
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -67,6 +87,48 @@ fn what_the_document_says_works_with_curl() {
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(output.status.code(), Some(22), "{said}");
     assert!(said.contains("\"error\":\"bad_request\""), "{said}");
+}
+
+/// The least that an address may connect makes each curl beyond the first wait.
+#[test]
+fn many_messages_in_a_row_come_through_as_the_document_says() {
+    if Command::new("curl").arg("--version").output().is_err() {
+        return left_out("the recipes of docs/http.md: needs curl (Debian package curl)");
+    }
+    let limits = "[limits]\naccept_burst = 1\n";
+    let daemon = Setup::new().limits_addresses().config(limits).start();
+    let script = blocks_for("sh", &daemon).pop().unwrap();
+    let output = program::run(&mut shell_with_chatctl(&script, &daemon), &[]);
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{stderr}");
+    assert!(!stderr.contains("Empty reply"), "{stderr}");
+    let heard = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(heard.contains("\"error\":\"rate_limited\""), "what curl waits for: {heard}");
+    let said = said_in("ops", &daemon);
+    assert_eq!(said, ["one", "two", "three", "four", "step 5", "step 6", "step 7"]);
+}
+
+/// Each of 45 curls in a row was an empty reply beyond the first 32.
+#[test]
+fn a_script_that_connects_too_often_is_told_so() {
+    if Command::new("curl").arg("--version").output().is_err() {
+        return left_out("the recipes of docs/http.md: needs curl (Debian package curl)");
+    }
+    let daemon = Setup::new().limits_addresses().start();
+    let script = "for post in $(seq 45); do curl -s -S -w '%{http_code}\\n' -d x URL; done";
+    let script = script.replace("URL", &format!("http://{}{MESSAGES}", daemon.address()));
+    let output = program::run(&mut shell(&script, daemon.folder()), &[]);
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && stderr.is_empty(), "{stderr}");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let count = |status: &str| said.lines().filter(|line| *line == status).count();
+    let (taken, refused) = (count("200"), count("429"));
+    assert!(taken >= 32 && refused > 0 && taken + refused == 45, "{taken}, {refused}: {said}");
+    let why = said.lines().find(|line| line.contains("\"ok\":false")).unwrap();
+    assert!(why.contains("\"error\":\"rate_limited\"") && why.contains("retry_after"), "{why}");
+    assert!(why.contains("accept_rate"), "{why}");
+    let stats = daemon.control().asks("stats", serde_json::json!({}));
+    assert_eq!(stats["stats"]["refused_accept_rate"], refused, "each counts once: {stats}");
 }
 
 #[test]

@@ -149,6 +149,9 @@ impl World {
         match self.hub().accept(peer, now, &mut outbox) {
             Ok(id) => self.is_there(name, id, transport),
             Err(refusal) => {
+                if let Some(id) = refusal.stands {
+                    self.is_there(name, id, transport);
+                }
                 let mut said = Said::default();
                 said.add(&refusal.words);
                 self.output.push(format!("{name}: refused ({})", refusal.reason.word()));

@@ -116,6 +116,8 @@ pub struct Voice {
     pub names: BTreeSet<String>,
     /// It has a generated name from the beginning, which nobody is told.
     pub is_guest: bool,
+    /// Its address is over its share: it is let stand for a moment, and is no client.
+    pub turned_away: bool,
     /// When the daemon let it in, and when it closed it.
     pub opened: Option<u64>,
     pub closed: Option<u64>,

@@ -32,7 +32,7 @@ pub const WANTED: &Wanted = &[
         ],
     ),
     ("store", &["page", "again", "known"]),
-    ("refuse", &["connections_limit", "clients_per_ip", "accept_rate", "banned"]),
+    ("refuse", &["connections_limit", "clients_per_ip", "accept_rate", "banned", "stands"]),
     ("hear", &["message", "gap", "direct", "direct in v0.5", "joined", "left", "presence"]),
     ("replay", &["message", "message of others meanwhile", "gap", "whole", "cut"]),
     ("receipt", &["accepted", "refused", "again", "delivered"]),

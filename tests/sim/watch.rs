@@ -11,7 +11,7 @@ use crate::asking::{Asked, Greeting};
 use crate::clients::{Client, Life, Sort};
 use crate::clock::{MS, SECOND};
 use crate::driver::Shared;
-use crate::net::Link;
+use crate::net::{Link, Stage};
 use crate::pairing::TALK_BYTES_MAX;
 use crate::poster::Request;
 use crate::swarm::{Limits, Plan, Quotas};
@@ -32,6 +32,8 @@ const GAP_BYTES_MAX: usize = 160;
 const FORGOTTEN_MAX: u64 = 2 * SECOND;
 /// No frame may take longer than this.
 const FRAME_TIMEOUT_MAX: u64 = 30 * SECOND;
+/// Who is over its address's share stands no longer than this without a word.
+const STANDS_MAX: u64 = SECOND;
 /// How long the daemon waits at most for a peer to end its side, too.
 const LINGERS_MAX: u64 = 5 * SECOND;
 
@@ -146,6 +148,11 @@ impl Watch {
         let slack = SLACK + world.lateness;
         let now = world.woke_at;
         let age = |since: u64| now.saturating_sub(since.max(world.resumed_at));
+        if world.oracle.voices[no].turned_away {
+            let stands = if link.wrote_total == 0 { age(link.registered_at) } else { 0 };
+            assert!(stands <= STANDS_MAX + slack, "#{no} stands for {stands} us");
+            return;
+        }
         // Who has asked over HTTP says nothing while it takes the answer.
         let asked = asks_over_http(client);
         if is_to_be_heard_of(client) && !(asked && seen.pending > 0) {
@@ -242,7 +249,8 @@ impl Watch {
             }
             CloseReason::StoreUnavailable => world.oracle.voices[no].store_refused,
             // Nobody comes through a proxy here, this store never breaks, and each listener serves everything.
-            CloseReason::TooMany | CloseReason::StoreBroke | CloseReason::NotServed => false,
+            CloseReason::TooMany => voice.turned_away,
+            CloseReason::StoreBroke | CloseReason::NotServed => false,
             CloseReason::Drain => world.phase == Phase::Stopping,
             CloseReason::Kicked | CloseReason::Banned => world.oracle.may_be_expelled(no),
             CloseReason::InputBudget => {
@@ -361,7 +369,14 @@ impl Log for SimLog {
             Notice::Paused { .. } | Notice::MemoryPressure { .. } | Notice::StoreRefused { .. } => {
                 world.oracle.reach("notice", notice.kind());
             }
-            Notice::Refused { reason, .. } => world.oracle.reach("refuse", reason.word()),
+            Notice::Refused { address, reason } => {
+                world.oracle.reach("refuse", reason.word());
+                let no = address.strip_prefix("sim:").and_then(|no| no.parse::<usize>().ok());
+                // Who is closed at once has no place with the kernel.
+                if let Some(no) = no.filter(|no| world.net.links[*no].stage == Stage::Open) {
+                    world.turned_away(no);
+                }
+            }
             _ => {}
         }
         if let (Notice::Closed { reason, .. }, Some(no)) = (&notice, about) {

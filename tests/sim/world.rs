@@ -416,6 +416,7 @@ impl World {
             let client = &self.clients[no];
             let open = link.stage == Stage::Open;
             let dying = link.fin_seen || link.reset || link.vanished || client.bad_from.is_some();
+            let dying = dying || self.oracle.voices[no].turned_away;
             if open && dying {
                 return Err(format!("#{no} ({:?}) ought to be closed", client.sort));
             }
@@ -504,7 +505,8 @@ impl World {
     fn neighbours(&self, no: usize) -> impl Iterator<Item = usize> {
         let counted = move |other: usize| {
             let client = &self.clients[other];
-            client.sort != Sort::Control && !client.exempt
+            let counts = !self.oracle.voices[other].turned_away;
+            client.sort != Sort::Control && !client.exempt && counts
         };
         let addresses = self.plan.quotas.addresses as usize;
         (0..self.clients.len())
@@ -531,6 +533,19 @@ impl World {
         let came = self.neighbours(no).filter(|other| self.net.links[*other].registered_at > 0);
         let came = came.count();
         self.plan.quotas.accepts.is_some_and(|(_, burst)| came >= burst as usize)
+    }
+
+    /// A connection is let stand that is over its address's share.
+    pub fn turned_away(&mut self, no: usize) {
+        assert!(self.has_too_many(no) || self.comes_too_often(no), "#{no} has done nothing");
+        assert!(!self.clients[no].exempt, "#{no} has no share");
+        let voice = &mut self.oracle.voices[no];
+        (voice.turned_away, voice.leaving) = (true, true);
+        let stand = (0..self.clients.len()).filter(|other| {
+            self.oracle.voices[*other].turned_away && self.net.links[*other].stage == Stage::Open
+        });
+        assert!(stand.count() <= hub::TURNED_AWAY_CONNECTIONS_MAX, "only so many stand");
+        self.oracle.reach("refuse", "stands");
     }
 
     /// TERM.

@@ -4,7 +4,7 @@
 
 use std::io::{self, ErrorKind};
 
-use hub::{HangUp, Level, Peer};
+use hub::{ConnId, HangUp, Level, Peer, Refusal};
 use nix::errno::Errno;
 use proto::{Now, Span};
 
@@ -84,21 +84,23 @@ impl<D: Driver, S: Store, L: Log> Server<D, S, L> {
 
     fn admit(&mut self, stream: D::Stream, peer: Peer) {
         match self.hub.accept(peer, self.now, &mut self.outbox) {
-            Ok(id) => {
-                if self.slots.len() <= id.index() {
-                    self.slots.resize(id.index() + 1, Slot::default());
-                }
-                let slot = &mut self.slots[id.index()];
-                assert!(slot.id.is_none(), "a place is free before it is given again");
-                assert!(!slot.to_read && !slot.to_flush, "nobody waits in a free place");
-                *slot = Slot { id: Some(id), writable: true, ..Slot::default() };
-                if self.driver.register(stream, id).is_err() {
-                    self.hub.hang_up(id, HangUp::Reset, self.now, &mut self.outbox);
-                }
-            }
+            Ok(id) | Err(Refusal { stands: Some(id), .. }) => self.give_place(stream, id),
             Err(refusal) => self.driver.refuse(stream, &refusal.words),
         }
         self.drain_outbox();
+    }
+
+    fn give_place(&mut self, stream: D::Stream, id: ConnId) {
+        if self.slots.len() <= id.index() {
+            self.slots.resize(id.index() + 1, Slot::default());
+        }
+        let slot = &mut self.slots[id.index()];
+        assert!(slot.id.is_none(), "a place is free before it is given again");
+        assert!(!slot.to_read && !slot.to_flush, "nobody waits in a free place");
+        *slot = Slot { id: Some(id), writable: true, ..Slot::default() };
+        if self.driver.register(stream, id).is_err() {
+            self.hub.hang_up(id, HangUp::Reset, self.now, &mut self.outbox);
+        }
     }
 
     /// No descriptors are left: those who wait are told so by a close, and the listener rests, since no edge will come for them.

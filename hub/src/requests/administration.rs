@@ -142,6 +142,7 @@ impl Hub {
                     other != id
                 }
                 Phase::Undecided
+                | Phase::TurnedAway
                 | Phase::Http
                 | Phase::Echo
                 | Phase::Leaving(_)

@@ -25,6 +25,7 @@ impl Hub {
         let most = rows_of_page(limit);
         let page = self.connections.iter().filter(|connection| {
             connection.phase != Phase::Closing
+                && !self.is_turned_away(connection.id)
                 && beyond.is_none_or(|beyond| connection.id.as_u64() > beyond)
                 && (!slow || lags(connection))
         });

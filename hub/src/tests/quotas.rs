@@ -341,3 +341,52 @@ fn replays_of_one_connection_are_in_work_one_after_the_other() {
     assert!(last < place(r#""history":"b""#), "one replay, then the other");
     assert_eq!(lines.iter().filter(|line| line.contains("history")).count(), 80);
 }
+
+/// How many of those who stand are not closed yet.
+fn standing(turn: &Turn) -> usize {
+    turn.hub.turned_away.len()
+}
+
+#[test]
+fn only_so_many_stand_who_are_over_their_share_and_they_are_no_clients() {
+    let mut turn = Turn::new(Settings { connections: Some(4), ..few() });
+    let clients: Vec<ConnId> = (0..2).map(|_| turn.arrive(at("192.0.2.1")).unwrap()).collect();
+    for _ in 0..40 {
+        assert_eq!(turn.arrive(at("192.0.2.1")), Err(RefusalReason::ClientsPerIp));
+    }
+    assert_eq!(standing(&turn), crate::TURNED_AWAY_CONNECTIONS_MAX);
+    assert_eq!(turn.hub.stats().hits.refused_clients_per_ip, 40, "each counts once");
+    let stats = turn.hub.stats();
+    assert_eq!((stats.accepted, stats.connections_undecided), (2, 2));
+    assert_eq!(turn.hub.census().connections, 2);
+    // They take no place of others', in all or of their address.
+    turn.arrive(at("192.0.2.2")).unwrap();
+    turn.arrive(at("192.0.2.3")).unwrap();
+    assert_eq!(turn.arrive(at("192.0.2.4")), Err(RefusalReason::ConnectionsLimit));
+    turn.hang_up(clients[0], HangUp::Reset);
+    turn.arrive(at("192.0.2.1")).unwrap();
+    turn.wait(999);
+    assert_eq!(standing(&turn), crate::TURNED_AWAY_CONNECTIONS_MAX);
+    turn.wait(1);
+    assert_eq!(standing(&turn), 0, "nor longer than a second");
+    turn.stop();
+    assert!(turn.hub.is_empty());
+}
+
+#[test]
+fn nobody_stands_who_cannot_be_told_over_http() {
+    let mut turn = Turn::new(few());
+    let native = || {
+        let protocols = proto::Protocols::named(["native", "v1"]).unwrap();
+        Peer { protocols, ..at("192.0.2.1") }
+    };
+    for _ in 0..2 {
+        turn.arrive(native()).unwrap();
+    }
+    assert_eq!(turn.arrive(native()), Err(RefusalReason::ClientsPerIp));
+    assert_eq!(standing(&turn), 0);
+    turn.arrive(at("192.0.2.1")).unwrap_err();
+    assert_eq!(standing(&turn), 1);
+    turn.stop();
+    assert!(turn.hub.is_empty(), "the daemon's end waits for nobody who stands");
+}
