@@ -24,14 +24,32 @@ fn blocks_for(kind: &str, daemon: &Daemon) -> Vec<String> {
 }
 
 fn page() -> String {
-    fs::read_to_string(checkout().join("docs/http.md")).unwrap()
+    document("docs/http.md")
+}
+
+fn document(name: &str) -> String {
+    fs::read_to_string(checkout().join(name)).unwrap()
 }
 
 fn blocks(kind: &str) -> Vec<String> {
-    let page = page();
+    blocks_of(&page(), kind)
+}
+
+fn blocks_of(page: &str, kind: &str) -> Vec<String> {
     let fence = format!("```{kind}\n");
     let blocks = page.split(&fence).skip(1).map(|rest| rest.split("```").next().unwrap());
     blocks.map(str::to_owned).collect()
+}
+
+/// What the README shows of a scrape and of proxies is what docs/http.md has, which the other tests run.
+#[test]
+fn the_readme_shows_what_the_document_does() {
+    let (readme, page) = (document("README.md"), page());
+    for kind in ["yaml", "caddyfile", "nginx"] {
+        let [shown] = &blocks_of(&readme, kind)[..] else { panic!("one {kind} in the README") };
+        assert_eq!(blocks_of(&page, kind), [&**shown], "{kind}");
+    }
+    assert_eq!(blocks_of(&readme, "toml"), [config()]);
 }
 
 fn shell(script: &str, folder: &Folder) -> Command {
