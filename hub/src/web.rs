@@ -24,6 +24,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::mem;
 
+use proto::http::origin::readable_by;
 use proto::http::response::CONTINUE;
 use proto::http::{Asset, BodyLength, Head, Method, Status};
 use proto::vocabulary::Error;
@@ -57,6 +58,13 @@ pub(crate) struct Exchange {
     close: bool,
     /// The foreign page that may read the answer.
     origin: Option<Box<str>>,
+}
+
+impl Exchange {
+    /// What the answer says so that a foreign page can read it, where there is one that may.
+    fn readable(&self) -> Option<[(&str, &str); 3]> {
+        self.origin.as_deref().map(readable_by)
+    }
 }
 
 /// What is to be done when a request is whole.
@@ -114,6 +122,11 @@ impl Deed {
 }
 
 impl Hub {
+    /// The request of a connection that is being read or answered.
+    fn exchange(&self, id: ConnId) -> Option<&Exchange> {
+        self.connections.get(id)?.exchange.as_deref()
+    }
+
     /// The first bytes are an HTTP request: what the lobby said is not for it.
     pub(crate) fn begin_http(&mut self, id: ConnId, out: &mut Outbox) {
         self.drop_backlog(id);

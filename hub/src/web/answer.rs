@@ -8,12 +8,13 @@ use alloc::vec::Vec;
 
 use proto::ErrorCode;
 use proto::encode;
-use proto::http::origin::{NOT_EMBEDDED, readable_by};
+use proto::http::origin::NOT_EMBEDDED;
 use proto::http::response::{self, API_FIELDS, JSON, JSON_LINES};
 use proto::http::{Asset, Content, DOWNLOAD_FIELDS, Manner, Refusal, Response, Status};
 use proto::reply::Reply;
 use proto::vocabulary::Error;
 
+use super::Exchange;
 use crate::Hub;
 use crate::connection::{ConnId, Phase};
 use crate::outbox::Outbox;
@@ -190,9 +191,8 @@ impl Hub {
     }
 
     fn manner(&self, id: ConnId) -> Manner {
-        let connection = self.connections.get(id);
-        let exchange = connection.and_then(|connection| connection.exchange.as_ref());
-        let leaves = connection.is_none_or(|connection| connection.phase != Phase::Http);
+        let exchange = self.exchange(id);
+        let leaves = self.connections.get(id).is_none_or(|it| it.phase != Phase::Http);
         Manner {
             date: self.wall,
             head_only: exchange.is_some_and(|exchange| exchange.head_only),
@@ -201,11 +201,8 @@ impl Hub {
     }
 
     fn write_answer(&self, id: ConnId, answer: &Answer, out: &mut Vec<u8>) {
-        let connection = self.connections.get(id);
-        let exchange = connection.and_then(|connection| connection.exchange.as_ref());
-        let manner = self.manner(id);
-        let listed = exchange.and_then(|exchange| exchange.origin.as_deref()).map(readable_by);
-        answer.write(manner, listed.as_ref().map_or(&[], |fields| fields), out);
+        let listed = self.exchange(id).and_then(Exchange::readable);
+        answer.write(self.manner(id), listed.as_ref().map_or(&[], |fields| fields), out);
     }
 
     /// How the last answer of a connection is written that is closed for something else than its request.

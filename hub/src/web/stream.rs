@@ -7,11 +7,11 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use proto::http::events::{self, EVENT_STREAM, HELLO, STREAM_FIELDS};
-use proto::http::origin::readable_by;
 use proto::http::{Content, Response, Status};
 use proto::vocabulary::Error;
 use proto::{Dialect, Request, RoomName, Seq};
 
+use super::Exchange;
 use crate::Hub;
 use crate::connection::{ConnId, Phase};
 use crate::outbox::Outbox;
@@ -69,9 +69,7 @@ impl Hub {
 
     /// What stands before the first event.
     fn stream_head(&self, id: ConnId) -> Vec<u8> {
-        let connection = self.connections.get(id);
-        let exchange = connection.and_then(|connection| connection.exchange.as_ref());
-        let listed = exchange.and_then(|exchange| exchange.origin.as_deref()).map(readable_by);
+        let listed = self.exchange(id).and_then(Exchange::readable);
         let mut fields = STREAM_FIELDS.to_vec();
         fields.extend(listed.iter().flatten());
         let response = Response {
