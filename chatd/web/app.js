@@ -63,7 +63,8 @@ class App {
     });
     this.composer = new Composer({
       typed: (text, isPasted) => this.typed(text, isPasted),
-      say: (content) => this.input((now) => chat.say(this.model, now, content)),
+      say: (content, place) => this.input((now) => chat.say(this.model, now, content, place)),
+      place: () => chat.place(this.model),
       names: () => chat.names(this.model),
       limit: () => this.model.link.messageBytes,
     });

@@ -9,7 +9,7 @@ import { line, packed } from "./visible.js";
 const TYPED_MAX = 100;
 
 export class Composer {
-  /** `doing` has typed(text), which is false where the text is refused, say(content), names() and limit(). */
+  /** `doing` has typed(text), which is false where the text is refused, say(content, place), place(), names() and limit(). */
   constructor(doing) {
     this.doing = doing;
     this.field = at("text");
@@ -26,9 +26,13 @@ export class Composer {
       event.preventDefault();
       this.send();
     });
-    at("attach").addEventListener("click", () => at("file").click());
+    at("attach").addEventListener("click", () => {
+      this.attachedAt = doing.place();
+      at("file").click();
+    });
     at("file").addEventListener("change", ({ target }) => {
-      this.sendFiles([...target.files]);
+      this.sendFiles([...target.files], this.attachedAt);
+      this.attachedAt = undefined;
       target.value = "";
     });
   }
@@ -64,11 +68,12 @@ export class Composer {
     this.back = 0;
   }
 
-  async sendFiles(files) {
+  /** Sends them to a place, whatever view is seen by the time that they are read. */
+  async sendFiles(files, place = this.doing.place()) {
     for (const file of files) {
       // One that is too large is refused by its size, unread.
       const data = file.size > this.doing.limit() ? "" : packed(new Uint8Array(await file.arrayBuffer()));
-      this.doing.say({ data, size: file.size, type: typeOf(file) });
+      this.doing.say({ data, size: file.size, type: typeOf(file) }, place);
     }
   }
 
@@ -167,7 +172,8 @@ export class Composer {
 
   #offerFiles(files) {
     const names = files.map(({ name }) => line(name)).join(", ");
-    this.#offer(`Send ${names}?`, [["Send", () => this.sendFiles(files)], ["No", () => {}]]);
+    const place = this.doing.place();
+    this.#offer(`Send ${names}?`, [["Send", () => this.sendFiles(files, place)], ["No", () => {}]]);
   }
 
   #offer(question, answers) {

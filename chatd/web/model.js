@@ -15,7 +15,7 @@ import { newTalk } from "./talk.js";
 import { trim, Views } from "./views.js";
 
 export { called, notCalled } from "./link.js";
-export { say, unkept } from "./outgoing.js";
+export { place, say, unkept } from "./outgoing.js";
 export { wantOlder } from "./rooms.js";
 export { act, misunderstood } from "./acts.js";
 export { talkKept } from "./talk.js";

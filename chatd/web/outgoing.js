@@ -4,7 +4,7 @@
 // The order of what was typed is kept. A room's messages wait until what was missed of the room has come; what is said in a talk goes
 // with the talk, and is given back where that has ended.
 
-import { askAs, isUp, news, note, ownNick, pauseOf, put, tell, timeOf } from "./core.js";
+import { askAs, isUp, news, note, noteIn, ownNick, pauseOf, put, tell, timeOf } from "./core.js";
 import { hasReceipts, seen } from "./rooms.js";
 import { maySay, saidInTalk } from "./talk.js";
 import { nickKey, roomKey, roomOf } from "./views.js";
@@ -69,14 +69,25 @@ export function keyOf(to) {
   return to.nick === undefined ? "talk" : nickKey(to.nick);
 }
 
-/** Says something in the view that is seen: { text } or { data, size, type }. */
-export function say(model, at, content) {
-  const key = model.views.focus;
-  const nobody = "nobody hears what is said here: /join ROOM, /msg NICK or /go VIEW";
-  const why = { server: nobody, talk: maySay(model) }[key] ?? null;
-  if (why) return refuse(model, at, why, content);
-  sayTo(model, at, toOf(model, key), content);
+/** Where something is said that is said now. Another talk is another place, though its view is the same. */
+export function place({ views: { focus }, talk }) {
+  return { key: focus, state: focus === "talk" ? talk.state : null };
+}
+
+/** Says something at a place: { text } or { data, size, type }. */
+export function say(model, at, content, { key, state } = place(model)) {
+  const why = mayNotSay(model, key, state);
+  if (why) return refuse(model, at, key, why, content);
+  sayTo(model, at, toOf(model, key), content, key);
   pump(model, at);
+}
+
+/** Why nothing can be said there; nothing where something can. */
+function mayNotSay(model, key, state) {
+  if (key === "server") return "nobody hears what is said here: /join ROOM, /msg NICK or /go VIEW";
+  if (!model.views.get(key)) return `a file is not sent: ${key} was closed while it was read`;
+  if (key !== "talk") return null;
+  return state === model.talk.state ? maySay(model) : "a file is not sent: when it was chosen there was another talk, or none";
 }
 
 function toOf(model, key) {
@@ -85,23 +96,24 @@ function toOf(model, key) {
   return room === null ? { nick: model.views.get(key).title.slice(1) } : { room };
 }
 
-export function sayTo(model, at, to, content) {
+/** Says something to somebody; what is refused is told of and given back in the view where it was typed. */
+export function sayTo(model, at, to, content, key = model.views.focus) {
   const size = sizeOf(content);
   const limit = model.link.messageBytes;
-  if (size > limit) return refuse(model, at, `that has ${size} bytes; the limit is ${limit} bytes`, content);
+  if (size > limit) return refuse(model, at, key, `that has ${size} bytes; the limit is ${limit} bytes`, content);
   const { unsent } = model.outgoing;
   const waiting = unsent.reduce((sum, message) => sum + sizeOf(message.content), size);
   if (unsent.length >= UNSENT_MAX || waiting > UNSENT_BYTES_MAX) {
-    return refuse(model, at, "too much waits to be sent already", content);
+    return refuse(model, at, key, "too much waits to be sent already", content);
   }
   const own = { isOwn: true, isMention: false, mark: { is: "sending" } };
   put(model, keyOf(to), at.wall, null, { kind: "message", id: at.uuid, from: ownNick(model) ?? "you", content, ...own });
   unsent.push({ id: at.uuid, to, content, time: at.wall, nick: model.wanted.nick, receipt: true, askedAt: null, isAdopted: false });
 }
 
-function refuse(model, at, why, content) {
-  note(model, at, why);
-  giveBack(model, model.views.focus, content);
+function refuse(model, at, key, why, content) {
+  noteIn(model, at, key, why);
+  giveBack(model, key, content);
 }
 
 function giveBack(model, key, content) {

@@ -346,6 +346,48 @@ test("a file has its name on the other side, whatever it is called", async (t) =
   pages.faultless();
 });
 
+test("a file goes where it was chosen, dropped or pasted, whatever is seen when it has been read", async (t) => {
+  const pages = await windows(t, { nick: "Ada", hash: "#chosen" });
+  const [ada] = pages;
+  await ada.evaluate(() => {
+    const { arrayBuffer } = Blob.prototype;
+    window.reads = [];
+    window.readCount = 0;
+    Blob.prototype.arrayBuffer = function () {
+      return new Promise((read) => window.reads.push(async () => {
+        read(await arrayBuffer.call(this));
+        window.readCount += 1;
+      }));
+    };
+  });
+  const given = (name, how) => ada.evaluate(([name, how]) => {
+    const data = new DataTransfer();
+    data.items.add(new File([Uint8Array.of(255)], name));
+    const [at, event] = {
+      drop: ["main", new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true })],
+      paste: ["#text", new ClipboardEvent("paste", { clipboardData: data, bubbles: true, cancelable: true })],
+    }[how];
+    document.querySelector(at).dispatchEvent(event);
+  }, [name, how]);
+  const file = { name: "chosen", mimeType: "", buffer: Buffer.from([255]) };
+  const [chooser] = await Promise.all([ada.waitForEvent("filechooser"), ada.getByRole("button", { name: "Send a file" }).click()]);
+  await ada.getByRole("button", { name: "#lobby", exact: true }).click();
+  await chooser.setFiles(file);
+  await ada.getByRole("button", { name: "#chosen", exact: true }).click();
+  await given("dropped", "drop");
+  await given("pasted", "paste");
+  await ada.getByRole("button", { name: "Send", exact: true }).and(ada.locator("#hint button")).click();
+  await holds(ada, () => window.reads.length === 3);
+  await ada.getByRole("button", { name: "#lobby", exact: true }).click();
+  await ada.evaluate(() => window.reads.forEach((read) => read()));
+  await holds(ada, () => window.readCount === 3);
+  await ada.getByRole("button", { name: /^#chosen/ }).click();
+  for (const name of ["chosen", "dropped", "pasted"]) await line(ada, `${name}, application/octet-stream`).waitFor();
+  await ada.getByRole("button", { name: "#lobby", exact: true }).click();
+  assert.equal(await line(ada, "application/octet-stream").count(), 0);
+  pages.faultless();
+});
+
 test("the keyboard is enough", async (t) => {
   const pages = await windows(t, {}, { nick: "Bob", hash: "#keys" });
   const [ada] = pages;

@@ -334,6 +334,37 @@ test("a talk with turns: found, opened, said, given back where it ends", () => {
   assert.notEqual(scene.model.talk.wish, null);
 });
 
+test("what was chosen for one place is said there or nowhere", () => {
+  const scene = new Scene();
+  scene.arrive();
+  const file = { data: "/w==", size: 1, type: "text/plain" };
+  chat.see(scene.model, "#lobby");
+  const lobby = chat.place(scene.model);
+  scene.act({ do: "msg", nick: "Bob" });
+  scene.do((at) => chat.say(scene.model, at, file, lobby));
+  assert.equal(scene.asked("post")[0].room, "lobby");
+  scene.act({ do: "leave", room: "lobby" });
+  scene.do((at) => chat.say(scene.model, at, file, lobby));
+  assert.deepEqual(scene.asked("post"), []);
+  assert.equal(scene.texts("@bob").at(-1), "a file is not sent: #lobby was closed while it was read");
+});
+
+test("what was chosen in a talk is not said in the next one", () => {
+  const scene = talking();
+  const file = { data: "/w==", size: 1, type: "" };
+  const talk = chat.place(scene.model);
+  scene.hear({ event: "talk_turn", turn: "theirs" });
+  scene.hear({ event: "talk_turn", turn: "yours" });
+  scene.do((at) => chat.say(scene.model, at, file, talk));
+  assert.equal(scene.asked("say")[0].peer, "Bob");
+  scene.hear({ event: "talk_ended", peer: "Bob", reason: "hangup" });
+  scene.hear({ event: "talk_ready", peer: "Eve" });
+  scene.hear({ event: "talk_started", peer: "Eve" });
+  scene.do((at) => chat.say(scene.model, at, file, talk));
+  assert.deepEqual(scene.asked("say"), []);
+  assert.equal(scene.texts("talk").at(-1), "a file is not sent: when it was chosen there was another talk, or none");
+});
+
 /** In a talk with Bob, who was found where anyone would do; it is our turn. */
 function talking() {
   const scene = new Scene();
