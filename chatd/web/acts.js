@@ -95,17 +95,23 @@ function direct(model, at, { nick, text }) {
 function go(model, at, { place }) {
   if (place === undefined) return showViews(model, at);
   const isNick = place.startsWith("@");
-  const key = isNick ? nickKey(place.slice(1)) : place;
+  const key = isNick ? nickKey(place.slice(1)) : numbered(model, place) ?? place;
   if (isNick) model.views.open(key, place);
   if (model.views.get(key)) return model.views.see(key);
   note(model, at, `there is no such view: ${key === "talk" ? "/bridge waits for one" : "/join it"}`);
 }
 
+/** The view with this number, unless a room is called so. */
+function numbered({ views }, key) {
+  const room = roomOf(key);
+  return room !== null && /^\d+$/.test(room) && !views.get(key) ? views.sorted()[Number(room) - 1]?.[0] : undefined;
+}
+
 function showViews(model, at) {
-  const lines = model.views.sorted().map(([key, view]) => {
+  const lines = model.views.sorted().map(([key, view], index) => {
     const here = key === model.views.focus ? " (here)" : "";
     const mentions = view.mentions > 0 ? `, ${view.mentions} for you` : "";
-    return `${view.title}${here}${view.unread > 0 ? ` ${view.unread} unread${mentions}` : ""}`;
+    return `${index + 1} ${view.title}${here}${view.unread > 0 ? ` ${view.unread} unread${mentions}` : ""}`;
   });
   note(model, at, lines.join("\n"));
 }
@@ -167,9 +173,9 @@ function history(model, at, { count }) {
   askOlder(model, at, key, count);
 }
 
-/** Ends the talk; where there is none, the connection. What is not sent is given up when it is said twice. */
+/** Ends the talk, or the waiting for one; where there is neither, the connection. What is not sent is given up when it is said twice. */
 function quit(model, at) {
-  if (isUp(model) && hangUp(model, at)) return;
+  if (hangUp(model, at)) return;
   const count = model.outgoing.unsent.length;
   if (count > 0 && !model.isLeaving) {
     model.isLeaving = true;

@@ -20,7 +20,7 @@ const ROWS = [
   ["register", "NAME [PORT]", ["nick"], "the same; a browser has no port", (words) => ({ do: "nick", nick: words.nick(), port: words.word() })],
   ["join", "ROOM", ["room"], "be in a room, and see it", (words) => ({ room: words.room() })],
   ["leave", "[ROOM]", ["room"], "leave a room, or close this view", (words) => ({ room: words.maybe(roomOf) })],
-  ["go", "[VIEW]", ["view"], "see #ROOM, @NICK, talk or server; alone: which there are", (words) => ({ place: words.maybe(placeOf) })],
+  ["go", "[VIEW]", ["view"], "see #ROOM, @NICK, talk, server or a number; alone: which there are", (words) => ({ place: words.maybe(placeOf) })],
   ["msg", "NICK [TEXT]", ["nick", "text"], "say something to one person; nobody keeps it", (words) => ({ nick: words.nick(), text: words.rest() })],
   ["who", "[ROOM]", ["room"], "who is in a room", (words) => ({ room: words.maybe(roomOf) })],
   ["whois", "NICK", ["nick"], "who somebody is", (words) => ({ nick: words.nick() })],
@@ -38,7 +38,7 @@ const ROWS = [
   ["rtt", "", [], "how long messages took: p50 and p99", () => ({})],
   ["clear", "", [], "forget what this view shows", () => ({})],
   ["reconnect", "", [], "call the daemon now", () => ({})],
-  ["quit", "", [], "end the talk; where there is none, end", () => ({})],
+  ["quit", "", [], "end the talk, or the waiting for one; else end", () => ({})],
 ];
 
 export const COMMANDS = ROWS.map(([name, usage, slots, summary, read]) => ({ name, usage: `/${name} ${usage}`.trim(), slots, summary, read }));

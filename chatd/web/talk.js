@@ -144,14 +144,18 @@ export function pass(model, at) {
   note(model, at, why[state.turn] ?? maySay(model));
 }
 
-/** `/quit`: ends the talk, or the peer's waiting for it; whether there was one. */
+/**
+ * `/quit`: ends the talk, or the waiting for one; whether there was any of it. Who says so when the peer has just ended it waits again, and
+ * does not mean to end all.
+ */
 export function hangUp(model, at) {
-  if (!isOn(model)) return false;
+  if (model.talk.wish === null) return false;
+  const words = isOn(model) ? "you ended the talk" : "you wait for no talk any more; /quit again ends all";
   unwish(model.talk);
   model.talk.state = { is: "registered" };
-  ask(model, at, "hangup", {}, { what: "quiet" });
+  if (isUp(model)) ask(model, at, "hangup", {}, { what: "quiet" });
   takeBackSaid(model, "the talk was ended before it was sent");
-  noteIn(model, at, "talk", "you ended the talk");
+  noteIn(model, at, "talk", words);
   return true;
 }
 

@@ -6,6 +6,9 @@ import { page, WEB } from "./modules.mjs";
 
 const { COMMANDS, complete, help, parse } = await page("commands.js");
 
+/** What these do is another thing in a browser. */
+const OF_A_BROWSER = ["register"];
+
 const NAMES = { nicks: ["Ada", "adam", "Bob B", "Ada"], rooms: ["lobby", "ops"], views: ["server", "#lobby", "@Bob B"] };
 
 test("a line is said, is nothing or is a command", () => {
@@ -45,9 +48,12 @@ test("the help has every command", () => {
 
 test("the commands are those of the terminal client", () => {
   const table = readFileSync(join(WEB, "../../chatctl/src/chat/command/table.rs"), "utf8");
-  const theirs = [...table.matchAll(/row\(\s*"([a-z]+)",\s*"([^"]*)"/g)].map(([, name, usage]) => `/${name} ${usage}`.trim());
+  const rows = [...table.matchAll(/row\(\s*"([a-z]+)",\s*"([^"]*)",\s*&\[[^\]]*\],\s*"([^"]*)"/g)];
+  const theirs = rows.map(([, name, usage, summary]) => [`/${name} ${usage}`.trim(), summary]);
   assert.ok(theirs.length > 20);
-  assert.deepEqual(COMMANDS.map(({ usage }) => usage), theirs);
+  assert.deepEqual(COMMANDS.map(({ usage }) => usage), theirs.map(([usage]) => usage));
+  const isOwn = ({ name }) => OF_A_BROWSER.includes(name);
+  for (const command of COMMANDS) if (!isOwn(command)) assert.equal(command.summary, new Map(theirs).get(command.usage));
 });
 
 test("nicks, rooms and commands are completed", () => {

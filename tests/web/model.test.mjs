@@ -3,6 +3,7 @@ import test from "node:test";
 import { page } from "./modules.mjs";
 
 const chat = await page("model.js");
+const { parse } = await page("commands.js");
 const { isNamed } = await page("heard.js");
 
 const HISTORY = "11111111-1111-4111-8111-111111111111";
@@ -334,6 +335,24 @@ test("a talk with turns: found, opened, said, given back where it ends", () => {
   assert.notEqual(scene.model.talk.wish, null);
 });
 
+test("a view is gone to by its number unless a room is called so", () => {
+  const scene = new Scene();
+  scene.arrive();
+  const went = (typed) => {
+    scene.act(parse(typed));
+    return scene.model.views.focus;
+  };
+  assert.equal(went("/go 1"), "server");
+  assert.equal(went("/go 2"), "#lobby");
+  went("/go");
+  assert.equal(scene.texts().at(-1), "1 server\n2 #lobby (here)");
+  assert.equal(went("/join 1"), "#1");
+  assert.equal(went("/go 1"), "#1");
+  assert.equal(went("/go 3"), "#lobby");
+  assert.equal(went("/go 9"), "#lobby");
+  assert.equal(scene.texts().at(-1), "there is no such view: /join it");
+});
+
 test("what was chosen for one place is said there or nowhere", () => {
   const scene = new Scene();
   scene.arrive();
@@ -451,6 +470,23 @@ test("waiting can be taken back, and what crosses that changes nothing", () => {
   assert.deepEqual([scene.model.talk.state.is, scene.asked("chat")], ["registered", []]);
   scene.act({ do: "unbridge" });
   assert.equal(scene.asked("hangup").length, 0);
+});
+
+test("/quit ends the waiting for a talk before it ends all", () => {
+  const scene = new Scene();
+  scene.arrive();
+  scene.act({ do: "bridge", wish: { peer: null, turns: "any", direct: false } });
+  scene.answer("bridge");
+  scene.act({ do: "quit" });
+  assert.equal(scene.asked("hangup").length, 1);
+  assert.deepEqual([scene.model.talk.state.is, scene.model.talk.wish], ["registered", null]);
+  assert.equal(scene.texts("talk").at(-1), "you wait for no talk any more; /quit again ends all");
+  scene.act({ do: "bridge", wish: { peer: null, turns: "any", direct: false } });
+  scene.lose();
+  assert.deepEqual(scene.act({ do: "quit" }), []);
+  assert.equal(scene.model.talk.wish, null);
+  scene.act({ do: "quit" });
+  assert.equal(scene.model.link.phase.why, "you left");
 });
 
 test("a browser cannot be called: a talk past the server is relayed, and that is told", () => {
