@@ -30,8 +30,14 @@ const MARKS = {
     const many = by > 1 ? ` by ${by}` : "";
     return [`✓✓ ${spanShown(rtt)}`, `received${many} after ${spanShown(rtt)}`];
   },
-  notSent: ({ why }) => [`not sent: ${line(why)}`, `not sent: ${line(why)}`],
+  notSent: ({ why }) => failed(`not sent: ${line(why)}`),
+  notAcknowledged: ({ why }) => failed(`not acknowledged: ${line(why)}`),
 };
+
+/** That is for all in words. */
+function failed(words) {
+  return [words, words];
+}
 
 /** One of a few colours for a name, always the same. */
 export function hueOf(nick) {

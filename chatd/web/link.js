@@ -134,8 +134,8 @@ export function lost(model, at, why) {
   model.asked.clear();
   for (const room of model.rooms.values()) roomLost(room);
   for (const view of model.views.all.values()) if (view.older === "asked") view.older = "unknown";
-  outgoingLost(model);
   talkLost(model, at);
+  outgoingLost(model);
   if (wasUp) {
     // One that is lost again and again at once is called at growing pauses.
     if (at.now - link.since >= STEADY_MS) link.pause = PAUSE_MS_FIRST;

@@ -147,7 +147,7 @@ function send(model, at, message) {
   const room = model.rooms.get(to.room);
   const receipt = to.talk !== undefined || (message.receipt && (to.room === undefined || (room && hasReceipts(room))));
   if (receipt) {
-    model.outgoing.awaited = [...model.outgoing.awaited.slice(1 - AWAITED_MAX), { id, key: keyOf(to), askedAt: at.now }];
+    model.outgoing.awaited = [...model.outgoing.awaited.slice(1 - AWAITED_MAX), { id, key: keyOf(to), askedAt: at.now, isOwed: true }];
   }
   if (to.talk !== undefined) {
     fields.peer = model.talk.state.peer;
@@ -202,32 +202,43 @@ export function notSent(model, at, id, refusal) {
     message.receipt = false;
   } else {
     take(model, id);
-    giveUp(model, message, refusal.message);
+    giveUp(model, message, { is: "notSent", why: refusal.message });
   }
 }
 
 /** A message will not be sent: it says so, and its text is given back. */
-function giveUp(model, message, why) {
+function giveUp(model, message, mark) {
   const key = keyOf(message.to);
   model.outgoing.awaited = model.outgoing.awaited.filter((awaited) => awaited.id !== message.id);
   model.views.get(key)?.log.change(message.id, (entry) => {
-    entry.mark = { is: "notSent", why };
+    entry.mark = mark;
   });
   giveBack(model, key, message.content);
 }
 
-/** What was to be said in the talk will not be. */
-export function takeBackSaid(model, why) {
+/** What was to be said in the talk will not be: it has ended so. */
+export function takeBackSaid(model, ended) {
   const said = model.outgoing.unsent.filter((message) => message.to.talk);
   model.outgoing.unsent = model.outgoing.unsent.filter((message) => !message.to.talk);
-  // What is under way may have been faster than the end.
-  for (const message of said) giveUp(model, message, message.askedAt === null ? why : "the talk ended; it may have arrived");
+  for (const message of said) {
+    // What is under way may have been faster than the end.
+    const isUnderWay = message.askedAt !== null;
+    giveUp(model, message, isUnderWay ? { is: "notAcknowledged", why: `${ended}; it may have arrived` } : { is: "notSent", why: `${ended} before it was sent` });
+  }
+}
+
+/** What is to be told at a talk's end of those messages that the server took and the peer did not acknowledge, each counted once. */
+export function unacknowledged({ outgoing: { unsent, awaited } }) {
+  const open = awaited.filter(({ id, key, isOwed }) => key === "talk" && isOwed && unsent.every((message) => message.id !== id));
+  for (const one of open) one.isOwed = false;
+  return open.length === 0 ? "" : `; ${open.length} of yours not acknowledged`;
 }
 
 /** Somebody has a message of ours. */
 export function delivered(model, at, id) {
   const awaited = model.outgoing.awaited.find((one) => one.id === id);
   if (!awaited) return;
+  awaited.isOwed = false;
   const rtt = at.now - awaited.askedAt;
   model.views.get(awaited.key)?.log.change(id, (entry) => {
     const before = entry.mark.is === "delivered" ? entry.mark : null;

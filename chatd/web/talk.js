@@ -7,7 +7,7 @@
 
 import { ask, isUp, news, note, noteIn, put, timeOf } from "./core.js";
 import { contentOf } from "./heard.js";
-import { takeBackSaid } from "./outgoing.js";
+import { takeBackSaid, unacknowledged } from "./outgoing.js";
 import { folded } from "./views.js";
 
 /**
@@ -150,11 +150,11 @@ export function pass(model, at) {
  */
 export function hangUp(model, at) {
   if (model.talk.wish === null) return false;
-  const words = isOn(model) ? "you ended the talk" : "you wait for no talk any more; /quit again ends all";
+  const words = isOn(model) ? `you ended the talk${unacknowledged(model)}` : "you wait for no talk any more; /quit again ends all";
   unwish(model.talk);
   model.talk.state = { is: "registered" };
   if (isUp(model)) ask(model, at, "hangup", {}, { what: "quiet" });
-  takeBackSaid(model, "the talk was ended before it was sent");
+  takeBackSaid(model, "you ended the talk");
   noteIn(model, at, "talk", words);
   return true;
 }
@@ -162,10 +162,10 @@ export function hangUp(model, at) {
 /** The connection is gone, and the talk with it. */
 export function talkLost(model, at) {
   const { state, wish } = model.talk;
-  if (isOn(model)) noteIn(model, at, "talk", `the talk with ${state.peer} is over: the connection was lost`);
+  if (isOn(model)) noteIn(model, at, "talk", `the talk with ${state.peer} is over: the connection was lost${unacknowledged(model)}`);
   if (state.is === "open" && wish !== null) model.talk.again = { peer: state.peer, isBack: false };
   model.talk.state = { is: "registered" };
-  takeBackSaid(model, "the connection was lost; it may have arrived");
+  takeBackSaid(model, "the connection was lost");
 }
 
 /** The answer to `chat`, `pass` or something said: it may tell whose turn it is. */
@@ -242,8 +242,8 @@ function talkEnded(model, at, reason) {
   };
   if (reason === "timeout") unwish(talk);
   model.views.open("talk", "talk");
-  noteIn(model, at, "talk", words[reason] ?? `the talk with ${peer} is over: ${reason}`);
-  takeBackSaid(model, "the talk ended before it was sent");
+  noteIn(model, at, "talk", (words[reason] ?? `the talk with ${peer} is over: ${reason}`) + unacknowledged(model));
+  takeBackSaid(model, "the talk ended");
   if (talk.wish !== null) waitAgain(model, at, reason);
 }
 

@@ -272,6 +272,25 @@ test("a talk that was open is open again after a restart of the daemon, and afte
   await cy.line(/Ada: and once more/);
 });
 
+test("what was under way in a talk that was lost is not acknowledged", async (t) => {
+  const own = await Daemon.start();
+  t.after(() => own.end());
+  const pages = await windows(t, { nick: "Ada", at: own }, { nick: "Bob", at: own });
+  const [ada, bob] = pages;
+  await says(ada, "/bridge Bob");
+  await says(bob, "/bridge Ada");
+  await ada.getByRole("button", { name: "Open the talk" }).click();
+  await ada.getByText("Talk: in a talk with Bob").waitFor();
+  // It hears and answers nothing meanwhile.
+  own.program.child.kill("SIGSTOP");
+  await says(ada, "into the hole");
+  await says(ada, "/reconnect");
+  await line(ada, "into the hole").getByText("not acknowledged: the connection was lost; it may have arrived").waitFor();
+  own.program.child.kill("SIGCONT");
+  await ada.getByText("Talk: in a talk with Bob").waitFor();
+  pages.faultless();
+});
+
 test("script in a nick, a message or a topic stays text", async (t) => {
   const nick = "<img src=x onerror=fault()>";
   const pages = await windows(t, { nick: "Ada", hash: "#script" }, { nick, hash: "#script" });

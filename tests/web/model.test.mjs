@@ -331,8 +331,42 @@ test("a talk with turns: found, opened, said, given back where it ends", () => {
   scene.say("never answered");
   const lost = scene.lose();
   assert.ok(lost.some(({ news, text }) => news === "returned" && text === "never answered"));
+  assert.deepEqual(scene.mark("talk"), { is: "notAcknowledged", why: "the connection was lost; it may have arrived" });
   assert.equal(scene.model.talk.state.is, "registered");
   assert.notEqual(scene.model.talk.wish, null);
+});
+
+test("what was under way when a talk ended is not acknowledged, and what was not is not sent", () => {
+  const ends = [
+    [(scene) => scene.hear({ event: "talk_ended", peer: "Bob", reason: "hangup" }), "the talk ended"],
+    [(scene) => scene.lose(), "the connection was lost"],
+    [(scene) => scene.act({ do: "quit" }), "you ended the talk"],
+  ];
+  for (const [end, why] of ends) {
+    const scene = talking();
+    scene.hear({ event: "talk_started", peer: "Bob", turn: "free" });
+    // The server takes no more at once.
+    for (let number = 0; number < 17; number += 1) scene.say(`${number}`);
+    end(scene);
+    const { entries } = scene.view("talk").log;
+    const marks = entries.filter(({ kind }) => kind === "message").map(({ mark }) => mark);
+    assert.deepEqual(marks[0], { is: "notAcknowledged", why: `${why}; it may have arrived` });
+    assert.deepEqual(marks.slice(15).map(({ is }) => is), ["notAcknowledged", "notSent"]);
+    assert.equal(marks.at(-1).why, `${why} before it was sent`);
+  }
+});
+
+test("what the server took in a talk and the peer did not acknowledge is counted at its end", () => {
+  const scene = talking();
+  scene.hear({ event: "talk_started", peer: "Bob", turn: "free" });
+  for (const text of ["one", "two", "three"]) {
+    const [{ id }] = scene.say(text).map(({ frame }) => frame);
+    scene.hear({ reply: id, ok: true, message_id: id });
+    if (text === "one") scene.hear({ event: "delivered", message_id: id, by: "Bob" });
+  }
+  scene.say("under way");
+  scene.hear({ event: "talk_ended", peer: "Bob", reason: "hangup" });
+  assert.ok(scene.texts("talk").includes("Bob ended the talk; 2 of yours not acknowledged"), scene.texts("talk").join("; "));
 });
 
 test("a view is gone to by its number unless a room is called so", () => {
