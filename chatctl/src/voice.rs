@@ -191,7 +191,7 @@ impl Voice {
             "topic" if text("topic").is_empty() => format!("{} took the topic away", text("nick")),
             "topic" => format!("{} set the topic: {}", text("nick"), text("topic")),
             "away" if text("away").is_empty() => format!("{} is back", text("nick")),
-            "away" => format!("{} is away: {}", text("nick"), text("away")),
+            "away" => format!("{} is {}", text("nick"), away_words(text("away"))),
             "presence" => {
                 let number = |field: &str| event.number(field).unwrap_or(0);
                 format!(
@@ -303,6 +303,11 @@ impl Voice {
     fn end_line(&mut self) {
         self.gathered.push(b'\n');
     }
+}
+
+/// That somebody is away, and what they say of it, where that is more than the word itself.
+pub fn away_words(text: &str) -> String {
+    if text == "away" { text.to_owned() } else { format!("away: {text}") }
 }
 
 /// Why nothing can be written any more.

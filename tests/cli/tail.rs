@@ -4,7 +4,7 @@ use std::process::Stdio;
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
-use tests::{Daemon, Folder, Setup, program};
+use tests::{Daemon, Folder, Setup, V1Client, program};
 
 use crate::ended_with;
 
@@ -77,6 +77,13 @@ fn events_tell_who_comes_and_goes() {
     tail.stdout.line_with(&["Ada", "is now", "Bea"]);
     drop(ada);
     tail.stdout.line_with(&["Bea", "left"]);
+    let mut cy = V1Client::connect(daemon.address(), "Cy");
+    cy.asks("join", json!({"room": "lobby"}));
+    cy.asks("away", json!({"text": "away"}));
+    let line = tail.stdout.line_with(&["is away"]);
+    assert!(line.ends_with(" is away"), "{line}");
+    cy.asks("away", json!({"text": "lunch"}));
+    tail.stdout.line_with(&["is away: lunch"]);
 }
 
 #[test]

@@ -9,6 +9,7 @@ use crate::chat::command::{self, Command, Place};
 use crate::client::Fields;
 use crate::failure::Exit;
 use crate::moments;
+use crate::voice::away_words;
 
 /// Said where something can only be asked over a connection.
 const AWAY: &str = "there is no connection: try again when there is one";
@@ -181,8 +182,11 @@ impl Model {
 
     fn be_away(&mut self, at: Moment, text: String) {
         let is_back = text.is_empty();
-        let said =
-            if is_back { "you are back".to_owned() } else { format!("you are away: {text}") };
+        let said = if is_back {
+            "you are back".to_owned()
+        } else {
+            format!("you are {}", away_words(&text))
+        };
         self.wanted.away = Some(text.clone()).filter(|_| !is_back);
         if self.link.is_up() {
             let asked = Asked::Told(self.views.focus().clone());

@@ -2,6 +2,7 @@
 //! this client says itself. It is data; how it looks is the fronts' business, but for its words.
 
 use crate::client::{Event, Refusal};
+use crate::voice::away_words;
 use jiff::Timestamp;
 use proto::Span;
 
@@ -166,7 +167,7 @@ impl Happened {
             Self::Left(nick) => format!("{nick} left"),
             Self::Renamed(nick, new) => format!("{nick} is now {new}"),
             Self::Away(nick, text) if text.is_empty() => format!("{nick} is back"),
-            Self::Away(nick, text) => format!("{nick} is away: {text}"),
+            Self::Away(nick, text) => format!("{nick} is {}", away_words(text)),
             Self::Topic(nick, text) if text.is_empty() => format!("{nick} took the topic away"),
             Self::Topic(nick, text) => format!("{nick} set the topic: {text}"),
             Self::Presence { joined, left, members } => {

@@ -107,6 +107,18 @@ fn who_is_ignored_is_not_heard() {
 }
 
 #[test]
+fn who_is_away_without_a_word_is_away_and_nothing_more() {
+    let mut scene = Scene::in_lobby(0);
+    for text in ["away", "lunch"] {
+        scene.event("away", json!({"room": "lobby", "nick": "bob", "away": text}));
+        scene.types(&format!("/away {text}"));
+    }
+    let expected =
+        ["bob is away", "-- you are away", "bob is away: lunch", "-- you are away: lunch"];
+    assert_eq!(scene.lines(&lobby()), expected);
+}
+
+#[test]
 fn being_away_is_said_again_after_a_loss() {
     let mut scene = Scene::in_lobby(0);
     scene.types("/away lunch");
