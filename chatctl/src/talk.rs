@@ -75,7 +75,7 @@ fn call(context: &Context, text: &str, ours: &Hello) -> Result<Conversation, Fai
     let peer = Peer::calling(ours, clock::now(), deadline);
     let link = Link::new(stream, peer).map_err(|error| nobody(error.to_string()))?;
     context.voice.whisper("connected", &format!("connected to {}", link.address()));
-    Ok(Conversation::new(link))
+    Ok(Conversation::calling(link))
 }
 
 fn listen_at(context: &Context, text: &str) -> Result<Door, Failure> {
@@ -324,7 +324,7 @@ impl Talker<'_> {
             if self.talk.is_none() && self.fate.is_none() {
                 link.peer.welcome(&self.ours, now);
                 link.flush(now);
-                self.begin(Conversation::new(link), &hello)?;
+                self.begin(Conversation::called(link), &hello)?;
                 continue;
             }
             let who = hello.nick.unwrap_or_else(|| link.address().to_string());

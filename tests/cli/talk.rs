@@ -158,7 +158,9 @@ fn json_tells_what_happened() {
 #[test]
 fn who_is_killed_is_gone_and_the_next_one_is_welcome() {
     let bob = Listener::start(&[]);
-    let (ada, _keys) = bob.called_by("ada", &[]);
+    let (ada, mut ada_keys) = bob.called_by("ada", &[]);
+    types(&mut ada_keys, "one word");
+    bob.program.stdout.line_with(&["ada: one word"]);
     ada.signal(Signal::SIGKILL);
     bob.program.stderr.line_with(&["ada is gone"]);
     let (mut eve, mut keys) = bob.called_by("eve", &[]);
@@ -281,6 +283,9 @@ fn who_looks_for_a_daemon_takes_no_listener_for_one() {
         assert_eq!(done.status.code(), Some(3), "{words:?}: {stderr}");
         let said = stderr.matches("somebody who waits for a call").count();
         assert_eq!(said, 1, "{words:?}: {stderr}");
+        bob.program
+            .stderr
+            .line_with(&["is gone, with no more than a hello: perhaps it looked for a daemon"]);
     }
 }
 

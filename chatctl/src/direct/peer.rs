@@ -22,6 +22,9 @@ const HELLO_ID: &str = "hello";
 const HANGUP_ID: &str = "hangup";
 const PASS_ID: &str = "pass";
 
+/// The requests of a talk that has begun.
+const OF_A_TALK: [&str; 3] = ["say", "pass", "hangup"];
+
 /// What happened in a talk.
 #[derive(Debug, PartialEq)]
 pub enum Happening {
@@ -145,6 +148,8 @@ pub struct Peer {
     owed: BTreeMap<String, usize>,
     owed_bytes: usize,
     turn: Option<Turn>,
+    /// Whether anything came that belongs to a talk, be it a sign of life.
+    is_heard: bool,
     began: Now,
     heard: Now,
     said: Now,
@@ -180,6 +185,7 @@ impl Peer {
             owed: BTreeMap::new(),
             owed_bytes: 0,
             turn: None,
+            is_heard: false,
             began: now,
             heard: now,
             said: now,
@@ -211,6 +217,11 @@ impl Peer {
     /// Whose turn it is; none where turns are off.
     pub fn turn(&self) -> Option<Turn> {
         self.turn
+    }
+
+    /// Whether it has said anything behind its hello that belongs to a talk: who meant something else has not.
+    pub fn is_heard(&self) -> bool {
+        self.is_heard
     }
 
     /// How many messages of ours have no answer.
@@ -406,6 +417,11 @@ impl Peer {
     }
 
     fn hear(&mut self, word: Word, now: Now) {
+        let is_of_talk = match &word {
+            Word::Request { name, .. } => OF_A_TALK.contains(&name.as_str()),
+            Word::Reply { .. } | Word::Nothing => true,
+        };
+        self.is_heard |= is_of_talk && !matches!(self.state, State::Calling { .. } | State::Called);
         match (word, &self.state) {
             (Word::Request { name, id, fields }, State::Called) => {
                 if name == "hello" {

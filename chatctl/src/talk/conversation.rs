@@ -15,6 +15,8 @@ pub(super) struct Conversation {
     pub(super) link: Link,
     /// Their nickname, or the address where they gave none.
     pub(super) name: String,
+    /// Whether they called us.
+    is_called: bool,
     /// Whether they were welcomed, or welcomed us.
     pub(super) begun: bool,
     /// How long messages took.
@@ -28,10 +30,20 @@ pub(super) struct Conversation {
 }
 
 impl Conversation {
-    pub(super) fn new(link: Link) -> Self {
+    /// With whom we call.
+    pub(super) fn calling(link: Link) -> Self {
+        Self::new(link, false)
+    }
+
+    /// With who called us.
+    pub(super) fn called(link: Link) -> Self {
+        Self::new(link, true)
+    }
+
+    fn new(link: Link, is_called: bool) -> Self {
         let name = link.address().to_string();
         let (trips, withheld) = (Trips::default(), Vec::new());
-        Self { link, name, begun: false, trips, said: 0, heard: 0, withheld }
+        Self { link, name, is_called, begun: false, trips, said: 0, heard: 0, withheld }
     }
 
     /// It begins; who is there, in words.
@@ -97,6 +109,10 @@ impl Conversation {
             End::HungUp => format!("{name} has hung up"),
             End::Left => format!("the talk with {name} is over"),
             End::Refused(refusal) => refusal.message.clone(),
+            // Nobody can tell by its hello: it is that of a client of the daemon, too.
+            End::Lost(_) if self.is_called && !self.link.peer.is_heard() => {
+                format!("{name} is gone, with no more than a hello: perhaps it looked for a daemon")
+            }
             End::Lost(None) => format!("{name} is gone without a word"),
             End::Lost(Some(why)) => format!("{name} is gone: {why}"),
             End::Silent => format!("{name} has fallen silent: nothing came for 15 s"),
