@@ -242,6 +242,25 @@ fn taking_turns(ada: &Pane<'_>, bob: &Pane<'_>) {
 }
 
 #[test]
+fn a_character_of_several_columns_goes_with_its_view() {
+    let Some(tmux) = Tmux::new("a_character_of_several_columns_goes_with_its_view") else { return };
+    let house = House::new();
+    let pane = tmux.pane((80, 24), &house.chat(&["--as", "Ada"]));
+    pane.sees("#lobby (1)");
+    // More than the other view has: not all of them are written over there.
+    for number in 0..12 {
+        let message = format!("thai \u{e01}\u{e33} end {number}");
+        let mut send = house.daemon.chatctl(&["send", "lobby", &message]);
+        assert!(program::run(&mut send, b"").status.success());
+        pane.sees(&message);
+    }
+    pane.presses(&["M-1"]);
+    pane.loses(" end");
+    let is_gone = |rows: &[String]| !rows.concat().contains('\u{e33}');
+    pane.until("a part of it is still there", is_gone);
+}
+
+#[test]
 fn the_terminal_is_given_back_at_every_end() {
     let Some(tmux) = Tmux::new("the_terminal_is_given_back_at_every_end") else { return };
     let house = House::new();
