@@ -13,6 +13,7 @@ mod paint;
 mod past;
 mod side;
 mod sight;
+mod state;
 mod theme;
 mod tty;
 mod words;

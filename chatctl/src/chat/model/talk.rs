@@ -89,6 +89,16 @@ impl Talk {
 
     /// The state in a few words, as long as the server knows us.
     pub(super) fn words(&self) -> String {
+        let more = match &self.state {
+            TalkState::Ready { .. } => ": /chat opens the talk",
+            TalkState::Open { .. } if self.is_past() => ", past the server",
+            TalkState::Registered | TalkState::Waiting { .. } | TalkState::Open { .. } => "",
+        };
+        self.gist() + more
+    }
+
+    /// The same in fewer.
+    fn gist(&self) -> String {
         match &self.state {
             TalkState::Registered if self.wish.is_some() => {
                 format!("will wait for {}", self.wanted().unwrap_or("anyone"))
@@ -96,15 +106,12 @@ impl Talk {
             TalkState::Registered => "registered".to_owned(),
             TalkState::Waiting { peer: None, .. } => "waiting for anyone".to_owned(),
             TalkState::Waiting { peer: Some(peer), .. } => format!("waiting for {peer}"),
-            TalkState::Ready { peer } => format!("{peer} is ready: /chat opens the talk"),
-            TalkState::Open { peer, turn } => {
-                let past = if self.way == Way::Open { ", past the server" } else { "" };
-                match turn {
-                    Turn::Free => format!("in a talk with {peer}{past}"),
-                    Turn::Yours => format!("your turn, with {peer}{past}"),
-                    Turn::Theirs => format!("{peer}'s turn{past}"),
-                }
-            }
+            TalkState::Ready { peer } => format!("{peer} is ready"),
+            TalkState::Open { peer, turn } => match turn {
+                Turn::Free => format!("in a talk with {peer}"),
+                Turn::Yours => format!("your turn, with {peer}"),
+                Turn::Theirs => format!("{peer}'s turn"),
+            },
         }
     }
 
@@ -181,8 +188,17 @@ pub(super) fn turn(fields: &Fields) -> Option<Turn> {
 impl Model {
     /// How far the talk is, in a few words. Who is not connected is known to nobody, and can be found by nobody.
     pub fn talk_words(&self) -> String {
+        self.talk_in(Talk::words)
+    }
+
+    /// The same in fewer: neither how one goes on, nor which way what is said goes.
+    pub fn talk_gist(&self) -> String {
+        self.talk_in(Talk::gist)
+    }
+
+    fn talk_in(&self, words: fn(&Talk) -> String) -> String {
         let is_unknown = self.talk.wish.is_none() && !self.link.is_up();
-        if is_unknown { "not registered".to_owned() } else { self.talk.words() }
+        if is_unknown { "not registered".to_owned() } else { words(&self.talk) }
     }
 
     /// Whether something can be said in the talk now; if not, why.

@@ -7,9 +7,10 @@ use super::flow::{self, Flow, Row, cut, width};
 use super::past::{Paper, Past};
 use super::side;
 use super::sight::{Over, Sheet, Sight};
+use super::state;
 use super::theme::{Ink, Theme};
 use super::words;
-use crate::chat::model::{Model, Older, TalkState, Turn};
+use crate::chat::model::Model;
 use crate::visible;
 use jiff::tz::TimeZone;
 use proto::Now;
@@ -28,7 +29,7 @@ const WIDE_SCREEN_COLUMNS: u16 = 120;
 const BANNER_ROWS_MAX: usize = 3;
 
 /// Stands where more was said than there is room for.
-const CUT: &str = "...";
+pub(super) const CUT: &str = "...";
 
 /// Of a nickname so much stands before the line that is typed.
 const PROMPT_COLUMNS_MAX: usize = 16;
@@ -102,7 +103,7 @@ pub(super) fn draw(scene: &Scene<'_>, buffer: &mut Buffer) -> Option<Position> {
     for (number, row) in banner.iter().enumerate() {
         canvas.row(places.banner, number, row);
     }
-    state(scene, &mut canvas, places.state, places.list.width > 0, is_oldest);
+    state::draw(scene, &mut canvas, places.state, places.list.width > 0, is_oldest);
     typing.draw(&mut canvas, places.line)
 }
 
@@ -209,51 +210,6 @@ fn banner(scene: &Scene<'_>, columns: usize) -> Vec<Row> {
         rows.push(vec![(last + CUT, Ink::Alert)]);
     }
     rows
-}
-
-/// The state of the talk, and what else is to be known at any time; what is active elsewhere where no list says so.
-fn state(scene: &Scene<'_>, canvas: &mut Canvas<'_>, area: Rect, has_list: bool, is_oldest: bool) {
-    let columns = usize::from(area.width);
-    if let Some(completing) = scene.sight.completing() {
-        let row = words::candidates(completing, columns);
-        return canvas.row(area, 0, &row);
-    }
-    let model = scene.model;
-    let ink = match model.talk().state() {
-        TalkState::Ready { .. } | TalkState::Open { turn: Turn::Yours, .. } => Ink::Mention,
-        TalkState::Open { .. } => Ink::Unread,
-        TalkState::Registered | TalkState::Waiting { .. } => Ink::State,
-    };
-    let stroke = scene.theme.level();
-    let mut row = vec![(format!("{stroke}{stroke} {}", words::talk(model, &scene.zone)), ink)];
-    let mut more = |text: String, ink| {
-        row.push((" | ".to_owned(), Ink::Faint));
-        row.push((text, ink));
-    };
-    let views = model.views();
-    let older = views.view(views.focus()).map(|view| view.older);
-    if scene.sight.place(views).is_some() {
-        let words = match older {
-            Some(Older::Asked) => "asking for older messages",
-            Some(Older::None) if is_oldest => "nothing is older; Esc: newest",
-            _ => "reading back; Esc: newest",
-        };
-        more(words.to_owned(), Ink::Alert);
-    }
-    match model.outgoing().len() {
-        0 => {}
-        count if model.link().is_up() => more(format!("sending {count}"), Ink::Faint),
-        count => more(format!("{count} to be sent"), Ink::Fault),
-    }
-    if let Some(away) = model.away() {
-        more(format!("away: {}", visible::line(away)), Ink::Mention);
-    }
-    if !has_list {
-        for (text, ink) in words::active(model) {
-            more(text, ink);
-        }
-    }
-    canvas.row(area, 0, &row);
 }
 
 /// The line that is typed, in rows.

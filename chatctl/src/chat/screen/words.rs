@@ -5,7 +5,7 @@ use super::flow::{Flow, Row, cut, width};
 use super::sight::Completing;
 use super::theme::Ink;
 use crate::chat::command;
-use crate::chat::model::{Joined, Model, Phase, TalkState, ViewName};
+use crate::chat::model::{Joined, Model, Phase, TalkState, View, ViewName};
 use crate::visible;
 use jiff::tz::TimeZone;
 use proto::Now;
@@ -15,6 +15,9 @@ const HELP_INDENT: usize = 2;
 
 /// How a reason begins of which there is no need to say that.
 const NO_DAEMON: &str = "no daemon at ";
+
+/// Between what stands beside each other in the state of the talk.
+pub(super) const BETWEEN: &str = " | ";
 
 /// What the view that is seen is, and what it is about.
 pub(super) fn title(model: &Model) -> String {
@@ -44,29 +47,46 @@ pub(super) fn whereabouts(model: &Model) -> String {
     }
 }
 
-/// How far the talk is.
-pub(super) fn talk(model: &Model, zone: &TimeZone) -> String {
+/// How far the talk is, and the same in fewer words.
+pub(super) fn talk(model: &Model, zone: &TimeZone) -> Vec<String> {
     let words = visible::line(&model.talk_words());
-    match model.talk().state() {
+    let words = match model.talk().state() {
         TalkState::Waiting { since, .. } => {
             let since = since.to_zoned(zone.clone()).strftime("%H:%M:%S").to_string();
             format!("{words} since {since}")
         }
         TalkState::Registered | TalkState::Ready { .. } | TalkState::Open { .. } => words,
-    }
+    };
+    vec![words, visible::line(&model.talk_gist())]
 }
 
-/// Views with something unread: where there is no list.
-pub(super) fn active(model: &Model) -> Vec<(String, Ink)> {
-    let active = model.views().iter().filter(|(_, view)| view.is_active());
-    let shown = active.map(|(_, view)| {
-        let title = visible::line(&view.title);
-        match view.mentions {
-            0 => (format!("{title} {}", view.unread), Ink::Unread),
-            _ => (format!("{title} {}!", view.unread), Ink::Mention),
+/// Views with something unread, where there is no list: those that mean you first, as many as fit into so many columns, and how many
+/// there are beside.
+pub(super) fn active(model: &Model, columns: usize) -> Vec<(String, Ink)> {
+    let views = model.views().iter().map(|(_, view)| view);
+    let mut active: Vec<_> = views.filter(|view| view.is_active()).collect();
+    active.sort_by_key(|view| view.mentions == 0);
+    let look =
+        |view: &View| if view.mentions == 0 { ("", Ink::Unread) } else { ("!", Ink::Mention) };
+    let rest = |first: usize| {
+        let (sign, ink) = look(active.get(first)?);
+        Some((format!("+{}{sign}", active.len() - first), ink))
+    };
+    let (mut marks, mut left) = (Vec::new(), columns);
+    for (number, view) in active.iter().enumerate() {
+        let kept = rest(number + 1).map_or(0, |(text, _)| BETWEEN.len() + width(&text));
+        let (sign, ink) = look(view);
+        let (title, count) = (visible::line(&view.title), format!(" {}{sign}", view.unread));
+        let room = left.saturating_sub(kept + count.len());
+        if number > 0 && width(&title) > room {
+            marks.extend(rest(number));
+            break;
         }
-    });
-    shown.collect()
+        let mark = cut(&title, room) + &count;
+        left = left.saturating_sub(width(&mark) + BETWEEN.len());
+        marks.push((mark, ink));
+    }
+    marks
 }
 
 /// What is to be known while there is no connection, or no name. The reason may have advice behind it.

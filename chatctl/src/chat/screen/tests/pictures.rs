@@ -168,6 +168,38 @@ fn a_small_screen_has_the_line_the_state_and_messages() {
     assert!(stage.buffer().1.is_some(), "the cursor is seen");
 }
 
+/// Whatever else is to be known, what is unread elsewhere is not cut off.
+#[test]
+fn on_a_small_screen_unread_marks_stay_in_every_state_of_a_talk() {
+    let size = (40, 10);
+    let mut stage = Stage::in_lobby(size);
+    stage.presses("/bridge --turns yes\r");
+    stage.replies("bridge", json!({"since": "2026-03-01T12:00:20Z"}));
+    for seq in 1..=4 {
+        stage.hears("lobby", seq, "bob", "ada: look");
+    }
+    stage.sees("\u{2500}\u{2500} waiting for anyone | #lobby 4!");
+    let peer = "bob-who-has-a-long-name";
+    stage.event("talk_ready", json!({"peer": peer}));
+    stage.sees("\u{2500}\u{2500} bob-who-has-a-long-nam... | #lobby 4!");
+    stage.presses("/chat\r");
+    stage.replies("chat", json!({"turn": "yours"}));
+    stage.event("talk_started", json!({"peer": peer, "turn": "yours"}));
+    stage.sees("\u{2500}\u{2500} your turn, with bob-wh... | #lobby 4!");
+    let mut stage = lost(size);
+    stage.sees("\u{2500}\u{2500} not registered | #ops 2! | @eve 1!");
+    stage = room(size);
+    stage.presses("\x1b[5~");
+    stage.sees("\u{2500}\u{2500} registered | back | #ops 2! | @eve 1!");
+    stage.presses("\x1b>");
+    for number in 0..40 {
+        stage.is_told(&format!("somebody-{number}"), "psst");
+    }
+    stage.sees("\u{2500}\u{2500} registered | #ops 2! | @eve 1! | +40!");
+    stage.presses("\x1ba");
+    stage.sees("\u{2500}\u{2500} registered | @eve 1! | +40!");
+}
+
 #[test]
 fn without_colours_there_are_none_and_signs_say_the_same() {
     let mut stage = room((80, 24));
