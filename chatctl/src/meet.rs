@@ -350,6 +350,7 @@ impl Meeting<'_> {
                     })?;
                     Way::direct(link)
                 } else {
+                    self.opening.relayed();
                     Way::relayed(peer.clone())
                 };
                 if let Some(said) = self.opening.said() {

@@ -173,6 +173,23 @@ fn one_that_cannot_be_reached_is_relayed_and_it_is_said() {
     assert!(said.contains("Zoe has hung up before all was exchanged: 5 bytes of ours"), "{said}");
 }
 
+/// Whose name comes second waits to be called, and knows nothing of a call that went nowhere.
+#[test]
+fn who_is_called_in_vain_is_told_that_the_server_relays() {
+    let daemon = Daemon::start();
+    let mut ada = V1Client::connect(daemon.address(), "Ada");
+    ada.asks("bridge", json!({"direct": 9}));
+    let zoe = Side::start(meet(&daemon, "Zoe", &["--direct"]), b"hello".to_vec());
+    ada.event_called("talk_ready");
+    ada.asks("chat", json!({}));
+    assert_eq!(ada.event_called("talk_message")["text"], "hello");
+    ada.asks("hangup", json!({}));
+    let (code, _, said) = zoe.ends(SOON);
+    assert_eq!(code, Some(1), "{said}");
+    let told = said.find("Ada does not reach us: the server relays").expect(&said);
+    assert!(told < said.find("talking with Ada").expect(&said), "{said}");
+}
+
 #[test]
 fn a_peer_that_vanishes_is_status_1_and_said() {
     let daemon = Daemon::start();

@@ -168,6 +168,12 @@ fn who_cannot_be_reached_is_talked_with_by_the_server_and_that_is_said() {
     assert_eq!(zoe.event_called("talk_message")["text"], "hello");
     zoe.asks("hangup", json!({}));
     ada.sees(&["Zoe ended the talk"]);
+    // Zoe opens it: she has called in vain.
+    zoe.asks("bridge", json!({"direct": port}));
+    zoe.event_called("talk_ready");
+    zoe.asks("chat", json!({}));
+    ada.sees(&["Zoe does not reach us: the server relays"]);
+    zoe.asks("hangup", json!({}));
     // A port that somebody has, and a peer that does not listen.
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
@@ -332,6 +338,7 @@ fn a_call_that_nobody_answers_takes_3_s_and_then_the_server_relays() {
     people[0]
         .sees(&["Bob cannot be reached at 198.51.100.2:", "no answer in time): the server relays"]);
     assert!(begun.elapsed() >= Duration::from_secs(3), "{:?}", begun.elapsed());
+    people[1].sees(&["Ada does not reach us: the server relays"]);
     for person in &people {
         person.sees(&["in a talk with "]);
     }

@@ -13,13 +13,25 @@ use std::os::fd::BorrowedFd;
 /// So long the server has to answer.
 const ANSWER_SPAN_MAX: Span = Span::from_secs(10);
 
+/// How far the opening is.
+enum Stage {
+    /// Nobody was found.
+    Apart,
+    /// A way past the server is tried.
+    Tried,
+    /// `chat` was asked for; the server says which way the talk goes.
+    Asked {
+        /// Whether past the server.
+        direct: bool,
+    },
+}
+
 /// The way to a talk.
 pub(super) struct Opening {
     nick: String,
     past: Option<direct::Opening>,
     peer: String,
-    /// Whether `chat` was asked for.
-    asked: bool,
+    stage: Stage,
     said: Option<String>,
 }
 
@@ -34,7 +46,7 @@ impl Opening {
             })
         });
         let (nick, past) = (nick.to_owned(), past.transpose()?);
-        Ok(Self { nick, past, peer: String::new(), asked: false, said: None })
+        Ok(Self { nick, past, peer: String::new(), stage: Stage::Apart, said: None })
     }
 
     /// Where we listen.
@@ -50,13 +62,14 @@ impl Opening {
     /// Somebody was found.
     pub(super) fn ready(&mut self, event: &Event, client: &mut Client, now: Now) {
         event.text("peer").unwrap_or("?").clone_into(&mut self.peer);
-        self.asked = false;
+        self.stage = Stage::Apart;
         let Some(past) = &mut self.past else { return self.chat(false, client) };
         let address = event.text("address").and_then(|address| address.parse().ok());
         if let Some(address) = address {
             let turns = event.fields.get("turns").and_then(Value::as_bool) == Some(true);
             past.find(&self.nick, &self.peer, turns, address, now);
             past.call_or_wait(now);
+            self.stage = Stage::Tried;
         } else {
             self.said = Some(format!("{} does not listen: the server relays", self.peer));
             self.chat(false, client);
@@ -75,6 +88,13 @@ impl Opening {
     pub(super) fn start_again(&mut self) {
         if let Some(past) = &mut self.past {
             past.forget();
+        }
+    }
+
+    /// The talk goes by the server: whose own call has failed knows that, anybody else who tried is to be told.
+    pub(super) fn relayed(&mut self) {
+        if matches!(self.stage, Stage::Tried | Stage::Asked { direct: true }) {
+            self.said = Some(format!("{} does not reach us: the server relays", self.peer));
         }
     }
 
@@ -109,7 +129,8 @@ impl Opening {
 
     /// Opens the talk, once.
     fn chat(&mut self, direct: bool, client: &mut Client) {
-        if !std::mem::replace(&mut self.asked, true) {
+        if !matches!(self.stage, Stage::Asked { .. }) {
+            self.stage = Stage::Asked { direct };
             let mut fields =
                 Fields::from_iter([("peer".to_owned(), Value::from(self.peer.as_str()))]);
             if direct {

@@ -197,15 +197,21 @@ impl Model {
     }
 
     /// The talk has started: whether it goes past the server, where it is told of once the connection is there.
-    pub(super) fn start_way(&mut self, is_direct: bool) -> bool {
+    pub(super) fn start_way(&mut self, at: Moment, is_direct: bool) -> bool {
         let is_past = is_direct && self.talk.way != Way::Relayed;
         if is_past {
             self.talk.way = Way::Open;
             self.past(Past::Open);
-        } else {
-            self.forget_way();
+            return true;
         }
-        is_past
+        // Whose own call came to nothing has said so, and has no way any more.
+        let is_missed = matches!(self.talk.way, Way::Found | Way::Calling);
+        self.forget_way();
+        if let (true, TalkState::Open { peer, .. }) = (is_missed, &self.talk.state) {
+            let text = format!("{peer} does not reach us: the server relays");
+            self.note_in(at, &ViewName::Talk, text);
+        }
+        false
     }
 
     /// The connection that the talk goes over is there, and whose turn it is; or it is not.

@@ -356,7 +356,7 @@ impl Model {
         let turn = turn(fields).unwrap_or(Turn::Free);
         self.talk_is(TalkState::Open { peer, turn }, "the talk ended");
         let is_direct = fields.get("direct").and_then(Value::as_bool) == Some(true);
-        if !self.start_way(is_direct) {
+        if !self.start_way(at, is_direct) {
             self.tell_talk(at);
         }
     }

@@ -158,6 +158,7 @@ fn where_no_way_leads_past_the_server_it_relays_and_that_is_said() {
     scene.event("talk_started", json!({"peer": "bob", "turn": "yours"}));
     scene.types("hello");
     assert_eq!(scene.take("say").fields["peer"], "bob");
+    assert!(!scene.lines(&ViewName::Talk).contains(&NOT_REACHED.to_owned()), "it is said once");
     // No port to listen at.
     let mut scene = Scene::in_lobby(0);
     scene.types("/bridge --direct");
@@ -165,6 +166,32 @@ fn where_no_way_leads_past_the_server_it_relays_and_that_is_said() {
     scene.listens(Err("it is taken".to_owned()));
     assert!(!scene.take("bridge").fields.contains_key("direct"));
     assert_eq!(scene.past(), Past::Close);
+}
+
+const NOT_REACHED: &str = "-- bob does not reach us: the server relays";
+
+#[test]
+fn whoever_is_not_reached_is_told_that_the_server_relays() {
+    for is_calling in [false, true] {
+        let mut scene = listening();
+        scene.finds(Some("192.0.2.9:5000"));
+        if is_calling {
+            scene.types("/chat");
+        }
+        scene.past.clear();
+        scene.event("talk_started", json!({"peer": "bob", "turn": "theirs"}));
+        assert_eq!(scene.past(), Past::Forget);
+        let lines = scene.lines(&ViewName::Talk);
+        assert!(
+            lines.ends_with(&[NOT_REACHED.to_owned(), "-- bob's turn".to_owned()]),
+            "{lines:?}"
+        );
+    }
+    // Who was told before that the server will relay is not told again.
+    let mut scene = listening();
+    scene.finds(None);
+    scene.event("talk_started", json!({"peer": "bob", "turn": "theirs"}));
+    assert!(!scene.lines(&ViewName::Talk).contains(&NOT_REACHED.to_owned()));
 }
 
 #[test]
