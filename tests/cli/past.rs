@@ -167,7 +167,8 @@ fn who_cannot_be_reached_is_talked_with_by_the_server_and_that_is_said() {
     assert_eq!(zoe.event_called("talk_started").get("direct"), None);
     assert_eq!(zoe.event_called("talk_message")["text"], "hello");
     zoe.asks("hangup", json!({}));
-    ada.sees(&["Zoe ended the talk"]);
+    ada.sees(&["Zoe ended the talk; 1 of yours not acknowledged"]);
+    ada.program.stderr.line_with(&["not acknowledged: ", "It was: hello"]);
     // Zoe opens it: she has called in vain.
     zoe.asks("bridge", json!({"direct": port}));
     zoe.event_called("talk_ready");

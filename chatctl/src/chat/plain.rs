@@ -147,7 +147,7 @@ impl<'a> Plain<'a> {
     fn print_mark(&mut self, model: &Model, view: &ViewName, entry: &Entry) -> Result<(), Failure> {
         let Some(message) = entry.message() else { return Ok(()) };
         match &message.mark {
-            Mark::Stored if !self.is_typed => self.print_entry(model, view, entry),
+            Mark::Stored | Mark::Sent if !self.is_typed => self.print_entry(model, view, entry),
             Mark::Delivered { by: 1, rtt } => {
                 let text = format!("received after {}", moments::span_shown(rtt.as_micros()));
                 if *view == ViewName::Talk {
@@ -162,10 +162,10 @@ impl<'a> Plain<'a> {
                 self.say_lost("not_sent", "not sent", why, &message.content)?;
             }
             Mark::NotAcknowledged { why } => {
-                self.refused.get_or_insert(Exit::Refused);
+                // What is given back, too, counts as not done; what the server has relayed was.
                 self.say_lost("not_acknowledged", "not acknowledged", why, &message.content)?;
             }
-            Mark::None | Mark::Sending | Mark::Stored | Mark::Delivered { .. } => {}
+            Mark::None | Mark::Sending | Mark::Stored | Mark::Sent | Mark::Delivered { .. } => {}
         }
         Ok(())
     }

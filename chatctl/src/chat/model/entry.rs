@@ -72,6 +72,8 @@ pub enum Mark {
     Sending,
     /// The server has it as durably as it keeps messages; or, for one person, it waits for them.
     Stored,
+    /// It is on its way to the peer of the talk: nobody keeps it.
+    Sent,
     /// So many clients have it; the first said so after this time.
     Delivered {
         /// How many.
@@ -86,7 +88,7 @@ pub enum Mark {
         /// The reason.
         why: String,
     },
-    /// It was under way in a talk when that ended, and the peer has not said that it came.
+    /// It was said in a talk that has ended, and the peer has not said that it came.
     NotAcknowledged {
         /// How the talk ended.
         why: String,

@@ -90,7 +90,7 @@ impl Model {
             if !self.asked.contains_key(id) {
                 self.outgoing.take(id);
             }
-            return self.mark_stored(&view, id, time_of(&event.fields, at), Some(seq));
+            return self.mark_taken(&view, id, time_of(&event.fields, at), Some(seq));
         }
         let Some(message) = self.message(&event.fields, false) else { return };
         self.put(&view, time_of(&event.fields, at), Some(seq), What::Message(message));

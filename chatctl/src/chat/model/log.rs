@@ -73,13 +73,14 @@ impl Log {
         Some(number)
     }
 
-    /// A message of ours was stored at this place: there it belongs now. Its number, where it was still to be sent.
-    pub(super) fn stored(
+    /// A message of ours was taken, at this place: there it belongs now. Its number, where it was still to be sent.
+    pub(super) fn taken(
         &mut self,
         id: &str,
         from: &str,
         time: Timestamp,
         place: Option<u64>,
+        mark: Mark,
     ) -> Option<u64> {
         let at = self.entries.iter().rposition(|entry| {
             entry.is_sending() && entry.message().is_some_and(|message| message.id == id)
@@ -88,7 +89,7 @@ impl Log {
         self.bytes -= entry.bytes();
         (entry.time, entry.place) = (time, place);
         if let What::Message(message) = &mut entry.what {
-            message.mark = Mark::Stored;
+            message.mark = mark;
             // It may have been typed before we had the name that it was said under.
             from.clone_into(&mut message.from);
         }

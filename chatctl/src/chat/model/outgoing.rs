@@ -55,7 +55,7 @@ pub(super) struct Awaited {
     pub(super) id: String,
     pub(super) view: ViewName,
     pub(super) asked: Now,
-    /// No receipt has come, nor was that told at the end of a talk.
+    /// No receipt has come, nor has the talk ended in which it was said.
     pub(super) is_owed: bool,
 }
 
@@ -148,13 +148,25 @@ impl Outgoing {
         self.awaited.push_back(Awaited { id: id.to_owned(), view, asked, is_owed: true });
     }
 
-    /// How many that the server took were said in the talk and have no receipt, each counted once.
-    pub(super) fn unacknowledged(&mut self) -> usize {
-        let unsent = &self.unsent;
-        let is_sent = |id: &str| unsent.iter().all(|message| message.id != id);
-        let of_talk = self.awaited.iter_mut().filter(|awaited| awaited.view == ViewName::Talk);
-        let open = of_talk.filter(|awaited| awaited.is_owed && is_sent(&awaited.id));
-        open.map(|awaited| awaited.is_owed = false).count()
+    /// Whether this was said in the talk, taken by the server, and has no receipt.
+    fn is_unacknowledged(&self, awaited: &Awaited) -> bool {
+        let is_sent = || self.unsent.iter().all(|message| message.id != awaited.id);
+        awaited.view == ViewName::Talk && awaited.is_owed && is_sent()
+    }
+
+    /// How many that the server took were said in the talk and have no receipt.
+    pub(super) fn unacknowledged(&self) -> usize {
+        self.awaited.iter().filter(|awaited| self.is_unacknowledged(awaited)).count()
+    }
+
+    /// The ids of those, each once: the talk has ended. A receipt may come all the same.
+    pub(super) fn take_unacknowledged(&mut self) -> Vec<String> {
+        let open = self.awaited.iter().filter(|awaited| self.is_unacknowledged(awaited));
+        let ids: Vec<_> = open.map(|awaited| awaited.id.clone()).collect();
+        for awaited in self.awaited.iter_mut().filter(|awaited| awaited.view == ViewName::Talk) {
+            awaited.is_owed &= !ids.contains(&awaited.id);
+        }
+        ids
     }
 
     fn is_full(&self, more: usize) -> bool {

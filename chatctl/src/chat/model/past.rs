@@ -237,7 +237,7 @@ impl Model {
     /// The connection has taken what was to be said under this id.
     pub fn said(&mut self, at: Moment, id: &str) {
         if self.is_said(id) {
-            self.mark_stored(&ViewName::Talk, id, at.wall, None);
+            self.mark_taken(&ViewName::Talk, id, at.wall, None);
         }
         self.check_invariants();
     }

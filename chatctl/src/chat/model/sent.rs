@@ -1,4 +1,4 @@
-//! What became of our messages: stored, delivered, or refused and given back.
+//! What became of our messages: stored, sent, delivered, not acknowledged, or refused and given back.
 
 use super::entry::{Mark, Message};
 use super::outgoing::{To, Unsent};
@@ -30,10 +30,11 @@ impl Model {
         {
             view.title = format!("@{to}");
         }
-        self.mark_stored(&view, id, time_of(reply, at), place);
+        self.mark_taken(&view, id, time_of(reply, at), place);
     }
 
-    pub(super) fn mark_stored(
+    /// The message was taken: for a room or a person by the server, which keeps it, in a talk by the way that this goes.
+    pub(super) fn mark_taken(
         &mut self,
         view: &ViewName,
         id: &str,
@@ -41,9 +42,23 @@ impl Model {
         place: Option<u64>,
     ) {
         let from = self.nick().unwrap_or_default().to_owned();
+        let mark = if *view == ViewName::Talk { Mark::Sent } else { Mark::Stored };
         let known = self.views.view_mut(view);
-        if let Some(number) = known.and_then(|view| view.log.stored(id, &from, time, place)) {
+        if let Some(number) = known.and_then(|view| view.log.taken(id, &from, time, place, mark)) {
             self.news(News::Mark { view: view.clone(), number });
+        }
+    }
+
+    /// The talk has ended so: of what was sent in it, and has no receipt, nobody knows whether it came.
+    pub(super) fn mark_unacknowledged(&mut self, why: &str) {
+        for id in self.outgoing.take_unacknowledged() {
+            let unknown = |one: &mut Message| {
+                one.mark = Mark::NotAcknowledged { why: why.to_owned() };
+            };
+            let known = self.views.view_mut(&ViewName::Talk);
+            if let Some(number) = known.and_then(|view| view.log.change(&id, unknown)) {
+                self.news(News::Mark { view: ViewName::Talk, number });
+            }
         }
     }
 

@@ -60,7 +60,7 @@ impl Model {
     }
 
     /// What is to be told at a talk's end of those messages that the server took and the peer did not acknowledge.
-    fn unacknowledged(&mut self) -> String {
+    fn unacknowledged(&self) -> String {
         match self.outgoing.unacknowledged() {
             0 => String::new(),
             count => format!("; {count} of yours not acknowledged"),
@@ -125,10 +125,12 @@ impl Model {
         if is_away {
             self.forget_way();
         }
+        // What is under way may have been faster than the end.
+        let unknown = format!("{ended}; it may have arrived");
+        self.mark_unacknowledged(&unknown);
         for message in self.outgoing.take_said() {
-            // What is under way may have been faster than the end.
             let mark = match message.asked {
-                Some(_) => Mark::NotAcknowledged { why: format!("{ended}; it may have arrived") },
+                Some(_) => Mark::NotAcknowledged { why: unknown.clone() },
                 None => Mark::NotSent {
                     code: "not_in_talk".to_owned(),
                     why: format!("{ended} before it was sent"),

@@ -211,6 +211,7 @@ impl Scene {
                         Mark::Sending => "...",
                         Mark::NotSent { .. } => " (not sent)",
                         Mark::NotAcknowledged { .. } => " (not acknowledged)",
+                        Mark::Sent => " (sent)",
                         Mark::None | Mark::Stored => "",
                         Mark::Delivered { .. } => " (delivered)",
                     };

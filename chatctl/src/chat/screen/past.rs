@@ -228,6 +228,7 @@ fn put_message(flow: &mut Flow, message: &Message) {
         Mark::None => return,
         Mark::Sending => ("sending".to_owned(), Ink::Faint),
         Mark::Stored => ("stored".to_owned(), Ink::Faint),
+        Mark::Sent => ("sent".to_owned(), Ink::Faint),
         Mark::Delivered { by, rtt } => {
             let rtt = moments::span_shown(rtt.as_micros());
             let by = if *by > 1 { format!(" by {by}") } else { String::new() };

@@ -108,7 +108,7 @@ fn what_is_said_goes_over_the_connection_and_its_way_is_measured() {
     let at = scene.at();
     scene.model.said(at, &id);
     scene.drain();
-    assert!(scene.lines(&ViewName::Talk).contains(&"ada: hello".to_owned()));
+    assert!(scene.lines(&ViewName::Talk).contains(&"ada: hello (sent)".to_owned()));
     assert!(!scene.model.is_settled());
     scene.types("too early");
     assert_eq!(scene.returned(), ["too early"]);

@@ -199,18 +199,61 @@ fn what_nobody_acknowledged_is_counted_when_the_talk_ends() {
     said(&mut scene, "three");
     scene.event("delivered", json!({"message_id": first, "by": "bob"}));
     scene.types("under way");
+    let of_ours = |scene: &Scene| {
+        let lines = scene.lines(&ViewName::Talk);
+        lines.into_iter().filter(|line| line.starts_with("ada: ")).collect::<Vec<_>>()
+    };
+    let marked =
+        ["ada: one (delivered)", "ada: two (sent)", "ada: three (sent)", "ada: under way..."];
+    assert_eq!(of_ours(&scene), marked, "nobody keeps what the server has relayed");
+    scene.news.clear();
     scene.event("talk_ended", json!({"peer": "bob", "reason": "gone"}));
     let lines = scene.lines(&ViewName::Talk);
     assert!(lines.contains(&"-- bob is gone; 2 of yours not acknowledged".to_owned()), "{lines:?}");
+    let marked =
+        ["two", "three", "under way"].map(|text| format!("ada: {text} (not acknowledged)"));
+    assert_eq!(of_ours(&scene)[1..], marked);
+    let told = scene.news.iter().filter(|news| matches!(news, News::Mark { .. }));
+    assert_eq!(told.count(), 3);
     assert_eq!(scene.returned(), ["under way"]);
     scene.refuses("say", "not_in_talk");
     // The next talk counts its own.
     scene.event("talk_ready", json!({"peer": "carol"}));
     scene.event("talk_started", json!({"peer": "carol"}));
-    said(&mut scene, "four");
+    let fourth = said(&mut scene, "four");
     scene.types("/quit");
     let last = scene.lines(&ViewName::Talk).pop().expect("a line");
     assert_eq!(last, "-- you ended the talk; 1 of yours not acknowledged");
+    // What is acknowledged later was only late.
+    assert_eq!(of_ours(&scene)[4..], ["ada: four (not acknowledged)"]);
+    scene.event("delivered", json!({"message_id": fourth, "by": "carol"}));
+    assert_eq!(of_ours(&scene)[4..], ["ada: four (delivered)"]);
+}
+
+#[test]
+fn what_nobody_acknowledged_is_so_marked_however_the_talk_ends() {
+    type End = fn(&mut Scene);
+    let ends: [End; 5] = [
+        |scene| scene.types("/quit"),
+        |scene| scene.types("/ignore bob"),
+        |scene| scene.is_lost(),
+        |scene| scene.event("talk_ended", json!({"peer": "bob", "reason": "hangup"})),
+        |scene| {
+            let at = scene.at();
+            scene.model.part(at);
+        },
+    ];
+    for end in ends {
+        let mut scene = talking(None);
+        scene.types("hello?");
+        scene.replies("say", json!({"message_id": "x"}));
+        scene.event("renamed", json!({"nick": "bob", "new_nick": "Bob"}));
+        assert!(scene.lines(&ViewName::Talk).contains(&"ada: hello? (sent)".to_owned()));
+        end(&mut scene);
+        let lines = scene.lines(&ViewName::Talk);
+        assert!(lines.contains(&"ada: hello? (not acknowledged)".to_owned()), "{lines:?}");
+        assert!(scene.returned().is_empty(), "it was sent: {lines:?}");
+    }
 }
 
 #[test]
