@@ -1,5 +1,6 @@
 //! What the commands do.
 
+use super::answers::away_told;
 use super::outgoing::To;
 use super::replies::{Asked, Look};
 use super::times::Summary;
@@ -9,7 +10,6 @@ use crate::chat::command::{self, Command, Place};
 use crate::client::Fields;
 use crate::failure::Exit;
 use crate::moments;
-use crate::voice::away_words;
 
 /// Said where something can only be asked over a connection.
 const AWAY: &str = "there is no connection: try again when there is one";
@@ -181,18 +181,14 @@ impl Model {
     }
 
     fn be_away(&mut self, at: Moment, text: String) {
-        let is_back = text.is_empty();
-        let said = if is_back {
-            "you are back".to_owned()
-        } else {
-            format!("you are {}", away_words(&text))
-        };
-        self.wanted.away = Some(text.clone()).filter(|_| !is_back);
-        if self.link.is_up() {
-            let asked = Asked::Told(self.views.focus().clone());
-            self.ask(at, "away", with(Fields::new(), "text", text), asked);
+        let wish = Some(text).filter(|text| !text.is_empty());
+        let before = std::mem::replace(&mut self.wanted.away, wish.clone());
+        if !self.link.is_up() {
+            return self.note(at, away_told(wish.as_deref()));
         }
-        self.note(at, said);
+        let fields = with(Fields::new(), "text", wish.as_deref().unwrap_or_default());
+        let view = Some(self.views.focus().clone());
+        self.ask(at, "away", fields, Asked::Away { wish, before, view });
     }
 
     fn ignore_somebody(&mut self, at: Moment, nick: Option<String>) {

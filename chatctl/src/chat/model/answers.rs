@@ -6,11 +6,20 @@ use super::{Member, Model, Moment, ViewName, time_of};
 use crate::ask::has_more;
 use crate::client::Fields;
 use crate::moments;
+use crate::voice::away_words;
 use jiff::Timestamp;
 use serde_json::Value;
 
 /// From so many microseconds on it is worth saying how long ago something was.
 const AGO_MICROS_MIN: u64 = 1_000_000;
+
+/// What somebody is told who said that they are away, or back.
+pub(super) fn away_told(text: Option<&str>) -> String {
+    match text {
+        None => "you are back".to_owned(),
+        Some(text) => format!("you are {}", away_words(text)),
+    }
+}
 
 /// How long ago a time of the server was.
 pub(super) fn time_shown(at: Moment, time: &str) -> String {

@@ -318,7 +318,8 @@ impl Model {
             self.ask_join(at, room);
         }
         if let Some(away) = self.wanted.away.clone() {
-            self.ask(at, "away", with(Fields::new(), "text", away), Asked::Quiet);
+            let asked = Asked::Away { wish: Some(away.clone()), before: None, view: None };
+            self.ask(at, "away", with(Fields::new(), "text", away), asked);
         }
         self.ask_bridge(at);
         assert!(self.rooms.values().all(|room| room.joined != Joined::No), "all are asked for");

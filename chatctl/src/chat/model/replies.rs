@@ -1,6 +1,6 @@
 //! What was asked, and what becomes of the replies.
 
-use super::answers::time_shown;
+use super::answers::{away_told, time_shown};
 use super::entry::Mark;
 use super::{Joined, Member, Model, Moment, News, Older, ViewName};
 use crate::ask::has_more;
@@ -46,6 +46,12 @@ pub(super) enum Asked {
     Pass,
     /// To be out of the talk, or not to wait for one any more.
     HangUp,
+    /// To be away, or back where nothing is wished; what was wished before, and the view where that was typed now.
+    Away {
+        wish: Option<String>,
+        before: Option<String>,
+        view: Option<ViewName>,
+    },
     /// A look-up that the person asked for in this view.
     Look(Look, ViewName),
     /// What needs no answer but a refusal that is told.
@@ -79,6 +85,7 @@ impl Asked {
             | Self::OpenTalk
             | Self::Pass
             | Self::HangUp
+            | Self::Away { view: Some(_), .. }
             | Self::Look(..)
             | Self::Told(_) => true,
             Self::Hello
@@ -86,6 +93,7 @@ impl Asked {
             | Self::Members { shown: None, .. }
             | Self::TopicOf(_)
             | Self::Fill { .. }
+            | Self::Away { view: None, .. }
             | Self::Quiet => false,
         }
     }
@@ -137,8 +145,9 @@ impl Model {
             Asked::Bridge => self.bridged(at, reply),
             Asked::OpenTalk => self.talk_opened(at, reply),
             Asked::Pass => self.turn_told(reply),
+            Asked::Away { wish, view: Some(_), .. } => self.note(at, away_told(wish.as_deref())),
             Asked::Look(look, view) => self.looked_up(at, look, &view, reply),
-            Asked::HangUp | Asked::Told(_) | Asked::Quiet => {}
+            Asked::HangUp | Asked::Away { view: None, .. } | Asked::Told(_) | Asked::Quiet => {}
         }
     }
 
@@ -167,6 +176,14 @@ impl Model {
                 if !is_empty {
                     self.decline_in(at, &view, exit, refusal.message.clone());
                 }
+            }
+            Asked::Away { wish, before, view } => {
+                // What the server does not have is not shown as if it had.
+                if self.wanted.away == wish {
+                    self.wanted.away = before;
+                }
+                let view = view.unwrap_or_else(|| self.views.focus().clone());
+                self.decline_in(at, &view, exit, refusal.message.clone());
             }
             Asked::Members { shown: Some(view), .. } | Asked::Look(_, view) | Asked::Told(view) => {
                 self.decline_in(at, &view, exit, refusal.message.clone());

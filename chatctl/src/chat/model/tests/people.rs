@@ -131,6 +131,26 @@ fn being_away_is_said_again_after_a_loss() {
     assert_eq!((scene.take("away").fields["text"].as_str(), scene.model.away()), (Some(""), None));
 }
 
+/// It was shown for good, and asked for again after every loss.
+#[test]
+fn being_away_that_was_refused_is_not_shown_as_if_it_held() {
+    let mut scene = Scene::in_lobby(0);
+    scene.types("/away lunch");
+    scene.replies("away", json!({"away": "lunch"}));
+    assert_eq!(scene.lines(&lobby()).last().map(String::as_str), Some("-- you are away: lunch"));
+    scene.types("/away a very long word");
+    scene.refuses("away", "too_large");
+    assert_eq!(scene.model.away(), Some("lunch"), "as the server has it");
+    assert_eq!(scene.lines(&lobby()).last().map(String::as_str), Some("-- No: too_large."));
+    scene.is_lost();
+    scene.types("/away a very long word");
+    assert_eq!(scene.model.away(), Some("a very long word"), "nobody can be asked now");
+    scene.calls_again();
+    scene.connects("h1");
+    scene.refuses("away", "too_large");
+    assert_eq!(scene.model.away(), None, "the server knows of none");
+}
+
 #[test]
 fn a_room_that_is_left_is_not_joined_again() {
     let mut scene = Scene::in_lobby(0);
