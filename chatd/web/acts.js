@@ -2,7 +2,7 @@
 
 import { help } from "./commands.js";
 import { ask, isUp, note } from "./core.js";
-import { awayWords } from "./heard.js";
+import { awayTold } from "./heard.js";
 import { leaveServer, reconnect } from "./link.js";
 import { summary, spanShown } from "./moments.js";
 import { disown, pump, sayTo } from "./outgoing.js";
@@ -124,9 +124,11 @@ function askTopic(model, at, { text }) {
 }
 
 function beAway(model, at, text) {
-  model.wanted.away = text;
-  if (isUp(model)) ask(model, at, "away", { text: text ?? "" }, { what: "told", key: model.views.focus });
-  note(model, at, text === null ? "you are back" : `you are ${awayWords(text)}`);
+  const { wanted, views } = model;
+  const before = wanted.away;
+  wanted.away = text;
+  if (isUp(model)) ask(model, at, "away", { text: text ?? "" }, { what: "away", text, before, key: views.focus });
+  else note(model, at, awayTold(text));
 }
 
 function ignore(model, at, { nick }) {

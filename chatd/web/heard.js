@@ -40,8 +40,13 @@ function happenedWords({ event, nick, new_nick: newNick, away, topic, joined_cou
 }
 
 /** That somebody is away, and what they say of it, where that is more than the word itself. */
-export function awayWords(text) {
+function awayWords(text) {
   return text === "away" ? "away" : `away: ${text}`;
+}
+
+/** What somebody is told who said that they are away, or back where the text is null. */
+export function awayTold(text) {
+  return text === null ? "you are back" : `you are ${awayWords(text)}`;
 }
 
 export function topicWords(nick, topic) {

@@ -192,6 +192,6 @@ export function greeted(model, at, reply) {
   if (model.read.history !== link.history) model.read = { history: link.history, rooms: {} };
   if (model.wanted.isNew) wantDefault(model, reply.default_room);
   for (const room of model.rooms.keys()) askJoin(model, at, room);
-  if (model.wanted.away !== null) ask(model, at, "away", { text: model.wanted.away }, { what: "quiet" });
+  if (model.wanted.away !== null) ask(model, at, "away", { text: model.wanted.away }, { what: "away", text: model.wanted.away, before: null, key: null });
   askBridge(model, at);
 }

@@ -2,7 +2,7 @@
 
 import { agoShown, spanShown } from "./moments.js";
 import { isUp, isUs, note, noteIn, put, timeOf } from "./core.js";
-import { topicWords } from "./heard.js";
+import { awayTold, topicWords } from "./heard.js";
 import { greeted, notGreeted } from "./link.js";
 import { notSent, sent } from "./outgoing.js";
 import { fillCame, joined, membersCame, olderCame, olderRefused, rename, unwantRoom } from "./rooms.js";
@@ -39,6 +39,9 @@ function agreed(model, at, asked, reply) {
     case "listRooms":
       model.known = (reply.rooms ?? []).map(({ room }) => room);
       return;
+    case "away":
+      if (asked.key !== null) note(model, at, awayTold(asked.text));
+      return;
     case "topic": return showTopic(model, at, asked.key, reply);
   }
 }
@@ -51,6 +54,7 @@ function refused(model, at, asked, refusal) {
     case "sent":
       if (asked.isSaid) notSaid(model, refusal);
       return notSent(model, at, asked.id, refusal);
+    case "away": return notAway(model, at, asked, refusal);
     case "older": return olderRefused(model, at, asked.key, refusal);
     case "bridge": return notBridged(model, at, refusal);
     case "openTalk":
@@ -60,9 +64,14 @@ function refused(model, at, asked, refusal) {
       return noteIn(model, at, asked.shown, refusal.message);
     case "whois":
     case "rooms":
-    case "topic":
-    case "told": return noteIn(model, at, asked.key, refusal.message);
+    case "topic": return noteIn(model, at, asked.key, refusal.message);
   }
+}
+
+/** What the server does not have is not shown as if it had. */
+function notAway(model, at, { text, before, key }, refusal) {
+  if (model.wanted.away === text) model.wanted.away = before;
+  noteIn(model, at, key ?? model.views.focus, refusal.message);
 }
 
 /** We are called so now, in every room. */

@@ -282,6 +282,26 @@ test("a page of messages that nobody wants to hear is no reason to ask for it ag
   assert.equal(scene.asked("history")[0].before, 481);
 });
 
+test("being away that was refused is not shown as if it held", () => {
+  const scene = new Scene();
+  scene.arrive();
+  const refuse = () => scene.hear({ reply: scene.asked("away")[0].id, ok: false, error: "too_large", message: "No." });
+  scene.act({ do: "away", text: "lunch" });
+  scene.answer("away", { away: "lunch" });
+  assert.equal(scene.texts().at(-1), "you are away: lunch");
+  scene.act({ do: "away", text: "a very long word" });
+  refuse();
+  assert.deepEqual([scene.model.wanted.away, scene.texts().at(-1)], ["lunch", "No."]);
+  scene.lose();
+  scene.act({ do: "away", text: "a very long word" });
+  assert.equal(scene.texts().at(-1), "you are away: a very long word");
+  scene.tick(Math.max(0, chat.next(scene.model) - scene.now));
+  scene.do((at) => chat.called(scene.model, at));
+  scene.answer("hello", { nick: "Ada", server: "here", history: HISTORY, limits: { message: 100 } });
+  refuse();
+  assert.equal(scene.model.wanted.away, null);
+});
+
 test("people come, go, are renamed and away; who is ignored is not heard", () => {
   const scene = new Scene();
   scene.arrive();

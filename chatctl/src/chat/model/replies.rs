@@ -54,8 +54,6 @@ pub(super) enum Asked {
     },
     /// A look-up that the person asked for in this view.
     Look(Look, ViewName),
-    /// What needs no answer but a refusal that is told.
-    Told(ViewName),
     /// What needs no answer at all: whatever it is, nothing can be done about it.
     Quiet,
 }
@@ -86,8 +84,7 @@ impl Asked {
             | Self::Pass
             | Self::HangUp
             | Self::Away { view: Some(_), .. }
-            | Self::Look(..)
-            | Self::Told(_) => true,
+            | Self::Look(..) => true,
             Self::Hello
             | Self::Sent
             | Self::Members { shown: None, .. }
@@ -147,7 +144,7 @@ impl Model {
             Asked::Pass => self.turn_told(reply),
             Asked::Away { wish, view: Some(_), .. } => self.note(at, away_told(wish.as_deref())),
             Asked::Look(look, view) => self.looked_up(at, look, &view, reply),
-            Asked::HangUp | Asked::Away { view: None, .. } | Asked::Told(_) | Asked::Quiet => {}
+            Asked::HangUp | Asked::Away { view: None, .. } | Asked::Quiet => {}
         }
     }
 
@@ -185,7 +182,7 @@ impl Model {
                 let view = view.unwrap_or_else(|| self.views.focus().clone());
                 self.decline_in(at, &view, exit, refusal.message.clone());
             }
-            Asked::Members { shown: Some(view), .. } | Asked::Look(_, view) | Asked::Told(view) => {
+            Asked::Members { shown: Some(view), .. } | Asked::Look(_, view) => {
                 self.decline_in(at, &view, exit, refusal.message.clone());
             }
             Asked::Members { shown: None, .. }

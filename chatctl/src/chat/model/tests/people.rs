@@ -112,6 +112,7 @@ fn who_is_away_without_a_word_is_away_and_nothing_more() {
     for text in ["away", "lunch"] {
         scene.event("away", json!({"room": "lobby", "nick": "bob", "away": text}));
         scene.types(&format!("/away {text}"));
+        scene.replies("away", json!({"away": text}));
     }
     let expected =
         ["bob is away", "-- you are away", "bob is away: lunch", "-- you are away: lunch"];
