@@ -243,6 +243,21 @@ fn a_nickname_that_can_never_be_had_ends_a_script_at_once() {
     assert!(stdout.contains("ada: hello"), "{stdout}");
 }
 
+/// A script that was slower than the daemon was ended before its first line.
+#[test]
+fn a_script_that_takes_another_name_may_take_its_time() {
+    let daemon = Daemon::start();
+    let [_, tcp] = ways(&daemon);
+    let words = ["chat", &tcp, "--plain", "--as", "\u{e4}", "--timeout", "1h"];
+    let mut script = Program::start(daemon.chatctl(&words).stdin(Stdio::piped()));
+    script.stderr.line_with(&["use printable ASCII"]);
+    let mut stdin = script.stdin().unwrap();
+    stdin.write_all(b"/nick ada\nhello\n").unwrap();
+    drop(stdin);
+    assert_eq!(script.exit_code(), 0);
+    script.stdout.line_with(&["ada: hello"]);
+}
+
 #[test]
 fn two_people_talk_in_turn_and_whoever_is_left_waits_again() {
     let daemon = Daemon::start();

@@ -335,15 +335,20 @@ impl Front for Plain<'_> {
         if model.has_ended() || self.fate.is_some() {
             return Ok(Some(self.status()));
         }
-        // A name that can never be had is waited for in vain, unless the next line takes another.
-        if let (Phase::Held { next: None, why }, false) = (model.link().phase(), self.is_typed)
-            && self.next.as_ref().is_none_or(|line| !words::is_command(line))
-        {
-            return Err(Failure::new(Exit::Refused, "bad_nickname", why.clone()));
+        // A name that can never be had is waited for in vain, unless the next line takes another; that line may be still to come.
+        let is_open = self.input.descriptor().is_some();
+        let mut is_held = self.next.is_some() && !model.link().was_up();
+        if let (Phase::Held { next: None, why }, false) = (model.link().phase(), self.is_typed) {
+            match &self.next {
+                None if is_open => is_held = true,
+                Some(line) if words::is_command(line) => {}
+                None | Some(_) => {
+                    return Err(Failure::new(Exit::Refused, "bad_nickname", why.clone()));
+                }
+            }
         }
         // The first line of a pipe waits for the first daemon, and no longer than for any other.
-        let is_held = self.next.is_some() && !model.link().was_up();
-        if self.input.descriptor().is_none() || is_held {
+        if !is_open || is_held {
             return self.ended_behind_input(model, now);
         }
         self.goes_on();
