@@ -26,6 +26,7 @@ const LINK = /https?:\/\/[^\s<>"'`]+[^\s<>"'`.,;:!?)\]}]/gu;
 const MARKS = {
   sending: () => ["…", "sending"],
   stored: () => ["✓", "stored"],
+  sent: () => ["✓", "sent"],
   delivered: ({ by, rtt }) => {
     const many = by > 1 ? ` by ${by}` : "";
     return [`✓✓ ${spanShown(rtt)}`, `received${many} after ${spanShown(rtt)}`];

@@ -44,13 +44,13 @@ export class Log {
     return true;
   }
 
-  /** A message of ours was stored at this place: there it belongs now. */
-  stored(id, from, time, place) {
+  /** A message of ours was taken, and stored where it has a place: there it belongs now. */
+  taken(id, from, time, place) {
     const entry = this.message(id);
     if (!entry || !isSending(entry)) return;
     this.remove(entry.number);
     // It may have been typed before we had the name that it was said under.
-    Object.assign(entry, { time, place, from, mark: { is: "stored" }, version: entry.version + 1 });
+    Object.assign(entry, { time, place, from, mark: { is: place === null ? "sent" : "stored" }, version: entry.version + 1 });
     this.#insert(entry);
   }
 

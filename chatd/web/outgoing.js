@@ -176,13 +176,13 @@ export function sent(model, at, id, reply) {
   if (room && Number.isSafeInteger(reply.seq)) seen(room, reply.seq);
   const view = model.views.get(keyOf(message.to));
   if (message.to.nick !== undefined && view && reply.to) view.title = `@${reply.to}`;
-  view?.log.stored(id, ownNick(model), timeOf(reply, at), reply.seq ?? null);
+  view?.log.taken(id, ownNick(model), timeOf(reply, at), reply.seq ?? null);
 }
 
 /** A message of ours was heard, of which the answer was lost with its connection: here it is. */
 export function heardAgain(model, at, key, event) {
   if (!model.asked.has(event.message_id)) take(model, event.message_id);
-  model.views.get(key).log.stored(event.message_id, ownNick(model), timeOf(event, at), event.seq);
+  model.views.get(key).log.taken(event.message_id, ownNick(model), timeOf(event, at), event.seq);
 }
 
 /** The server refused a message: it is not stored, now or later. */
@@ -227,10 +227,15 @@ export function takeBackSaid(model, ended) {
   }
 }
 
-/** What is to be told at a talk's end of those messages that the server took and the peer did not acknowledge, each counted once. */
-export function unacknowledged({ outgoing: { unsent, awaited } }) {
+/** What is to be told at a talk's end of those messages that the server took and the peer did not acknowledge: marked, and counted once. */
+export function unacknowledged({ views, outgoing: { unsent, awaited } }) {
   const open = awaited.filter(({ id, key, isOwed }) => key === "talk" && isOwed && unsent.every((message) => message.id !== id));
-  for (const one of open) one.isOwed = false;
+  for (const one of open) {
+    one.isOwed = false;
+    views.get("talk")?.log.change(one.id, (entry) => {
+      entry.mark = { is: "notAcknowledged", why: "the talk ended; it may have arrived" };
+    });
+  }
   return open.length === 0 ? "" : `; ${open.length} of yours not acknowledged`;
 }
 

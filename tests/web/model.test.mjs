@@ -384,8 +384,11 @@ test("what the server took in a talk and the peer did not acknowledge is counted
     scene.hear({ reply: id, ok: true, message_id: id });
     if (text === "one") scene.hear({ event: "delivered", message_id: id, by: "Bob" });
   }
+  const marks = () => scene.view("talk").log.entries.filter(({ kind }) => kind === "message").map(({ mark }) => mark.is);
+  assert.deepEqual(marks(), ["delivered", "sent", "sent"], "nobody keeps what is said in a talk");
   scene.say("under way");
   scene.hear({ event: "talk_ended", peer: "Bob", reason: "hangup" });
+  assert.deepEqual(marks(), ["delivered", "notAcknowledged", "notAcknowledged", "notAcknowledged"]);
   assert.ok(scene.texts("talk").includes("Bob ended the talk; 2 of yours not acknowledged"), scene.texts("talk").join("; "));
 });
 

@@ -33,7 +33,7 @@ impl Model {
         self.mark_taken(&view, id, time_of(reply, at), place);
     }
 
-    /// The message was taken: for a room or a person by the server, which keeps it, in a talk by the way that this goes.
+    /// The message was taken: for a room by the server, which keeps it, for a person or in a talk by the way that this goes.
     pub(super) fn mark_taken(
         &mut self,
         view: &ViewName,
@@ -42,7 +42,7 @@ impl Model {
         place: Option<u64>,
     ) {
         let from = self.nick().unwrap_or_default().to_owned();
-        let mark = if *view == ViewName::Talk { Mark::Sent } else { Mark::Stored };
+        let mark = if view.room().is_some() { Mark::Stored } else { Mark::Sent };
         let known = self.views.view_mut(view);
         if let Some(number) = known.and_then(|view| view.log.taken(id, &from, time, place, mark)) {
             self.news(News::Mark { view: view.clone(), number });

@@ -34,6 +34,14 @@ fn marks_go_from_sending_to_stored_to_delivered() {
 }
 
 #[test]
+fn what_nobody_keeps_is_not_marked_as_stored() {
+    let mut scene = Scene::in_lobby(4);
+    scene.types("/msg bob psst");
+    scene.replies("post", json!({"to": "bob"}));
+    assert_eq!(mark(&scene, &ViewName::Nick("bob".to_owned())), Mark::Sent);
+}
+
+#[test]
 fn what_waits_is_sent_once_under_its_first_id() {
     let mut scene = Scene::in_lobby(4);
     scene.types("one");
