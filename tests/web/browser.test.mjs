@@ -80,7 +80,7 @@ test("people and rooms by hand: joined, left, away, ignored, written to", async 
   await line(ada, "in #hand").waitFor();
   await ada.getByRole("button", { name: "Ignore" }).click();
   await says(bob, "not heard");
-  await line(bob, "not heard").locator(".mark.stored").waitFor();
+  await line(bob, "not heard").locator(".mark.sent").waitFor();
   await ada.getByRole("button", { name: "Hear again" }).click();
   await says(bob, "heard again");
   await line(ada, "heard again").waitFor();
