@@ -29,6 +29,10 @@ use uuid::Uuid;
 /// Who calls while a talk is on is told of at most so often.
 const TOLD_INTERVAL: Span = Span::from_secs(1);
 
+/// So long the answer to a message is looked for without rest: a processor that rests takes longer to wake than the answer of somebody near
+/// takes to come.
+const AWAKE_SPAN: Span = Span::from_micros(300);
+
 /// What `/help` says.
 const HELP: [&str; 4] = [
     "each line is a message; what begins with a slash is a command, and // is a slash that is none",
@@ -262,8 +266,12 @@ impl Talker<'_> {
             self.door.as_ref().and_then(Door::next),
         ];
         let next = next.into_iter().flatten().min();
-        crate::client::poll(&mut fds, next.map(|at| at.since(now)))
-            .map_err(|error| Failure::new(Exit::Refused, "poll", error.to_string()))?;
+        let failed = |error: io::Error| Failure::new(Exit::Refused, "poll", error.to_string());
+        // Who says more at once does not wait for each answer.
+        if self.talk.as_ref().is_some_and(|talk| talk.link.peer.unacknowledged() == 1) {
+            stay_awake(&mut fds, now).map_err(failed)?;
+        }
+        crate::client::poll(&mut fds, next.map(|at| at.since(now))).map_err(failed)?;
         let mut ready: Vec<_> =
             fds.iter().map(|fd| fd.revents().unwrap_or(PollFlags::empty())).collect();
         // Those that were not waited for keep their places.
@@ -444,4 +452,15 @@ impl Talker<'_> {
         }
         Ok(())
     }
+}
+
+/// Looks whether anything is ready until something is, but only for a moment.
+fn stay_awake(fds: &mut [PollFd<'_>], from: Now) -> io::Result<()> {
+    while clock::now().since(from) < AWAKE_SPAN {
+        crate::client::poll(fds, Some(Span::from_micros(0)))?;
+        if fds.iter().any(|fd| fd.any() == Some(true)) {
+            break;
+        }
+    }
+    Ok(())
 }
