@@ -70,9 +70,9 @@ pub enum Mark {
     None,
     /// It waits, or is under way.
     Sending,
-    /// The server has it as durably as it keeps messages; or, for one person, it waits for them.
+    /// The server has it as durably as it keeps messages.
     Stored,
-    /// It is on its way to the peer of the talk: nobody keeps it.
+    /// It is on its way to one person, or to the peer of the talk: nobody keeps it.
     Sent,
     /// So many clients have it; the first said so after this time.
     Delivered {

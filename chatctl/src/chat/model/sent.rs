@@ -52,13 +52,16 @@ impl Model {
     /// The talk has ended so: of what was sent in it, and has no receipt, nobody knows whether it came.
     pub(super) fn mark_unacknowledged(&mut self, why: &str) {
         for id in self.outgoing.take_unacknowledged() {
-            let unknown = |one: &mut Message| {
-                one.mark = Mark::NotAcknowledged { why: why.to_owned() };
-            };
-            let known = self.views.view_mut(&ViewName::Talk);
-            if let Some(number) = known.and_then(|view| view.log.change(&id, unknown)) {
-                self.news(News::Mark { view: ViewName::Talk, number });
-            }
+            self.mark(&ViewName::Talk, &id, Mark::NotAcknowledged { why: why.to_owned() });
+        }
+    }
+
+    /// A message of ours has come so far.
+    fn mark(&mut self, view: &ViewName, id: &str, mark: Mark) {
+        let known = self.views.view_mut(view);
+        let marked = |one: &mut Message| one.mark = mark;
+        if let Some(number) = known.and_then(|view| view.log.change(id, marked)) {
+            self.news(News::Mark { view: view.clone(), number });
         }
     }
 
@@ -93,11 +96,7 @@ impl Model {
     pub(super) fn give_up(&mut self, message: &Unsent, mark: Mark) {
         let view = message.to.view();
         self.outgoing.awaited.retain(|awaited| awaited.id != message.id);
-        let failed = |one: &mut Message| one.mark = mark;
-        let known = self.views.view_mut(&view);
-        if let Some(number) = known.and_then(|view| view.log.change(&message.id, failed)) {
-            self.news(News::Mark { view: view.clone(), number });
-        }
+        self.mark(&view, &message.id, mark);
         self.give_back(&view, &message.content, true);
     }
 
